@@ -1,0 +1,2 @@
+//! The companion tool.
+fn main() {}
