@@ -1,0 +1,209 @@
+//! An event as others see it, and the headers of an attempt.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+
+use super::connection::{Connection, LastRetryHeader};
+use super::signature;
+
+/// Where the sender of every event sits: an address reserved for documentation.
+const ORIGINAL_IP: &str = "203.0.113.7";
+
+/// The id of an event, `evt_…`: the same on every attempt (section 2).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EventId(pub(super) String);
+
+impl AsRef<str> for EventId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// An event, as it stood when asked for.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Its id.
+    pub id: EventId,
+    /// How it stands.
+    pub status: EventStatus,
+    /// The attempts that are over, in the order in which they ended.
+    pub attempts: Vec<Attempt>,
+}
+
+/// How an event stands (section 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventStatus {
+    /// Being delivered, or waiting for a free delivery.
+    Queued,
+    /// Waiting for its next attempt.
+    Scheduled,
+    /// Held back while the connection is paused.
+    Hold,
+    /// Delivered.
+    Successful,
+    /// Given up.
+    Failed,
+    /// Given up on command.
+    Cancelled,
+}
+
+/// One delivery that is over.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// From 1, manual ones included. Both copies of a duplicated attempt have the same.
+    pub number: u32,
+    /// Why it was made.
+    pub trigger: Trigger,
+    /// When it left, on tokio's clock, since the event came in. Divided by the time scale.
+    pub started_after: Duration,
+    /// The status answered; none after a timeout or a broken connection.
+    pub status: Option<u16>,
+    /// Why there is no status.
+    pub error: Option<AttemptError>,
+    /// The headers answered.
+    pub headers: HeaderMap,
+    /// The body answered.
+    pub body: Bytes,
+    /// The delay computed from it until the next automatic attempt. Not divided by the time scale.
+    pub next_in: Option<Duration>,
+}
+
+/// What came back from the destination.
+pub(super) type Answered = Result<Response<Bytes>, AttemptError>;
+
+impl Attempt {
+    pub(super) fn new(
+        number: u32,
+        trigger: Trigger,
+        started_after: Duration,
+        answered: Answered,
+        next_in: Option<Duration>,
+    ) -> Self {
+        let (status, error, headers, body) = match answered {
+            Ok(answer) => {
+                let (head, body) = answer.into_parts();
+                (Some(head.status.as_u16()), None, head.headers, body)
+            }
+            Err(error) => (None, Some(error), HeaderMap::new(), Bytes::new()),
+        };
+        Self { number, trigger, started_after, status, error, headers, body, next_in }
+    }
+}
+
+/// Why an attempt has no status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttemptError {
+    /// No answer in time. The destination may finish all the same.
+    Timeout,
+    /// The connection broke; the text says how.
+    Connection(String),
+}
+
+/// Why an attempt was made (section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// The first one.
+    Initial,
+    /// By rule or `Retry-After`.
+    Automatic,
+    /// On command.
+    Manual,
+    /// Held back by a pause that is over.
+    Unpause,
+}
+
+impl Trigger {
+    /// The text of the header.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Initial => "INITIAL",
+            Self::Automatic => "AUTOMATIC",
+            Self::Manual => "MANUAL",
+            Self::Unpause => "UNPAUSE",
+        }
+    }
+}
+
+/// The provider's headers as they are stored: without those that belong to one connection only.
+pub(super) fn stored_headers(mut headers: HeaderMap) -> HeaderMap {
+    let of_one_hop = [
+        CONNECTION,
+        CONTENT_LENGTH,
+        HOST,
+        HeaderName::from_static("keep-alive"),
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ];
+    for name in of_one_hop {
+        headers.remove(name);
+    }
+    headers
+}
+
+/// What the headers of an attempt are made of.
+pub(super) struct Attributes<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) event_id: &'a str,
+    pub(super) request_id: &'a str,
+    pub(super) number: u32,
+    pub(super) trigger: Trigger,
+    pub(super) next_in: Option<Duration>,
+    pub(super) body: &'a [u8],
+}
+
+impl Attributes<'_> {
+    /// Adds the headers of section 2, over any of that name which the sender chose.
+    pub(super) fn write(&self, headers: &mut HeaderMap) {
+        let connection = self.connection;
+        let url = format!("https://dashboard.hookdeck.com/events/{}", self.event_id);
+        let mut own = vec![
+            ("eventid", self.event_id.to_owned()),
+            ("requestid", self.request_id.to_owned()),
+            ("attempt-count", self.number.to_string()),
+            ("attempt-trigger", self.trigger.as_str().to_owned()),
+            ("event-url", url),
+            ("source-name", connection.source_name.clone()),
+            ("connection-name", connection.name.clone()),
+            ("destination-name", connection.destination_name.clone()),
+            ("original-ip", ORIGINAL_IP.to_owned()),
+            ("verified", connection.verified.to_string()),
+            ("signature", signature(&connection.secret, self.body)),
+        ];
+        if let Some(secret) = &connection.previous_secret {
+            own.push(("signature-2", signature(secret, self.body)));
+        }
+        match (self.next_in, connection.last_retry_header) {
+            (Some(delay), _) => own.push(("will-retry-after", delay.as_secs().to_string())),
+            (None, LastRetryHeader::Empty) => own.push(("will-retry-after", String::new())),
+            (None, LastRetryHeader::Omitted) => {}
+        }
+        for (suffix, value) in own {
+            let name = format!("{}-{suffix}", connection.header_prefix);
+            set(headers, &name, &value);
+        }
+        set(headers, "idempotency-key", self.event_id);
+    }
+}
+
+fn set(headers: &mut HeaderMap, name: &str, value: &str) {
+    let name = HeaderName::try_from(name).expect("the header prefix is a header name");
+    let value = HeaderValue::try_from(value).expect("names of connections are header values");
+    headers.insert(name, value);
+}

@@ -1,0 +1,26 @@
+//! In-memory stand-ins of the services around the function, faithful to `contracts/`.
+//!
+//! They judge the product, so they share no code with it.
+//! Each is an axum router or an engine on tokio's clock: called in memory under a paused clock,
+//! hours pass in no time; put on a loopback socket, the same code serves real clients.
+//!
+//! | module | what it stands in for |
+//! | --- | --- |
+//! | [`xata`] | Xata: [`xata::platform`], projects and branches |
+//! | [`hookdeck`] | Hookdeck's delivery engine: signature, headers, retries, concurrency |
+//! | [`clerk`] | the webhook events Clerk sends |
+//! | [`function_url`] | a Lambda Function URL: HTTP to payload format 2.0 and back |
+//! | [`fault`] | what can go wrong on the way, as data |
+//! | [`record`] | the requests a stand-in has seen |
+//! | [`serve`] | a router as a client sees it, in memory or on a socket |
+//! | [`clock`] | wall-clock time that starts at a fixed moment |
+
+pub mod clerk;
+pub mod clock;
+pub mod fault;
+pub mod function_url;
+pub mod hookdeck;
+mod id;
+pub mod record;
+pub mod serve;
+pub mod xata;

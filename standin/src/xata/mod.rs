@@ -1,0 +1,3 @@
+//! Xata.
+
+pub mod platform;

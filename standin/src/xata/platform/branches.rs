@@ -1,0 +1,172 @@
+//! The branch calls other than create (sections 6.1 and 6.3 to 6.6).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use serde_json::Value;
+
+use super::Platform;
+use super::decode::{self, PatchBranchBody, RotateBody};
+use super::refusal::Refusal;
+use super::rows::Branch;
+use super::state::State as Stored;
+use super::{create, discovery, wire};
+
+/// The only role whose password the API hands out.
+const ROLE: &str = "xata";
+
+pub(super) async fn list(
+    State(platform): State<Platform>,
+    Path((_, project)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
+    // A list is one query: it shows the rows of one moment, however long the answer takes to read.
+    let branches: Vec<Arc<Branch>> = {
+        let state = platform.state();
+        state.project(&project)?.branches().cloned().collect()
+    };
+    let body = Body::from_stream(wire::list(branches));
+    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+pub(super) async fn describe(
+    State(platform): State<Platform>,
+    Path((_, project, id)): Path<(String, String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    let state = platform.state();
+    let branch = state.project(&project)?.branch(&id)?;
+    Ok(Json(wire::described(branch, state.options.clock.now())))
+}
+
+pub(super) async fn patch(
+    State(platform): State<Platform>,
+    Path((_, project, id)): Path<(String, String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    let mut state = platform.state();
+    state.refuse_when_disabled()?;
+    let body: PatchBranchBody = decode::body(&headers, &body, StatusCode::UNSUPPORTED_MEDIA_TYPE)?;
+    let body = checked(&state, &project, &id, body)?;
+    let now = state.options.clock.now();
+    let branch = state.project_mut(&project)?.change(&id, now, |branch| apply(branch, body))?;
+    Ok(Json(wire::short(&branch, wire::connection_string(&branch, now))))
+}
+
+fn checked(
+    state: &Stored,
+    project: &str,
+    id: &str,
+    body: PatchBranchBody,
+) -> Result<PatchBranchBody, Refusal> {
+    if let Some(description) = &body.description {
+        decode::description(description)?;
+    }
+    if let Some(name) = &body.name {
+        decode::branch_name(Some(name.clone()))?;
+    }
+    let scale_to_zero = body.scale_to_zero.map(decode::scale_to_zero).transpose()?;
+    create::size(body.replicas, body.storage)?;
+    if let Some(instance_type) = &body.instance_type {
+        discovery::allowed_instance_type(&state.options.quotas, instance_type)?;
+    }
+    let project = state.project(project)?;
+    let branch = project.branch(id)?;
+    if let Some(image) = &body.image {
+        discovery::known_image(&branch.name, image)?;
+    }
+    if let Some(name) = &body.name {
+        project.free_branch_name(name, Some(id))?;
+    }
+    Ok(PatchBranchBody { scale_to_zero, ..body })
+}
+
+fn apply(branch: &mut Branch, body: PatchBranchBody) {
+    let configuration = &mut branch.configuration;
+    replace(&mut branch.name, body.name);
+    replace(&mut branch.scale_to_zero, body.scale_to_zero);
+    replace(&mut branch.hibernated, body.hibernate);
+    replace(&mut configuration.image, body.image);
+    replace(&mut configuration.instance_type, body.instance_type);
+    replace(&mut configuration.replicas, body.replicas);
+    replace(&mut configuration.storage, body.storage);
+    replace(
+        &mut configuration.postgres_configuration_parameters,
+        body.postgres_configuration_parameters,
+    );
+    replace(&mut configuration.preload_libraries, body.preload_libraries);
+    branch.description = body.description.or(branch.description.take());
+}
+
+fn replace<T>(member: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *member = given;
+    }
+}
+
+pub(super) async fn delete(
+    State(platform): State<Platform>,
+    Path((_, project, id)): Path<(String, String, String)>,
+) -> Result<StatusCode, Refusal> {
+    platform.state().project_mut(&project)?.remove(&id)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn credentials(
+    State(platform): State<Platform>,
+    Path((_, project, id)): Path<(String, String, String)>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Json<Value>, Refusal> {
+    let state = platform.state();
+    let branch = state.project(&project)?.branch(&id)?;
+    only_our_role(query.get("username").map_or(ROLE, String::as_str))?;
+    if state.options.clock.now() < branch.credentials_at {
+        return Err(no_credentials(&id));
+    }
+    let with_host = state.options.credentials_with_host;
+    Ok(Json(wire::credentials(branch, with_host)))
+}
+
+pub(super) async fn rotate(
+    State(platform): State<Platform>,
+    Path((_, project, id)): Path<(String, String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let mut state = platform.state();
+    state.refuse_when_disabled()?;
+    let body: RotateBody = decode::body(&headers, &body, StatusCode::UNSUPPORTED_MEDIA_TYPE)?;
+    let (now, takes) = (state.options.clock.now(), state.options.ready_after);
+    let project = state.project_mut(&project)?;
+    let branch = project.branch(&id)?;
+    only_our_role(&body.username.unwrap_or_default())?;
+    if now < branch.ready_at {
+        return Err(no_credentials(&id));
+    }
+    if now < branch.credentials_at {
+        return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, ""));
+    }
+    project.change(&id, now, |branch| {
+        branch.n_rotations += 1;
+        branch.credentials_at = now + takes;
+    })?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn only_our_role(username: &str) -> Result<(), Refusal> {
+    if username == ROLE {
+        return Ok(());
+    }
+    let message = "only the xata user credentials can be retrieved";
+    Err(Refusal::bad_request(message))
+}
+
+fn no_credentials(branch: &str) -> Refusal {
+    Refusal::not_found(format!("Credentials for username [{ROLE}] on branch [{branch}]: not found"))
+}

@@ -1,0 +1,148 @@
+//! Creating a branch: the checks in the order of section 6.2, the project lock, the transaction.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use serde_json::Value;
+use tokio::sync::OwnedMutexGuard;
+
+use super::Platform;
+use super::decode::{self, ClusterBody, CreateBranchBody};
+use super::options::Contention;
+use super::refusal::Refusal;
+use super::rows::{ClusterConfiguration, Draft};
+use super::state::State as Stored;
+use super::{discovery, wire};
+
+const MOST_REPLICAS: i64 = 4;
+/// GiB; also what a branch gets when it does not say.
+const MOST_STORAGE: i64 = 250;
+/// Seconds that a client should wait while creation is switched off.
+const SWITCHED_OFF_FOR: u16 = 30;
+
+pub(super) async fn create(
+    State(platform): State<Platform>,
+    Path((_, project)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
+    let draft = draft(&platform.state(), &project, &headers, &body)?;
+    let _lock = lock(&platform, &project).await?;
+    // From here on the transaction is open: dropping this future rolls it back, as nothing is stored yet.
+    let (latency, ready_after) = {
+        let mut state = platform.state();
+        state.admit_branch(&project, &draft)?;
+        (state.options.create_latency, state.options.ready_after)
+    };
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
+    let branch = platform.state().insert_branch(&project, draft, ready_after)?;
+    Ok((StatusCode::CREATED, Json(wire::short(&branch, None))))
+}
+
+/// Everything that is checked before the lock.
+fn draft(
+    state: &Stored,
+    project: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Draft, Refusal> {
+    state.refuse_when_disabled()?;
+    if !state.options.creation_enabled {
+        let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
+        return Err(refusal.with_retry_after(SWITCHED_OFF_FOR));
+    }
+    state.admit_to_new_organization()?;
+    let body: CreateBranchBody = decode::body(headers, body, StatusCode::BAD_REQUEST)?;
+    if let Some(description) = &body.description {
+        decode::description(description)?;
+    }
+    let name = decode::branch_name(body.name)?;
+    let scale_to_zero = body.scale_to_zero.map(decode::scale_to_zero).transpose()?;
+    let (parent, region, configuration) = match body.mode.as_deref() {
+        Some("inherit") => inherited(state, project, body.parent)?,
+        Some("custom") => custom(state, &name, body.configuration)?,
+        mode => {
+            let mode = mode.unwrap_or_default();
+            let what = format!("unknown discriminator value: {mode}");
+            return Err(Refusal::invalid_parameter("body", &what));
+        }
+    };
+    Ok(Draft {
+        id: None,
+        name,
+        description: body.description,
+        parent,
+        region,
+        configuration,
+        scale_to_zero,
+    })
+}
+
+type Origin = (Option<String>, String, ClusterConfiguration);
+
+/// Everything comes from the parent, except that a child has one instance.
+fn inherited(state: &Stored, project: &str, parent: Option<String>) -> Result<Origin, Refusal> {
+    let parent = parent.filter(|id| !id.is_empty()).ok_or_else(|| {
+        Refusal::invalid_parameter("parentID", "parentID is required for mode inherit")
+    })?;
+    let row = state.project(project)?.branch(&parent);
+    let row = row.map_err(|_| Refusal::unknown_parent(&parent))?;
+    let configuration = ClusterConfiguration { replicas: 0, ..row.configuration.clone() };
+    Ok((Some(parent), row.region.clone(), configuration))
+}
+
+fn custom(state: &Stored, name: &str, given: Option<ClusterBody>) -> Result<Origin, Refusal> {
+    let required = |member| Refusal::invalid_parameter(member, "is required for mode custom");
+    let given = given.ok_or_else(|| required("configuration"))?;
+    let region = given.region.ok_or_else(|| required("region"))?;
+    discovery::known_region(&state.options, &region)?;
+    let image = given.image.ok_or_else(|| required("image"))?;
+    discovery::known_image(name, &image)?;
+    let instance_type = given.instance_type.ok_or_else(|| required("instanceType"))?;
+    discovery::allowed_instance_type(&state.options.quotas, &instance_type)?;
+    let replicas = given.replicas.ok_or_else(|| required("replicas"))?;
+    size(Some(replicas), given.storage)?;
+    let configuration = ClusterConfiguration {
+        image,
+        instance_type,
+        replicas,
+        storage: given.storage.unwrap_or(MOST_STORAGE),
+        postgres_configuration_parameters: given.postgres_configuration_parameters,
+        preload_libraries: given.preload_libraries,
+    };
+    Ok((None, region, configuration))
+}
+
+/// The numbers that a create and a patch may give.
+pub(super) fn size(replicas: Option<i64>, storage: Option<i64>) -> Result<(), Refusal> {
+    if replicas.is_some_and(|replicas| !(0..=MOST_REPLICAS).contains(&replicas)) {
+        let what = format!("must be between 0 and {MOST_REPLICAS}");
+        return Err(Refusal::invalid_parameter("replicas", &what));
+    }
+    if storage.is_some_and(|storage| !(1..=MOST_STORAGE).contains(&storage)) {
+        let what = format!("must be between 1 and {MOST_STORAGE}");
+        return Err(Refusal::invalid_parameter("storage", &what));
+    }
+    Ok(())
+}
+
+/// The advisory lock of a project; it belongs to the id, whether or not there is such a project.
+async fn lock(platform: &Platform, project: &str) -> Result<OwnedMutexGuard<()>, Refusal> {
+    let (lock, contention) = {
+        let mut state = platform.state();
+        let lock = state.locks.entry(project.to_owned()).or_default();
+        (Arc::clone(lock), state.options.contention)
+    };
+    match contention {
+        Contention::Queue => Ok(lock.lock_owned().await),
+        Contention::Refuse { status, retry_after } => lock.try_lock_owned().map_err(|_| {
+            let refusal = Refusal::new(status, format!("project [{project}] is busy"));
+            if retry_after { refusal.with_retry_after(1) } else { refusal }
+        }),
+    }
+}

@@ -1,0 +1,109 @@
+//! The project calls (section 5).
+
+use axum::Json;
+use axum::extract::{Path, State};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use super::Platform;
+use super::decode::{self, ProjectBody};
+use super::options::ScaleToZero;
+use super::refusal::Refusal;
+use super::rows::{Project, ProjectConfiguration, ProjectScaleToZero};
+use crate::clock::rfc3339;
+
+/// What a project is configured with when it is not told.
+pub(super) const DEFAULT_CONFIGURATION: ProjectConfiguration = ProjectConfiguration {
+    scale_to_zero: ProjectScaleToZero {
+        base_branches: ScaleToZero::OFF,
+        child_branches: ScaleToZero::OFF,
+    },
+    ip_filtering: None,
+};
+
+pub(super) async fn list(State(platform): State<Platform>) -> Json<Value> {
+    let state = platform.state();
+    let projects: Vec<Value> = state.active_projects().map(shown).collect();
+    Json(json!({ "projects": projects }))
+}
+
+pub(super) async fn create(
+    State(platform): State<Platform>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
+    let mut state = platform.state();
+    state.refuse_when_disabled()?;
+    let body: ProjectBody = decode::body(&headers, &body, StatusCode::UNSUPPORTED_MEDIA_TYPE)?;
+    let name = decode::project_name(body.name)?;
+    let configuration = match body.configuration {
+        None => DEFAULT_CONFIGURATION,
+        Some(given) => given.over(DEFAULT_CONFIGURATION)?,
+    };
+    state.admit_project()?;
+    state.free_project_name(&name, None)?;
+    let project = state.insert_project(None, name, configuration);
+    Ok((StatusCode::CREATED, Json(shown(project))))
+}
+
+pub(super) async fn get(
+    State(platform): State<Platform>,
+    Path((_, id)): Path<(String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    Ok(Json(shown(platform.state().project(&id)?)))
+}
+
+pub(super) async fn patch(
+    State(platform): State<Platform>,
+    Path((_, id)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    let mut state = platform.state();
+    state.refuse_when_disabled()?;
+    let body: ProjectBody = decode::body(&headers, &body, StatusCode::UNSUPPORTED_MEDIA_TYPE)?;
+    let stored = state.project(&id)?;
+    let name = match body.name {
+        None => stored.name.clone(),
+        given => decode::project_name(given)?,
+    };
+    let configuration = match body.configuration {
+        None => stored.configuration.clone(),
+        Some(given) => given.over(stored.configuration.clone())?,
+    };
+    state.free_project_name(&name, Some(&id))?;
+    let now = state.options.clock.now();
+    let project = state.project_mut(&id)?;
+    project.name = name;
+    project.configuration = configuration;
+    project.updated_at = now;
+    Ok(Json(shown(project)))
+}
+
+/// 204 for a project that is deleted already; only a branch that is left keeps it.
+pub(super) async fn delete(
+    State(platform): State<Platform>,
+    Path((_, id)): Path<(String, String)>,
+) -> Result<StatusCode, Refusal> {
+    let mut state = platform.state();
+    let project = state.projects.get_mut(&id);
+    let project = project.ok_or_else(|| Refusal::unknown_project(&id))?;
+    if project.n_branches() > 0 {
+        return Err(Refusal::bad_request(format!(
+            "project {id} is not empty. Please delete its branches first."
+        )));
+    }
+    project.deleted = true;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn shown(project: &Project) -> Value {
+    json!({
+        "id": project.id,
+        "name": project.name,
+        "createdAt": rfc3339(project.created_at),
+        "updatedAt": rfc3339(project.updated_at),
+        "configuration": project.configuration,
+    })
+}

@@ -1,0 +1,204 @@
+//! The rows: projects and their branches, and the rules that hold within a project.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::options::ScaleToZero;
+use super::refusal::Refusal;
+
+/// Children of a branch that is itself a child; a root has no limit (section 6.2).
+const CHILDREN_OF_A_CHILD: usize = 100;
+const DEEPEST: usize = 50;
+
+/// A project. All moments are times since the Unix epoch.
+#[derive(Debug)]
+pub(super) struct Project {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) created_at: Duration,
+    pub(super) updated_at: Duration,
+    pub(super) configuration: ProjectConfiguration,
+    /// A deleted project keeps its row: deleting it again is 204 (section 5).
+    pub(super) deleted: bool,
+    /// Active branches in order of creation. A list hands out the rows as they were.
+    branches: BTreeMap<u64, Arc<Branch>>,
+    ids: HashMap<String, u64>,
+    names: HashMap<String, u64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ProjectConfiguration {
+    pub(super) scale_to_zero: ProjectScaleToZero,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ip_filtering: Option<serde_json::Value>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ProjectScaleToZero {
+    pub(super) base_branches: ScaleToZero,
+    pub(super) child_branches: ScaleToZero,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Branch {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) description: Option<String>,
+    pub(super) parent: Option<String>,
+    pub(super) region: String,
+    pub(super) public_access: bool,
+    pub(super) backups_enabled: bool,
+    pub(super) configuration: ClusterConfiguration,
+    pub(super) scale_to_zero: ScaleToZero,
+    pub(super) hibernated: bool,
+    pub(super) created_at: Duration,
+    pub(super) updated_at: Duration,
+    /// Before this it reports itself hibernated, without instances.
+    pub(super) appears_at: Duration,
+    pub(super) ready_at: Duration,
+    pub(super) credentials_at: Duration,
+    pub(super) n_rotations: u32,
+    /// A root has 0.
+    pub(super) depth: usize,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ClusterConfiguration {
+    pub(super) image: String,
+    pub(super) instance_type: String,
+    pub(super) replicas: i64,
+    pub(super) storage: i64,
+    pub(super) postgres_configuration_parameters: BTreeMap<String, String>,
+    pub(super) preload_libraries: Vec<String>,
+}
+
+/// A branch that passed validation.
+#[derive(Clone, Debug)]
+pub(super) struct Draft {
+    pub(super) id: Option<String>,
+    pub(super) name: String,
+    pub(super) description: Option<String>,
+    pub(super) parent: Option<String>,
+    pub(super) region: String,
+    pub(super) configuration: ClusterConfiguration,
+    pub(super) scale_to_zero: Option<ScaleToZero>,
+}
+
+impl ClusterConfiguration {
+    /// What a branch has that was put in place by hand.
+    pub(super) fn smallest() -> Self {
+        Self {
+            image: "postgres:17.10".into(),
+            instance_type: "xata.micro".into(),
+            replicas: 0,
+            storage: 250,
+            postgres_configuration_parameters: BTreeMap::new(),
+            preload_libraries: Vec::new(),
+        }
+    }
+}
+
+impl Project {
+    pub(super) fn new(
+        id: String,
+        name: String,
+        configuration: ProjectConfiguration,
+        now: Duration,
+    ) -> Self {
+        Self {
+            id,
+            name,
+            created_at: now,
+            updated_at: now,
+            configuration,
+            deleted: false,
+            branches: BTreeMap::new(),
+            ids: HashMap::new(),
+            names: HashMap::new(),
+        }
+    }
+
+    pub(super) fn n_branches(&self) -> usize {
+        self.branches.len()
+    }
+
+    pub(super) fn branches(&self) -> impl Iterator<Item = &Arc<Branch>> {
+        self.branches.values()
+    }
+
+    pub(super) fn branch(&self, id: &str) -> Result<&Arc<Branch>, Refusal> {
+        let serial = self.ids.get(id);
+        let branch = serial.and_then(|serial| self.branches.get(serial));
+        branch.ok_or_else(|| Refusal::unknown_branch(id))
+    }
+
+    pub(super) fn branch_named(&self, name: &str) -> Option<&Arc<Branch>> {
+        self.branches.get(self.names.get(name)?)
+    }
+
+    pub(super) fn free_branch_name(&self, name: &str, except: Option<&str>) -> Result<(), Refusal> {
+        match self.branch_named(name) {
+            Some(branch) if Some(branch.id.as_str()) != except => {
+                Err(Refusal::name_taken("branch", name))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the branch can have one more child (section 6.2).
+    pub(super) fn admit_child(&self, parent_id: &str) -> Result<(), Refusal> {
+        let parent = self.branch(parent_id).map_err(|_| Refusal::unknown_parent(parent_id))?;
+        if parent.depth == 0 {
+            return Ok(());
+        }
+        if parent.depth + 1 > DEEPEST {
+            return Err(Refusal::bad_request(format!(
+                "branch [{parent_id}] has reached the maximum depth of {DEEPEST}"
+            )));
+        }
+        let is_child = |branch: &&Arc<Branch>| branch.parent.as_deref() == Some(parent_id);
+        if self.branches().filter(is_child).count() >= CHILDREN_OF_A_CHILD {
+            return Err(Refusal::bad_request(format!(
+                "branch [{parent_id}] has reached the limit of {CHILDREN_OF_A_CHILD} children"
+            )));
+        }
+        Ok(())
+    }
+
+    pub(super) fn add(&mut self, serial: u64, branch: Arc<Branch>) {
+        self.ids.insert(branch.id.clone(), serial);
+        self.names.insert(branch.name.clone(), serial);
+        self.branches.insert(serial, branch);
+    }
+
+    pub(super) fn remove(&mut self, id: &str) -> Result<(), Refusal> {
+        let serial = self.ids.remove(id).ok_or_else(|| Refusal::unknown_branch(id))?;
+        if let Some(branch) = self.branches.remove(&serial) {
+            self.names.remove(&branch.name);
+        }
+        Ok(())
+    }
+
+    /// Changes a branch. A list that is being sent keeps the row as it was.
+    pub(super) fn change(
+        &mut self,
+        id: &str,
+        now: Duration,
+        change: impl FnOnce(&mut Branch),
+    ) -> Result<Arc<Branch>, Refusal> {
+        let mut branch = Branch::clone(self.branch(id)?);
+        let serial = self.ids[id];
+        self.names.remove(&branch.name);
+        change(&mut branch);
+        branch.updated_at = now;
+        let branch = Arc::new(branch);
+        self.add(serial, Arc::clone(&branch));
+        Ok(branch)
+    }
+}

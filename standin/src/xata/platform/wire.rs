@@ -1,0 +1,153 @@
+//! Branches as the API shows them (sections 6.1 to 6.3, 6.6, 7 and 9).
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::rows::Branch;
+use crate::clock::rfc3339;
+use crate::id;
+
+/// How many rows a piece of a list carries. A client that has found its row need not read on.
+const ROWS_PER_PIECE: usize = 256;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed<'a> {
+    id: &'a str,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    created_at: String,
+    updated_at: String,
+    #[serde(rename = "parentID")]
+    parent: Option<&'a str>,
+    region: &'a str,
+    public_access: bool,
+    backups_enabled: bool,
+}
+
+impl<'a> Listed<'a> {
+    fn new(branch: &'a Branch) -> Self {
+        Self {
+            id: &branch.id,
+            name: &branch.name,
+            description: branch.description.as_deref(),
+            created_at: rfc3339(branch.created_at),
+            updated_at: rfc3339(branch.updated_at),
+            parent: branch.parent.as_deref(),
+            region: &branch.region,
+            public_access: branch.public_access,
+            backups_enabled: branch.backups_enabled,
+        }
+    }
+}
+
+/// The list as a stream that is written while it is read: 100,000 rows are never in memory as JSON.
+pub(super) fn list(
+    branches: Vec<Arc<Branch>>,
+) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
+    let n_branches = branches.len();
+    let pieces = (0..n_branches).step_by(ROWS_PER_PIECE).map(move |start| {
+        let end = n_branches.min(start + ROWS_PER_PIECE);
+        let rows: Vec<Listed> = branches[start..end].iter().map(|row| Listed::new(row)).collect();
+        let array = json_text(&rows);
+        let comma = if start == 0 { "" } else { "," };
+        format!("{comma}{}", &array[1..array.len() - 1])
+    });
+    let head = std::iter::once(String::from(r#"{"branches":["#));
+    let tail = std::iter::once(String::from("]}"));
+    stream::iter(head.chain(pieces).chain(tail).map(|piece| Ok(piece.into())))
+}
+
+fn json_text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("rows have text keys only")
+}
+
+/// What create and patch answer.
+pub(super) fn short(branch: &Branch, connection_string: Option<String>) -> Value {
+    let mut shown = json!(Listed::new(branch));
+    if let Some(members) = shown.as_object_mut() {
+        members.remove("backupsEnabled");
+    }
+    shown["connectionString"] = connection_string.into();
+    shown
+}
+
+pub(super) fn described(branch: &Branch, now: Duration) -> Value {
+    let mut shown = json!(Listed::new(branch));
+    shown["status"] = status(branch, now);
+    shown["connectionString"] = connection_string(branch, now).into();
+    shown["configuration"] = json!(branch.configuration);
+    // The region stands at the top; in here it is empty.
+    shown["configuration"]["region"] = "".into();
+    shown["scaleToZero"] = json!(branch.scale_to_zero);
+    shown
+}
+
+fn status(branch: &Branch, now: Duration) -> Value {
+    let (kind, text, n_instances, n_ready) = if now < branch.appears_at {
+        // Not a slip: the text may say healthy although nothing exists yet.
+        ("HIBERNATED", "Cluster in healthy state", 0, 0)
+    } else if now < branch.ready_at {
+        ("TRANSIENT", "Setting up primary", 1, 0)
+    } else if branch.hibernated {
+        ("HIBERNATED", "Cluster is hibernated", 0, 0)
+    } else {
+        let n_instances = 1 + branch.configuration.replicas;
+        ("HEALTHY", "Cluster in healthy state", n_instances, n_instances)
+    };
+    let instances: Vec<Value> = (0..n_instances)
+        .map(|n| {
+            json!({
+                "id": format!("{}-{}", branch.id, n + 1),
+                "status": if n < n_ready { "running" } else { "starting" },
+                "primary": n == 0,
+                "targetPrimary": n == 0,
+            })
+        })
+        .collect();
+    json!({
+        "status": text,
+        "statusType": format!("STATUS_TYPE_{kind}"),
+        "message": text,
+        "instanceCount": n_instances,
+        "instanceReadyCount": n_ready,
+        "instances": instances,
+    })
+}
+
+/// Present once the password is.
+pub(super) fn connection_string(branch: &Branch, now: Duration) -> Option<String> {
+    (now >= branch.credentials_at).then(|| url(branch))
+}
+
+pub(super) fn credentials(branch: &Branch, with_host: bool) -> Value {
+    let mut shown = json!({ "username": "xata", "password": password(branch) });
+    if with_host {
+        shown["hostname"] = host(branch).into();
+        shown["port"] = 5432.into();
+        shown["dbname"] = "xata".into();
+        shown["connectionString"] = url(branch).into();
+    }
+    shown
+}
+
+fn url(branch: &Branch) -> String {
+    let (password, host) = (password(branch), host(branch));
+    format!("postgresql://xata:{password}@{host}/xata?sslmode=require")
+}
+
+fn host(branch: &Branch) -> String {
+    format!("{}.{}.xata.tech", branch.id, branch.region)
+}
+
+fn password(branch: &Branch) -> String {
+    let seed = format!("password {} of {}", branch.n_rotations, branch.id);
+    id::text(id::BASE62, 64, &seed)
+}
