@@ -1,0 +1,7 @@
+//! What happened: Clerk's webhook event, and whose it is.
+
+mod event;
+mod user_id;
+
+pub use event::{Event, Ignored, Instances, Intent, Invalid, Metadata, SignUp};
+pub use user_id::UserId;
