@@ -1,0 +1,331 @@
+//! Make it so: one user, one database, from any state of the world.
+//!
+//! The decisions are a machine without IO ([`Ensure`]): told what happened last, it says what to do
+//! next. The driver ([`ensure`]) does it. This is the only place that decides to try again.
+//!
+//! What it rests on: Xata refuses a second database of one name in one project, so a create can be
+//! repeated; a refusal at quota may hide a database that exists, and an unclear create may have
+//! worked, so neither is believed before a look-up by name; a look-up that did not read the whole
+//! list is no absence.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::clerk::UserId;
+use crate::region::Region;
+use crate::xata::{
+    Created, Database, DatabaseName, Databases, LookedUp, Projects, Reason, Trouble,
+};
+
+/// Creates per delivery, the first included. More belongs to Hookdeck's schedule.
+const MOST_CREATES: u8 = 3;
+
+/// What a busy project or a refused key is given when Xata names no time.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Longer pauses belong to Hookdeck.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What became of the user's database. Only certainties.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Made by this delivery. What Xata tells of it, unless all it told is that the name is taken
+    /// now.
+    Created(Option<Database>),
+    /// It was there already.
+    Exists,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Create in the home project.
+    Create,
+    /// Look up in the project of this rank, 0 being the home.
+    LookUp(usize),
+    /// Let some time pass, or none.
+    Pause(Duration),
+    /// Stop: this is what is certain, or what is in the way.
+    Stop(Result<Outcome, Trouble>),
+}
+
+/// The decisions for one delivery. Pure: it knows no clock and no network.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Ensure {
+    projects: usize,
+    creates: u8,
+    /// A create of this delivery may have worked without our knowing.
+    in_doubt: bool,
+    looking: Looking,
+}
+
+/// Why a look-up is under way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Looking {
+    /// The user may have a database already, in the project of this rank or a later one.
+    Before(usize),
+    /// A create was refused; does that hide a database?
+    AfterRefusal(Trouble),
+    /// A create may have worked.
+    AfterDoubt(Trouble),
+}
+
+impl Ensure {
+    /// Begins. A fresh delivery, the first of an event that just happened, asks the home project at
+    /// once; any other may concern a user who was served when the list of projects was shorter, so
+    /// with several projects it looks in each of them first.
+    pub fn begin(projects: usize, fresh: bool) -> (Self, Action) {
+        let mut machine =
+            Self { projects, creates: 0, in_doubt: false, looking: Looking::Before(0) };
+        let action = if fresh || projects == 1 { machine.create() } else { Action::LookUp(0) };
+        (machine, action)
+    }
+
+    /// Says what to do after a create.
+    pub fn after_create(&mut self, created: Created) -> Action {
+        match created {
+            Created::Made(database) => Action::Stop(Ok(Outcome::Created(Some(database)))),
+            Created::Taken if self.in_doubt => Action::Stop(Ok(Outcome::Created(None))),
+            Created::Taken => Action::Stop(Ok(Outcome::Exists)),
+            Created::Refused(trouble) if trouble.reason.clears_in_seconds() => {
+                let again = self.create_again(trouble.retry_after.unwrap_or(PAUSE));
+                again.unwrap_or_else(|| self.look(Looking::AfterRefusal(trouble)))
+            }
+            Created::Refused(trouble) => self.look(Looking::AfterRefusal(trouble)),
+            Created::Unclear(trouble) => {
+                self.in_doubt = true;
+                self.look(Looking::AfterDoubt(trouble))
+            }
+        }
+    }
+
+    /// Says what to do after a pause.
+    pub fn after_pause(&mut self) -> Action {
+        self.create()
+    }
+
+    /// Says what to do after a look-up.
+    pub fn after_look_up(&mut self, looked_up: LookedUp) -> Action {
+        match (looked_up, self.looking.clone()) {
+            (LookedUp::Found(database), _) if self.in_doubt => {
+                Action::Stop(Ok(Outcome::Created(Some(database))))
+            }
+            (LookedUp::Found(_), _) => Action::Stop(Ok(Outcome::Exists)),
+            (LookedUp::Absent, Looking::Before(rank)) if rank + 1 < self.projects => {
+                self.looking = Looking::Before(rank + 1);
+                Action::LookUp(rank + 1)
+            }
+            (LookedUp::Absent, Looking::Before(_)) => self.create(),
+            // The list can miss a create that is still under way; asked again, Xata waits for it,
+            // then says "taken".
+            (LookedUp::Absent, Looking::AfterDoubt(trouble)) => {
+                let again = self.create_again(trouble.retry_after.unwrap_or_default());
+                again.unwrap_or(Action::Stop(Err(trouble)))
+            }
+            (LookedUp::Absent, Looking::AfterRefusal(trouble))
+            | (LookedUp::Unknown(trouble), _) => Action::Stop(Err(trouble)),
+        }
+    }
+
+    fn create(&mut self) -> Action {
+        self.creates += 1;
+        Action::Create
+    }
+
+    fn look(&mut self, why: Looking) -> Action {
+        self.looking = why;
+        Action::LookUp(0)
+    }
+
+    /// Another create after a pause, unless that is Hookdeck's to arrange.
+    fn create_again(&mut self, pause: Duration) -> Option<Action> {
+        (self.creates < MOST_CREATES && pause <= LONGEST_PAUSE).then_some(Action::Pause(pause))
+    }
+}
+
+/// The time one delivery has.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// By then there must be an answer.
+    answer_by: Instant,
+    /// By then a create must have ended, so that its outcome can still be looked up.
+    create_by: Instant,
+}
+
+impl Budget {
+    /// Plans the time that is left. A create gets nearly all of it, since breaking it off undoes
+    /// it.
+    pub fn new(left: Duration) -> Self {
+        let now = Instant::now();
+        let for_look_up = (left / 5).min(Duration::from_secs(5));
+        Self { answer_by: now + left, create_by: now + left - for_look_up }
+    }
+}
+
+/// Sees to it that the user has one database, or says what is in the way.
+pub async fn ensure(
+    databases: &dyn Databases,
+    projects: &Projects,
+    user_id: &UserId,
+    region: &Region,
+    fresh: bool,
+    budget: Budget,
+) -> Result<Outcome, Trouble> {
+    let name = DatabaseName::from(user_id);
+    let projects = projects.for_user(&name);
+    let (mut machine, mut action) = Ensure::begin(projects.len(), fresh);
+    loop {
+        let begins = Instant::now();
+        action = match action {
+            Action::Stop(result) => return result,
+            Action::Create if begins < budget.create_by => machine
+                .after_create(databases.create(projects[0], &name, region, budget.create_by).await),
+            Action::LookUp(rank) if begins < budget.answer_by => machine
+                .after_look_up(databases.look_up(projects[rank], &name, budget.answer_by).await),
+            Action::Pause(pause) if begins + pause < budget.create_by => {
+                sleep(pause).await;
+                machine.after_pause()
+            }
+            Action::Create | Action::LookUp(_) | Action::Pause(_) => {
+                return Err(Trouble::silent(Reason::TimeUp));
+            }
+        };
+    }
+}
+
+impl From<&UserId> for DatabaseName {
+    fn from(user_id: &UserId) -> Self {
+        user_id.as_str().try_into().expect("the alphabet of user ids is part of that of names")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trouble(reason: Reason) -> Trouble {
+        Trouble::silent(reason)
+    }
+
+    fn database() -> Database {
+        let (name, region) = ("user_abcdefghij".try_into(), "us-east-1".try_into());
+        Database { name: name.expect("a name"), region: region.expect("a region"), id: None }
+    }
+
+    fn stopped(result: Result<Outcome, Reason>) -> Action {
+        Action::Stop(result.map_err(trouble))
+    }
+
+    #[test]
+    fn a_fresh_sign_up_is_one_create() {
+        let (mut machine, action) = Ensure::begin(3, true);
+        assert_eq!(action, Action::Create);
+        assert_eq!(
+            machine.after_create(Created::Made(database())),
+            stopped(Ok(Outcome::Created(Some(database()))))
+        );
+    }
+
+    #[test]
+    fn a_later_delivery_looks_in_every_project_before_it_creates() {
+        let (mut machine, action) = Ensure::begin(3, false);
+        assert_eq!(action, Action::LookUp(0));
+        assert_eq!(machine.after_look_up(LookedUp::Absent), Action::LookUp(1));
+        assert_eq!(
+            machine.clone().after_look_up(LookedUp::Found(database())),
+            stopped(Ok(Outcome::Exists))
+        );
+        assert_eq!(machine.after_look_up(LookedUp::Absent), Action::LookUp(2));
+        assert_eq!(machine.after_look_up(LookedUp::Absent), Action::Create);
+    }
+
+    #[test]
+    fn with_one_project_the_create_itself_finds_out() {
+        assert_eq!(Ensure::begin(1, false).1, Action::Create);
+    }
+
+    #[test]
+    fn a_list_that_could_not_be_read_is_no_absence() {
+        let unknown = || LookedUp::Unknown(trouble(Reason::ListTooLong));
+        assert_eq!(
+            Ensure::begin(2, false).0.after_look_up(unknown()),
+            stopped(Err(Reason::ListTooLong))
+        );
+        let (mut machine, _) = Ensure::begin(1, true);
+        machine.after_create(Created::Refused(trouble(Reason::StandingQuota)));
+        assert_eq!(machine.after_look_up(unknown()), stopped(Err(Reason::ListTooLong)));
+    }
+
+    #[test]
+    fn a_refusal_is_believed_only_after_a_look_up() {
+        for reason in [
+            Reason::StandingQuota,
+            Reason::HourlyQuota,
+            Reason::RequestRejected,
+            Reason::AccessDenied,
+        ] {
+            let (mut machine, _) = Ensure::begin(2, true);
+            assert_eq!(machine.after_create(Created::Refused(trouble(reason))), Action::LookUp(0));
+            assert_eq!(
+                machine.clone().after_look_up(LookedUp::Found(database())),
+                stopped(Ok(Outcome::Exists))
+            );
+            assert_eq!(machine.after_look_up(LookedUp::Absent), stopped(Err(reason)));
+        }
+    }
+
+    #[test]
+    fn an_unclear_create_that_worked_is_created_and_one_that_did_not_is_tried_again() {
+        let (mut machine, _) = Ensure::begin(1, true);
+        for _ in 0..MOST_CREATES {
+            assert_eq!(
+                machine.after_create(Created::Unclear(trouble(Reason::XataTimeout))),
+                Action::LookUp(0)
+            );
+            let found = machine.clone().after_look_up(LookedUp::Found(database()));
+            assert_eq!(found, stopped(Ok(Outcome::Created(Some(database())))));
+            let taken = machine.clone().after_create(Created::Taken);
+            assert_eq!(taken, stopped(Ok(Outcome::Created(None))));
+            if machine.creates < MOST_CREATES {
+                assert_eq!(machine.after_look_up(LookedUp::Absent), Action::Pause(Duration::ZERO));
+                assert_eq!(machine.after_pause(), Action::Create);
+            }
+        }
+        assert_eq!(machine.after_look_up(LookedUp::Absent), stopped(Err(Reason::XataTimeout)));
+    }
+
+    #[test]
+    fn contention_is_waited_out_within_bounds_and_then_looked_up() {
+        let busy = |seconds| {
+            Created::Refused(Trouble { retry_after: seconds, ..trouble(Reason::Contention) })
+        };
+        let (mut machine, _) = Ensure::begin(1, true);
+        assert_eq!(machine.after_create(busy(None)), Action::Pause(PAUSE));
+        assert_eq!(machine.after_pause(), Action::Create);
+        assert_eq!(machine.after_create(busy(Some(LONGEST_PAUSE))), Action::Pause(LONGEST_PAUSE));
+        assert_eq!(machine.after_pause(), Action::Create);
+        assert_eq!(machine.after_create(busy(None)), Action::LookUp(0));
+        assert_eq!(machine.after_look_up(LookedUp::Absent), stopped(Err(Reason::Contention)));
+
+        let (mut machine, _) = Ensure::begin(1, true);
+        assert_eq!(machine.after_create(busy(Some(LONGEST_PAUSE + PAUSE))), Action::LookUp(0));
+    }
+
+    #[test]
+    fn an_outage_that_names_its_end_is_left_to_hookdeck() {
+        let half_a_minute = Some(Duration::from_secs(30));
+        let outage = Trouble { retry_after: half_a_minute, ..trouble(Reason::XataError) };
+        let (mut machine, _) = Ensure::begin(1, true);
+        assert_eq!(machine.after_create(Created::Unclear(outage.clone())), Action::LookUp(0));
+        assert_eq!(machine.after_look_up(LookedUp::Absent), Action::Stop(Err(outage)));
+    }
+
+    #[test]
+    fn a_refused_key_gets_another_chance() {
+        let refused = || Created::Refused(trouble(Reason::KeyRefused));
+        let (mut machine, _) = Ensure::begin(1, true);
+        assert_eq!(machine.after_create(refused()), Action::Pause(PAUSE));
+        assert_eq!(machine.after_pause(), Action::Create);
+    }
+}

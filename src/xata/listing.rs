@@ -1,0 +1,221 @@
+//! Finds one database in a project's list without holding the list: the answer is cut into elements
+//! as it arrives, and only the element at hand is kept.
+
+use serde::Deserialize;
+
+use super::Database;
+
+/// An element longer than this is none that we know how to read. Real ones are a few hundred bytes.
+const ELEMENT_LIMIT_BYTES: usize = 64 * 1024;
+
+/// One branch as lists and creates tell of it, with the members that we need.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Element {
+    id: String,
+    pub(super) name: String,
+    region: String,
+}
+
+impl Element {
+    /// The database, unless its name or region is none.
+    pub(super) fn into_database(self) -> Option<Database> {
+        let (name, region) =
+            (self.name.as_str().try_into().ok()?, self.region.as_str().try_into().ok()?);
+        Some(Database { name, region, id: self.id.as_str().try_into().ok() })
+    }
+}
+
+/// What the bytes so far amount to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// The element of the wanted name.
+    Found(Element),
+    /// Not met so far.
+    More,
+    /// This is not the list that the contract describes.
+    Unreadable,
+}
+
+/// Reads `{"branches": [{…}, …]}` byte by byte and looks for a name.
+///
+/// It follows strings and brackets only; what an element says is left to a JSON parser. A list that
+/// is cut short, or holds anything but elements with a name, is unreadable and never "absent".
+#[derive(Debug)]
+pub(super) struct Listing<'a> {
+    wanted: &'a str,
+    /// The brackets that are open. Inside one, the members of the answer; inside three, those of an
+    /// element.
+    open: Vec<u8>,
+    in_string: bool,
+    escaped: bool,
+    /// The bytes of the member name, or of the element, at hand.
+    pending: Vec<u8>,
+    branches: Branches,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Branches {
+    Ahead,
+    Inside,
+    Read,
+    /// The answer has ended, too.
+    Complete,
+}
+
+impl<'a> Listing<'a> {
+    pub(super) fn new(wanted: &'a str) -> Self {
+        let (open, pending) = (Vec::new(), Vec::new());
+        Self { wanted, open, in_string: false, escaped: false, pending, branches: Branches::Ahead }
+    }
+
+    /// Takes the next bytes.
+    pub(super) fn read(&mut self, chunk: &[u8]) -> Progress {
+        let done =
+            chunk.iter().map(|&byte| self.step(byte)).find(|progress| *progress != Progress::More);
+        done.unwrap_or(Progress::More)
+    }
+
+    /// Whether the list was read from its beginning to its end.
+    pub(super) fn is_complete(&self) -> bool {
+        self.branches == Branches::Complete
+    }
+
+    fn step(&mut self, byte: u8) -> Progress {
+        let inside = self.branches == Branches::Inside;
+        if self.open.len() == 1 || (inside && self.open.len() >= 3) {
+            self.pending.push(byte);
+            if self.pending.len() > ELEMENT_LIMIT_BYTES {
+                return Progress::Unreadable;
+            }
+        }
+        if self.in_string {
+            (self.in_string, self.escaped) = match byte {
+                _ if self.escaped => (true, false),
+                b'\\' => (true, true),
+                b'"' => (false, false),
+                _ => (true, false),
+            };
+            return Progress::More;
+        }
+        let blank = byte.is_ascii_whitespace();
+        match (self.open.len(), byte) {
+            (0, b'{') if self.branches == Branches::Ahead => self.open.push(byte),
+            (0, _) if !blank => return Progress::Unreadable,
+            (1, b',') => self.pending.clear(),
+            (1, b'[') => {
+                if self.branches == Branches::Ahead && self.pending_is(b"\"branches\":[") {
+                    self.branches = Branches::Inside;
+                }
+                self.open.push(byte);
+            }
+            (2, b'{') if inside => {
+                self.pending = vec![byte];
+                self.open.push(byte);
+            }
+            (_, b'}' | b']') => return self.close(byte),
+            (2, _) if inside && !blank && byte != b',' => return Progress::Unreadable,
+            (_, b'{' | b'[') => self.open.push(byte),
+            (_, b'"') => self.in_string = true,
+            _ => {}
+        }
+        Progress::More
+    }
+
+    fn close(&mut self, bracket: u8) -> Progress {
+        if !matches!((self.open.pop(), bracket), (Some(b'{'), b'}') | (Some(b'['), b']')) {
+            return Progress::Unreadable;
+        }
+        match (self.open.len(), &self.branches) {
+            (2, Branches::Inside) => match serde_json::from_slice::<Element>(&self.pending) {
+                Ok(element) if element.name == self.wanted => return Progress::Found(element),
+                Ok(_) => {}
+                Err(_) => return Progress::Unreadable,
+            },
+            (1, Branches::Inside) => self.branches = Branches::Read,
+            (0, Branches::Read) => self.branches = Branches::Complete,
+            (0, _) => return Progress::Unreadable,
+            _ => {}
+        }
+        Progress::More
+    }
+
+    fn pending_is(&self, expected: &[u8]) -> bool {
+        self.pending.iter().filter(|byte| !byte.is_ascii_whitespace()).eq(expected)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Looks in a list that arrives in pieces of the given length.
+    fn look_up(list: &str, name: &str, piece: usize) -> (Progress, bool) {
+        let mut listing = Listing::new(name);
+        for chunk in list.as_bytes().chunks(piece) {
+            match listing.read(chunk) {
+                Progress::More => {}
+                done => return (done, false),
+            }
+        }
+        (Progress::More, listing.is_complete())
+    }
+
+    const LIST: &str = r#" { "note": {"branches": [{"name": 7}]}, "more": ["]", {}],
+        "branches" : [ {"id":"a","name":"main","region":"us-east-1","parentID":null,"tags":[{"x":"}"}]},
+                       {"name":"quote\" ]} \\","id":"b","region":"eu-central-1"} , {"id":"c","name":"Main","region":"x"}],
+        "next": null } "#;
+
+    #[test]
+    fn a_name_is_found_exactly_however_the_bytes_arrive() {
+        for piece in 1..LIST.len() {
+            for (name, id) in [("main", "a"), ("Main", "c"), ("quote\" ]} \\", "b")] {
+                let (progress, _) = look_up(LIST, name, piece);
+                assert!(
+                    matches!(progress, Progress::Found(ref element) if element.id == id),
+                    "{name} by {piece}"
+                );
+            }
+            assert_eq!(look_up(LIST, "MAIN", piece), (Progress::More, true), "by {piece}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_breaks_off_anywhere_is_not_complete() {
+        for end in 0..LIST.trim_end().len() {
+            assert_ne!(look_up(&LIST[..end], "MAIN", 7), (Progress::More, true), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn an_empty_list_is_complete() {
+        assert_eq!(look_up(r#"{"branches":[]}"#, "main", 1), (Progress::More, true));
+    }
+
+    #[test]
+    fn what_is_not_the_list_of_the_contract_is_never_an_absence() {
+        for answer in [
+            "",
+            "null",
+            "[]",
+            "{}",
+            r#"{"message":"x"}"#,
+            r#"{"branches":null}"#,
+            r#"{"branches":{}}"#,
+            r#"{"branches":[null]}"#,
+            r#"{"branches":["main"]}"#,
+            r#"{"branches":[{"id":"a"}]}"#,
+            r#"{"branches":[{"id":"a","name":7,"region":"x"}]}"#,
+            r#"{"branches":[]]"#,
+            r#"{"branches":[]}{"branches":[]}"#,
+            "<html>[{}]</html>",
+        ] {
+            assert_ne!(look_up(answer, "main", 3), (Progress::More, true), "{answer}");
+        }
+    }
+
+    #[test]
+    fn an_element_has_a_limit() {
+        let huge = format!(r#"{{"branches":[{{"name":"{}"#, "a".repeat(ELEMENT_LIMIT_BYTES));
+        assert_eq!(look_up(&huge, "main", 1000).0, Progress::Unreadable);
+    }
+}

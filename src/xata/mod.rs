@@ -1,0 +1,303 @@
+//! How to ask: the [`Databases`] port, and the API behind it.
+//!
+//! A call ends in a word that says what is certain. Made and taken are certain; a refusal is
+//! certain not to have made anything, yet may hide a database that exists (quotas are checked
+//! before names); everything else is in doubt, and only a look-up by name ends a doubt. What to do
+//! about it is not decided here.
+
+mod listing;
+pub mod platform;
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use http::StatusCode;
+use sha2::{Digest, Sha256};
+use strum::{IntoStaticStr, VariantNames};
+use tokio::time::Instant;
+
+use crate::region::Region;
+
+/// Whatever keeps databases by name.
+pub trait Databases: Send + Sync {
+    /// Asks once for a new database, and waits for the answer until the given time. Giving up
+    /// breaks the call off, which the platform rolls back if it can.
+    fn create<'a>(
+        &'a self,
+        project: &'a ProjectId,
+        name: &'a DatabaseName,
+        region: &'a Region,
+        until: Instant,
+    ) -> BoxFuture<'a, Created>;
+
+    /// Looks a name up in one project.
+    fn look_up<'a>(
+        &'a self,
+        project: &'a ProjectId,
+        name: &'a DatabaseName,
+        until: Instant,
+    ) -> BoxFuture<'a, LookedUp>;
+}
+
+/// What became of a create.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Created {
+    /// The database is made, by this call.
+    Made(Database),
+    /// Not made: the name is taken.
+    Taken,
+    /// Not made, whether or not the name exists; the refusal may also be about us.
+    Refused(Trouble),
+    /// Nobody knows.
+    Unclear(Trouble),
+}
+
+/// What a look-up found.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum LookedUp {
+    /// It is there.
+    Found(Database),
+    /// The whole list was read, and it is not on it.
+    Absent,
+    /// The list could not be had, or not to its end.
+    Unknown(Trouble),
+}
+
+/// A database, as Xata tells of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Database {
+    /// Its name, the user's id.
+    pub name: DatabaseName,
+    /// Where it really is.
+    pub region: Region,
+    /// Xata's id of it, when known.
+    pub id: Option<DatabaseId>,
+}
+
+/// What is in the way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Trouble {
+    /// In one word.
+    pub reason: Reason,
+    /// When upstream wants to be asked again.
+    pub retry_after: Option<Duration>,
+    /// The HTTP status it came with, for the log.
+    pub status: Option<u16>,
+}
+
+impl Trouble {
+    /// Trouble without an answer.
+    pub fn silent(reason: Reason) -> Self {
+        Self { reason, retry_after: None, status: None }
+    }
+
+    /// Trouble with an answer of this status.
+    pub fn at(status: StatusCode, reason: Reason) -> Self {
+        Self { status: Some(status.as_u16()), ..Self::silent(reason) }
+    }
+}
+
+/// Trouble in one word, which is the variant's name in `snake_case`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum Reason {
+    /// 401: the key is wrong, revoked, or Xata cannot check it just now.
+    KeyRefused,
+    /// 403: the key may not do this.
+    AccessDenied,
+    /// 403: the organization is disabled; see its billing.
+    OrganizationDisabled,
+    /// 400 or 403: no more databases in this project or organization.
+    StandingQuota,
+    /// 404: no such project, region or template.
+    NotFound,
+    /// Another 4xx: Xata does not accept what the settings make us ask.
+    RequestRejected,
+    /// 429: no more databases this hour.
+    HourlyQuota,
+    /// 429: too many requests.
+    RateLimited,
+    /// 409 or 423: somebody else is creating in this project.
+    Contention,
+    /// 412: the template is not healthy.
+    TemplateUnhealthy,
+    /// 5xx, or a status nobody documents.
+    XataError,
+    /// The answer cannot be read.
+    XataUnreadable,
+    /// No connection, or it broke.
+    XataUnreachable,
+    /// The answer did not come in the time set aside.
+    XataTimeout,
+    /// The list is longer than we read.
+    ListTooLong,
+    /// There is no time left to ask.
+    TimeUp,
+}
+
+impl Reason {
+    /// Whether asking again within seconds may help: a busy project, or a key that Xata could not
+    /// check.
+    pub fn clears_in_seconds(self) -> bool {
+        matches!(self, Self::Contention | Self::KeyRefused)
+    }
+
+    /// Whether it stands until a person changes something, so that no retry will mend it alone.
+    pub fn needs_a_person(self) -> bool {
+        match self {
+            Self::KeyRefused
+            | Self::AccessDenied
+            | Self::OrganizationDisabled
+            | Self::StandingQuota
+            | Self::NotFound
+            | Self::RequestRejected => true,
+            Self::HourlyQuota
+            | Self::RateLimited
+            | Self::Contention
+            | Self::TemplateUnhealthy
+            | Self::XataError
+            | Self::XataUnreadable
+            | Self::XataUnreachable
+            | Self::XataTimeout
+            | Self::ListTooLong
+            | Self::TimeUp => false,
+        }
+    }
+}
+
+/// Text that cannot stand in a path of Xata's.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("1 to 255 letters, digits and _ - ~ : only")]
+pub struct NotAnId;
+
+macro_rules! path_safe_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The id, safe in a URL path and in a log line.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = NotAnId;
+
+            fn try_from(text: &str) -> Result<Self, NotAnId> {
+                let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"_-~:".contains(&byte);
+                let well_formed = (1..=255).contains(&text.len()) && text.bytes().all(safe);
+                well_formed.then(|| Self(text.to_owned())).ok_or(NotAnId)
+            }
+        }
+    };
+}
+
+path_safe_id!(
+    /// An organization (`contracts/xata-platform.md` section 3).
+    OrganizationId
+);
+path_safe_id!(
+    /// A project: a shard of the fleet.
+    ProjectId
+);
+path_safe_id!(
+    /// A database's id; on the platform a branch id.
+    DatabaseId
+);
+path_safe_id!(
+    /// A database's name: the user id, case kept.
+    DatabaseName
+);
+
+/// The projects that users are spread over; at least one.
+#[derive(Debug, Clone)]
+pub struct Projects(Vec<ProjectId>);
+
+impl Projects {
+    /// These projects; none when the list is empty or names one twice.
+    pub fn new(projects: Vec<ProjectId>) -> Option<Self> {
+        let distinct = projects.iter().collect::<std::collections::BTreeSet<_>>().len();
+        (distinct > 0 && distinct == projects.len()).then_some(Self(projects))
+    }
+
+    /// The projects in any order.
+    pub fn iter(&self) -> impl Iterator<Item = &ProjectId> {
+        self.0.iter()
+    }
+
+    /// The projects in the order in which this user's database is looked for, the home project
+    /// first.
+    ///
+    /// Rendezvous hashing: the home is the project whose hash together with the name is the
+    /// highest, so a project that joins the list becomes home to its share of users and changes
+    /// nobody else's. The function is part of where data lives: it must never change.
+    pub fn for_user(&self, name: &DatabaseName) -> Vec<&ProjectId> {
+        let mut ranked: Vec<_> = self.0.iter().collect();
+        ranked.sort_by_cached_key(|project| {
+            let hash = Sha256::new()
+                .chain_update(project.as_str())
+                .chain_update([0])
+                .chain_update(name.as_str());
+            std::cmp::Reverse(hash.finalize())
+        });
+        ranked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn projects(ids: &[&str]) -> Projects {
+        Projects::new(ids.iter().map(|&id| id.try_into().expect("an id")).collect())
+            .expect("projects")
+    }
+
+    fn home(projects: &Projects, name: &str) -> String {
+        projects.for_user(&name.try_into().expect("a name"))[0].as_str().to_owned()
+    }
+
+    #[test]
+    fn no_path_can_be_made_of_an_id() {
+        for text in ["", "..", "a/b", "a%2e", "a b", "a\n", "ü", &"a".repeat(256)] {
+            assert_eq!(ProjectId::try_from(text), Err(NotAnId), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_projects_is_not_empty_and_names_each_once() {
+        let id = || ProjectId::try_from("prj_a").expect("an id");
+        assert!(Projects::new(vec![]).is_none());
+        assert!(Projects::new(vec![id(), id()]).is_none());
+    }
+
+    #[test]
+    fn the_home_of_a_user_is_the_same_for_ever() {
+        let fleet = projects(&["prj_a", "prj_b", "prj_c"]);
+        let homes = [
+            "user_37vVbDk2sV69GiZuqjqVZRkONtI",
+            "user_37vctfO9XiVdjV0fLzIiUq2adSQ",
+            "user_37vkC9iuSYGvbaFAnW3P3GIvrUW",
+        ]
+        .map(|name| home(&fleet, name));
+        // Worked out with another implementation of SHA-256.
+        assert_eq!(homes, ["prj_c", "prj_c", "prj_a"]);
+    }
+
+    #[test]
+    fn a_project_that_joins_takes_its_share_and_moves_nobody_else() {
+        let (before, after) =
+            (projects(&["prj_a", "prj_b"]), projects(&["prj_c", "prj_b", "prj_a"]));
+        let mut moved = 0;
+        for user in 0..3000 {
+            let name = format!("user_{user:010}");
+            let (old, new) = (home(&before, &name), home(&after, &name));
+            assert!(new == old || new == "prj_c");
+            moved += usize::from(new != old);
+        }
+        assert!((900..1100).contains(&moved), "{moved} of 3000 moved to the third project");
+    }
+}
