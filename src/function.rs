@@ -1,0 +1,211 @@
+//! One delivery in, one answer out: the order of work and nothing else.
+
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, SystemTime};
+
+use futures_util::FutureExt;
+use tokio::time::Instant;
+
+use crate::Clock;
+use crate::answer::{Answer, RetryAfter};
+use crate::clerk::{Event, Instances, Intent, SignUp};
+use crate::hookdeck::Verifier;
+use crate::http_client::HttpClient;
+use crate::provision::{self, Budget, Outcome};
+use crate::region::{self, Hints, Policy};
+use crate::request::{BodyError, Request};
+use crate::settings::Settings;
+use crate::telemetry::Line;
+use crate::xata::platform::Platform;
+use crate::xata::{self, Database, Databases, Projects, Trouble};
+
+/// The paths that take deliveries.
+const PATHS: [&str; 2] = ["/", "/webhooks/clerk"];
+
+/// The function's own limit, as `template.yaml` sets it: Hookdeck waits 60 s, and the answer shall
+/// be ours.
+pub const TIMEOUT: Duration = Duration::from_secs(55);
+
+/// Kept back for answering: serialising it, and the way to Hookdeck. Less when there is little time
+/// in all.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// Lambda runs nothing longer; a deadline that is older than this was never a deadline. `cargo
+/// lambda watch` 1.9.2 sends such a one.
+const LONGEST_INVOCATION: Duration = Duration::from_secs(15 * 60);
+
+/// An event older than this may concern a user who was served under older settings.
+const FRESH: Duration = Duration::from_secs(5 * 60);
+
+/// Up to this attempt our `Retry-After` decides when Hookdeck returns. Each such deferral uses up
+/// one of its retries, and only its own growing schedule outlasts a long outage.
+const LAST_DEFERRED_ATTEMPT: u32 = 3;
+
+/// Everything that outlives a delivery.
+pub struct Function {
+    verifier: Verifier,
+    instances: Instances,
+    policy: Policy,
+    projects: Projects,
+    databases: Box<dyn Databases>,
+    clock: Clock,
+}
+
+impl Function {
+    /// The function as the settings describe it, asking upstream through `client`.
+    pub fn new(settings: Settings, client: HttpClient, clock: Clock) -> Self {
+        Self {
+            verifier: settings.verifier,
+            instances: settings.instances,
+            policy: settings.policy,
+            projects: settings.projects,
+            databases: Box::new(Platform::new(settings.platform, client, clock.clone())),
+            clock,
+        }
+    }
+
+    /// Answers one invocation: `payload` is its JSON, `deadline` the time at which Lambda ends it.
+    ///
+    /// There is an answer for every payload, before the deadline, and one line in the log.
+    pub async fn handle(&self, payload: &str, deadline: SystemTime) -> Answer {
+        let begun = Instant::now();
+        let left = self.time_left(deadline);
+        let mut line = Line::default();
+        let answer = AssertUnwindSafe(self.answer(payload, left, &mut line)).catch_unwind().await;
+        // A panic is a bug of ours; the event is kept and retried, and Lambda's own error is
+        // nobody's answer.
+        let answer =
+            answer.unwrap_or(Answer::Unavailable { reason: "internal_error", retry_after: None });
+        line.write(&answer, begun.elapsed());
+        answer
+    }
+
+    /// The time for everything up to the answer.
+    fn time_left(&self, deadline: SystemTime) -> Duration {
+        let now = (self.clock)();
+        let left = match deadline.duration_since(now) {
+            Ok(left) => left.min(TIMEOUT),
+            Err(late) if late.duration() > LONGEST_INVOCATION => TIMEOUT,
+            Err(_) => Duration::ZERO,
+        };
+        left.saturating_sub(MARGIN.min(left / 5))
+    }
+
+    async fn answer(&self, payload: &str, left: Duration, line: &mut Line) -> Answer {
+        let budget = Budget::new(left);
+        let request = Request::read(payload);
+        if !PATHS.contains(&request.raw_path.as_str()) {
+            return Answer::NotFound;
+        }
+        if request.method() != "POST" {
+            return Answer::MethodNotAllowed;
+        }
+        let body = match request.body() {
+            Ok(body) => body,
+            Err(BodyError::TooLarge) => return Answer::TooLarge,
+            Err(BodyError::NotBase64) => {
+                line.detail = Some("not_base64");
+                return Answer::Unauthorized;
+            }
+        };
+        if let Err(refusal) = self.verifier.verify(&request.headers, &body) {
+            line.detail = Some(refusal.into());
+            return Answer::Unauthorized;
+        }
+        let delivery = self.verifier.delivery(&request.headers);
+        let (attempt, first) = (delivery.attempt, delivery.is_first());
+        line.delivery = Some(delivery);
+        let event = match Event::read(&body, &self.instances) {
+            Ok(event) => event,
+            Err(invalid) => return Answer::Invalid(invalid.into()),
+        };
+        let age = event
+            .happened
+            .map(|happened| (self.clock)().duration_since(happened).unwrap_or_default());
+        line.event_age = age;
+        match event.intent {
+            Intent::Ignore(ignored) => Answer::Ignored(ignored.into()),
+            Intent::Remove(user_id) => {
+                line.user_id = Some(user_id);
+                Answer::Retained
+            }
+            Intent::Provision(sign_up) => {
+                let fresh = first && age.is_some_and(|age| age <= FRESH);
+                self.provision(&sign_up, fresh, attempt, budget, line).await
+            }
+        }
+    }
+
+    async fn provision(
+        &self,
+        sign_up: &SignUp,
+        fresh: bool,
+        attempt: u32,
+        budget: Budget,
+        line: &mut Line,
+    ) -> Answer {
+        line.user_id = Some(sign_up.user_id.clone());
+        let decision = self.policy.place(&hints(sign_up));
+        let placement = decision.placement.clone();
+        line.decision = Some(decision);
+        let databases = self.databases.as_ref();
+        let ensured = provision::ensure(
+            databases,
+            &self.projects,
+            &sign_up.user_id,
+            &placement.region,
+            fresh,
+            budget,
+        )
+        .await;
+        match ensured {
+            Ok(Outcome::Exists) => Answer::Exists,
+            Ok(Outcome::Created(database)) => {
+                let database = database.unwrap_or_else(|| Database {
+                    name: (&sign_up.user_id).into(),
+                    region: placement.region.clone(),
+                    id: None,
+                });
+                line.wrong_region =
+                    (database.region != placement.region).then(|| database.region.clone());
+                Answer::Created { database, placement }
+            }
+            Err(trouble) => {
+                line.xata_status = trouble.status;
+                refuse(&trouble, attempt, sign_up.user_id.as_str())
+            }
+        }
+    }
+}
+
+fn hints(sign_up: &SignUp) -> Hints<'_> {
+    let metadata = &sign_up.metadata;
+    Hints {
+        preferences: [
+            (region::Reason::PrivateMetadata, metadata.private.as_deref()),
+            (region::Reason::PublicMetadata, metadata.public.as_deref()),
+            (region::Reason::UnsafeMetadata, metadata.r#unsafe.as_deref()),
+        ],
+        client_ip: sign_up.client_ip.as_deref(),
+        user_agent: sign_up.user_agent.as_deref(),
+    }
+}
+
+/// The answer to a delivery that something is in the way of.
+fn refuse(trouble: &Trouble, attempt: u32, user_id: &str) -> Answer {
+    let reason = trouble.reason.into();
+    if trouble.reason.needs_a_person() {
+        return Answer::Misconfigured(reason);
+    }
+    let wait = trouble
+        .retry_after
+        .or_else(|| (trouble.reason == xata::Reason::Contention).then(|| spread(user_id)));
+    let retry_after = wait.filter(|_| attempt <= LAST_DEFERRED_ATTEMPT).map(RetryAfter::from);
+    Answer::Unavailable { reason, retry_after }
+}
+
+/// 5 to 30 seconds, other for other users, so that those who met do not meet again.
+fn spread(user_id: &str) -> Duration {
+    let sum: u64 = user_id.bytes().map(u64::from).sum();
+    Duration::from_secs(5 + sum % 26)
+}

@@ -1,0 +1,272 @@
+use super::*;
+use crate::region::Lookup;
+
+/// The least that works.
+const MINIMAL: [(&str, &str); 4] = [
+    ("HOOKDECK_WEBHOOK_SECRET", "fake-signing-secret"),
+    ("XATA_API_KEY", "xau_fake"),
+    ("XATA_ORGANIZATION_ID", "org123"),
+    ("XATA_PROJECT_ID", "prj_a"),
+];
+
+/// Reads the least that works, with these changes.
+fn read(changes: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let mut variables: BTreeMap<&str, &str> = MINIMAL.into();
+    variables.extend(changes.iter().copied());
+    Settings::read(variables.into_iter().map(|(name, value)| (name.into(), value.into())))
+}
+
+fn settings(changes: &[(&str, &str)]) -> Settings {
+    read(changes).expect("settings that work")
+}
+
+fn refused(changes: &[(&str, &str)]) -> String {
+    read(changes).expect_err("a value that cannot work").to_string()
+}
+
+fn regions<'a>(map: impl IntoIterator<Item = (&'a String, &'a Region)>) -> String {
+    let pairs = map.into_iter().map(|(code, region)| format!("{code}={region}"));
+    pairs.collect::<Vec<_>>().join(",")
+}
+
+#[test]
+fn the_least_that_works_gets_the_promised_defaults() {
+    let settings = settings(&[]);
+    assert_eq!(settings.policy.default.as_str(), "us-east-1");
+    assert_eq!(regions(&settings.policy.by_continent), "EU=eu-central-1");
+    assert_eq!(settings.policy.lookup, Lookup::Offline);
+    assert_eq!(settings.platform.url, "https://api.xata.tech");
+    assert_eq!(settings.platform.scale_to_zero_minutes, Some(30));
+    assert!(matches!(
+        settings.platform.source,
+        Source::Root { image, instance_type } if image == "postgresql:17" && instance_type == "xata.micro"
+    ));
+    assert_eq!(settings.instances, Instances::Any);
+    assert_eq!(settings.log_level, LevelFilter::INFO);
+    assert_eq!(settings.warnings, [""; 0]);
+}
+
+#[test]
+fn an_empty_optional_value_counts_as_not_set() {
+    let empty: Vec<_> = VARIABLES
+        .iter()
+        .filter(|name| !MINIMAL.iter().any(|(needed, _)| needed == *name))
+        .chain(&NOT_YET)
+        .map(|&name| (name, " "))
+        .collect();
+    assert_eq!(settings(&empty).policy.default.as_str(), "us-east-1");
+}
+
+#[test]
+fn every_value_can_be_chosen() {
+    let settings = settings(&[
+        ("HOOKDECK_WEBHOOK_SECRET", "new,old"),
+        ("HOOKDECK_HEADER_PREFIX", "X-Acme"),
+        ("REQUIRE_SOURCE_VERIFIED", "true"),
+        ("XATA_API_URL", "http://127.0.0.1:9100/"),
+        ("XATA_PROJECT_ID", "prj_a, prj_b"),
+        (
+            "XATA_TEMPLATES",
+            "prj_a/eu-central-1=t1, prj_a/us-east-1=t2,prj_b/eu-central-1=t3,prj_b/us-east-1=t4",
+        ),
+        ("XATA_SCALE_TO_ZERO_MINUTES", "off"),
+        ("DEFAULT_REGION", "eu-central-1"),
+        ("REGION_BY_CONTINENT", "na=us-east-1, SA = us-east-1"),
+        ("REGION_BY_COUNTRY", "ca=eu-central-1"),
+        ("ALLOWED_REGIONS", "us-east-1,eu-central-1"),
+        ("GEO_LOOKUP", "off"),
+        ("ON_USER_DELETED", "retain"),
+        ("SVIX_CHECK", "off"),
+        ("CLERK_INSTANCE_ID", "ins_a,ins_b"),
+        ("LOG_LEVEL", "debug"),
+    ]);
+    assert_eq!(settings.platform.url, "http://127.0.0.1:9100");
+    assert_eq!(settings.platform.scale_to_zero_minutes, None);
+    assert!(
+        matches!(settings.platform.source, Source::Templates(templates) if templates.len() == 4)
+    );
+    assert_eq!(settings.policy.default.as_str(), "eu-central-1");
+    assert_eq!(regions(&settings.policy.by_continent), "NA=us-east-1,SA=us-east-1");
+    assert_eq!(regions(&settings.policy.by_country), "CA=eu-central-1");
+    assert_eq!(settings.policy.lookup, Lookup::Off);
+    assert_eq!(settings.instances, Instances::Only(vec!["ins_a".into(), "ins_b".into()]));
+    assert_eq!(settings.log_level, LevelFilter::DEBUG);
+    assert_eq!(settings.warnings, [""; 0]);
+}
+
+#[test]
+fn the_allowed_regions_are_those_of_the_settings_unless_they_are_listed() {
+    let allowed = |changes: &[(&str, &str)]| {
+        let settings = settings(changes);
+        settings.policy.allowed.iter().map(Region::to_string).collect::<Vec<_>>().join(",")
+    };
+    assert_eq!(allowed(&[]), "eu-central-1,us-east-1");
+    assert_eq!(
+        allowed(&[
+            ("DEFAULT_REGION", "a"),
+            ("REGION_BY_COUNTRY", "NZ=b"),
+            ("REGION_BY_CONTINENT", "AF=c")
+        ]),
+        "a,b,c"
+    );
+    assert_eq!(allowed(&[("ALLOWED_REGIONS", "us-east-1,x")]), "us-east-1,x");
+}
+
+#[test]
+fn a_built_in_place_that_is_not_allowed_is_dropped_and_a_chosen_one_stops_the_start() {
+    let only_us = ("ALLOWED_REGIONS", "us-east-1");
+    assert_eq!(regions(&settings(&[only_us]).policy.by_continent), "");
+    for (name, value) in [
+        ("DEFAULT_REGION", "eu-central-1"),
+        ("REGION_BY_CONTINENT", "EU=eu-central-1"),
+        ("REGION_BY_COUNTRY", "DE=eu-central-1"),
+    ] {
+        let problem = "places users in eu-central-1, which ALLOWED_REGIONS does not contain";
+        assert_eq!(refused(&[only_us, (name, value)]), format!("{name} {problem}"));
+    }
+    // The default that nobody chose can be outside, too.
+    assert_eq!(
+        refused(&[("ALLOWED_REGIONS", "eu-central-1")]),
+        "DEFAULT_REGION places users in us-east-1, which ALLOWED_REGIONS does not contain"
+    );
+}
+
+#[test]
+fn a_needed_value_that_is_missing_or_empty_is_named() {
+    for (name, _) in MINIMAL {
+        let others = MINIMAL.into_iter().filter(|(other, _)| *other != name);
+        let missing = Settings::read(others.map(|(name, value)| (name.into(), value.into())));
+        let missing = missing.expect_err("a variable is missing").to_string();
+        assert!(missing.starts_with(&format!("{name} is missing")), "{missing}");
+        let empty = refused(&[(name, "")]);
+        assert!(empty.starts_with(name), "{empty}");
+    }
+}
+
+#[test]
+fn a_value_that_cannot_work_is_named_and_never_quoted() {
+    let secret = "xau_looks_like_a_secret";
+    for (name, value) in [
+        ("HOOKDECK_WEBHOOK_SECRET", " xau_looks_like_a_secret"),
+        ("HOOKDECK_WEBHOOK_SECRET", "xau_looks_like_a_secret,"),
+        ("HOOKDECK_WEBHOOK_SECRET", "a,,xau_looks_like_a_secret"),
+        ("HOOKDECK_HEADER_PREFIX", secret),
+        ("REQUIRE_SOURCE_VERIFIED", secret),
+        ("XATA_API_KEY", "xau_looks_like_a_secret\n"),
+        ("XATA_API_KEY", "xau looks_like_a_secret"),
+        ("XATA_API_URL", secret),
+        ("XATA_API_URL", "http://xau_looks_like_a_secret.example.com"),
+        ("XATA_API_URL", "https://user:xau_looks_like_a_secret@example.com"),
+        ("XATA_API_URL", "ftp://127.0.0.1"),
+        ("XATA_ORGANIZATION_ID", "xau_looks_like_a_secret/.."),
+        ("XATA_PROJECT_ID", "prj_a,xau_looks_like_a_secret/.."),
+        ("XATA_PROJECT_ID", "prj_a,prj_a"),
+        ("XATA_TEMPLATES", secret),
+        ("XATA_TEMPLATES", "xau_looks_like_a_secret=t"),
+        ("XATA_TEMPLATES", "other/us-east-1=t"),
+        ("XATA_SCALE_TO_ZERO_MINUTES", "0"),
+        ("XATA_SCALE_TO_ZERO_MINUTES", "1441"),
+        ("XATA_SCALE_TO_ZERO_MINUTES", secret),
+        ("DEFAULT_REGION", secret),
+        ("ALLOWED_REGIONS", secret),
+        ("ALLOWED_REGIONS", "us-east-1,,eu-central-1"),
+        ("REGION_BY_CONTINENT", "EUROPE=eu-central-1"),
+        ("REGION_BY_CONTINENT", "EU=eu-central-1,eu=us-east-1"),
+        ("REGION_BY_COUNTRY", "UK=eu-central-1"),
+        ("REGION_BY_COUNTRY", "DE:eu-central-1"),
+        ("GEO_LOOKUP", secret),
+        ("ON_USER_DELETED", secret),
+        ("CLERK_INSTANCE_ID", "ins_a,"),
+        ("LOG_LEVEL", secret),
+    ] {
+        let line = refused(&[(name, value)]);
+        assert!(line.starts_with(&format!("{name} ")), "{name}={value}: {line}");
+        assert!(!line.contains("looks_like_a_secret"), "{line}");
+        assert!(!line.contains('\n'), "{line}");
+    }
+}
+
+#[test]
+fn a_url_is_https_or_on_this_machine() {
+    for url in [
+        "https://xata.example.com/base",
+        "http://localhost:1",
+        "http://127.9.9.9",
+        "http://[::1]:80",
+    ] {
+        assert_eq!(settings(&[("XATA_API_URL", url)]).platform.url, url);
+    }
+    for url in [
+        "http://10.0.0.1",
+        "http://localhost.example.com",
+        "//localhost",
+        "https://",
+        "https://x/?key=1",
+    ] {
+        assert!(refused(&[("XATA_API_URL", url)]).starts_with("XATA_API_URL must be"), "{url}");
+    }
+}
+
+#[test]
+fn templates_must_cover_every_region_that_can_be_placed_in_every_project() {
+    let two = ("XATA_PROJECT_ID", "prj_a,prj_b");
+    let all_but_one = "prj_a/us-east-1=t1,prj_a/eu-central-1=t2,prj_b/us-east-1=t3";
+    assert_eq!(
+        refused(&[two, ("XATA_TEMPLATES", all_but_one)]),
+        "XATA_TEMPLATES has no template for eu-central-1 in prj_b, where users can be placed"
+    );
+    let short = refused(&[two, ("XATA_TEMPLATES", "us-east-1=t1,eu-central-1=t2")]);
+    assert_eq!(
+        short,
+        "XATA_TEMPLATES entry 1 must be project/region=id, as there are several projects"
+    );
+    let twice = refused(&[("XATA_TEMPLATES", "us-east-1=t1,prj_a/us-east-1=t2,eu-central-1=t3")]);
+    assert_eq!(twice, "XATA_TEMPLATES entry 2 is a second template for its project and region");
+}
+
+#[test]
+fn what_has_no_effect_is_warned_of() {
+    let settings = settings(&[
+        ("XATA_APIKEY", "x"),
+        ("HOOKDECK_SECRET", "x"),
+        ("HOOKDECK_API_KEY", "belongs to ops"),
+        ("PATH", "nobody's business"),
+        ("XATA_TEMPLATES", "us-east-1=t1,eu-central-1=t2,ap-southeast-2=t3"),
+        ("XATA_IMAGE", "postgres:17.10"),
+    ]);
+    let named: Vec<_> =
+        settings.warnings.iter().map(|it| it.split(' ').next().unwrap_or_default()).collect();
+    assert_eq!(named, ["HOOKDECK_SECRET", "XATA_APIKEY", "XATA_IMAGE", "XATA_TEMPLATES"]);
+}
+
+#[test]
+fn a_promise_that_is_not_kept_yet_stops_the_start() {
+    for name in NOT_YET {
+        assert_eq!(refused(&[(name, "x")]), format!("{name} is not supported yet; unset it"));
+    }
+    for (name, value) in
+        [("ON_USER_DELETED", "park"), ("ON_USER_DELETED", "delete"), ("GEO_LOOKUP", "ip-api")]
+    {
+        assert!(refused(&[(name, value)]).ends_with(" yet"), "{name}={value}");
+    }
+}
+
+#[test]
+fn bytes_that_are_not_text_are_refused_in_our_variables_only() {
+    use std::os::unix::ffi::OsStringExt;
+    let read_with = |name: &str| {
+        let minimal = MINIMAL.map(|(name, value)| (name.into(), value.into()));
+        Settings::read(minimal.into_iter().chain([(name.into(), OsString::from_vec(vec![0xff]))]))
+    };
+    assert!(read_with("SOMEBODY_ELSES").is_ok());
+    assert_eq!(read_with("LOG_LEVEL").expect_err("not text").to_string(), "LOG_LEVEL is not UTF-8");
+}
+
+#[test]
+fn secrets_do_not_show_in_debug_output() {
+    let shown = format!(
+        "{:?}",
+        settings(&[("HOOKDECK_WEBHOOK_SECRET", "s3cret-a,s3cret-b"), ("XATA_API_KEY", "s3cret-c")])
+    );
+    assert!(!shown.contains("s3cret"), "{shown}");
+}
