@@ -1,0 +1,78 @@
+//! Users spread over several projects, and a list of projects that grows.
+
+use std::time::Duration;
+
+use standin::clerk::{SignUp, user_id};
+
+use crate::world::{World, retry};
+
+const TEMPLATES: &str = "prj_a/us-east-1=tpl-a-0,prj_a/eu-central-1=tpl-a-1,prj_a/ap-southeast-2=tpl-a-2,\
+    prj_b/us-east-1=tpl-b-0,prj_b/eu-central-1=tpl-b-1,prj_b/ap-southeast-2=tpl-b-2,\
+    prj_c/us-east-1=tpl-c-0,prj_c/eu-central-1=tpl-c-1,prj_c/ap-southeast-2=tpl-c-2";
+const ALL: [(&str, &str); 2] =
+    [("XATA_PROJECT_ID", "prj_a,prj_b,prj_c"), ("XATA_TEMPLATES", TEMPLATES)];
+const USERS: u64 = 30;
+
+fn event(seed: u64) -> Vec<u8> {
+    SignUp::new(&user_id(seed)).user_created()
+}
+
+#[tokio::test(start_paused = true)]
+async fn users_are_spread_with_one_request_each() {
+    let world = World::with(&ALL);
+    for seed in 1..=USERS {
+        assert_eq!(world.deliver(event(seed)).await.row(), (200, "created", None, None));
+    }
+    assert_eq!(world.requests().len() as u64, USERS);
+    for project in ["prj_a", "prj_b", "prj_c"] {
+        let here = world.xata.databases().into_iter().filter(|it| it.project == project).count();
+        // Its three templates, and its share.
+        assert!(here > 3 + 3, "{here} in {project}");
+    }
+    // A known user, freshly announced again, costs one request, too.
+    world.xata.clear_requests();
+    assert_eq!(world.deliver(event(1)).await.word("status"), "exists");
+    assert_eq!(world.requests().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_grew_makes_no_second_database() {
+    let world = World::new();
+    for seed in 1..=USERS {
+        assert_eq!(world.deliver(event(seed)).await.word("status"), "created");
+    }
+    let world = world.redeployed(&ALL);
+    tokio::time::advance(Duration::from_secs(5 * 60 + 1)).await;
+    for seed in 1..=USERS {
+        // A replay of the old event is a new Hookdeck event, so its first attempt.
+        let replayed = world.deliver(event(seed)).await;
+        assert_eq!(replayed.row(), (200, "exists", None, None));
+        assert_eq!(world.databases(&user_id(seed)).len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_looks_in_every_project_before_it_creates() {
+    let world = World::new();
+    for seed in 1..=USERS {
+        world.deliver(event(seed)).await;
+    }
+    let world = world.redeployed(&ALL);
+    for seed in 1..=USERS {
+        assert_eq!(world.send(retry(event(seed), 2)).await.word("status"), "exists");
+    }
+    let new = world.send(retry(event(USERS + 1), 2)).await;
+    assert_eq!(new.word("status"), "created");
+    let last: Vec<_> =
+        world.requests().into_iter().rev().take(4).map(|(method, _)| method).collect();
+    assert_eq!(last, ["POST", "GET", "GET", "GET"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_of_unknown_age_is_treated_as_old() {
+    let world = World::new();
+    let sparse = br#"{"type":"user.created","data":{"id":"user_abcdefghij"}}"#;
+    world.deliver(&sparse[..]).await;
+    let world = world.redeployed(&ALL);
+    assert_eq!(world.deliver(&sparse[..]).await.word("status"), "exists");
+}

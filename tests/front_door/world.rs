@@ -1,0 +1,218 @@
+//! The function in a small world of stand-ins, in memory, under a paused clock.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::{Arc, Once};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request};
+use per_user_db::function::{Function, TIMEOUT};
+use per_user_db::http_client::HttpClient;
+use per_user_db::settings::Settings;
+use per_user_db::{Clock, http_client, telemetry};
+use serde_json::Value;
+use standin::function_url::{self, BodyEncoding};
+use standin::hookdeck;
+use standin::xata::platform::{Database, Options, Platform};
+use tracing::level_filters::LevelFilter;
+
+pub const SECRET: &str = "fake-signing-secret";
+pub const PROJECTS: [&str; 3] = ["prj_a", "prj_b", "prj_c"];
+pub const REGIONS: [&str; 3] = ["us-east-1", "eu-central-1", "ap-southeast-2"];
+
+/// What the function is told unless a test says otherwise.
+pub const SETTINGS: [(&str, &str); 7] = [
+    ("HOOKDECK_WEBHOOK_SECRET", SECRET),
+    ("XATA_API_KEY", "xau_fake_local_development_key"),
+    ("XATA_API_URL", "http://localhost"),
+    ("XATA_ORGANIZATION_ID", "org123"),
+    ("XATA_PROJECT_ID", "prj_a"),
+    ("XATA_TEMPLATES", "us-east-1=tpl-a-0,eu-central-1=tpl-a-1,ap-southeast-2=tpl-a-2"),
+    ("REGION_BY_CONTINENT", "EU=eu-central-1,OC=ap-southeast-2"),
+];
+
+/// Xata, the function, and the time they share.
+pub struct World {
+    pub xata: Platform,
+    pub clock: Clock,
+    function: Function,
+}
+
+/// What came back from the front door.
+#[derive(Debug)]
+pub struct Answered {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Value,
+    /// The bytes of the body, for what must not differ by a byte.
+    pub bytes: Bytes,
+    /// The one line that the delivery left in the log.
+    pub line: Value,
+}
+
+impl World {
+    /// A world with the usual settings.
+    pub fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// A world whose settings differ in these.
+    pub fn with(changes: &[(&str, &str)]) -> Self {
+        let options = Options::default().with_region("ap-southeast-2");
+        let clock = options.clock;
+        let xata = Platform::new(options);
+        for project in PROJECTS {
+            xata.insert_project(project, project);
+            for (index, region) in REGIONS.iter().enumerate() {
+                let short = project.trim_start_matches("prj_");
+                xata.insert_template(project, &format!("tpl-{short}-{index}"), region);
+            }
+        }
+        let clock: Clock = Arc::new(move || SystemTime::UNIX_EPOCH + clock.now());
+        let function = function(&xata, clock.clone(), changes);
+        Self { xata, clock, function }
+    }
+
+    /// A world where the function asks Xata through this.
+    pub fn with_client(client: HttpClient) -> Self {
+        let world = Self::new();
+        let function = Function::new(settings(&[]), client, world.clock.clone());
+        Self { function, ..world }
+    }
+
+    /// The same world when somebody has deployed other settings.
+    pub fn redeployed(self, changes: &[(&str, &str)]) -> Self {
+        let function = function(&self.xata, self.clock.clone(), changes);
+        Self { function, ..self }
+    }
+
+    /// Delivers an event as Hookdeck does the first time.
+    pub async fn deliver(&self, body: impl Into<Bytes>) -> Answered {
+        self.send(delivery(body)).await
+    }
+
+    /// Sends a request through the Function URL.
+    pub async fn send(&self, request: Request<Bytes>) -> Answered {
+        self.invoke(&function_url::event(&request, BodyEncoding::Text).to_string()).await
+    }
+
+    /// Hands the function a payload, as Lambda does, with the usual time.
+    pub async fn invoke(&self, payload: &str) -> Answered {
+        self.invoke_until(payload, (self.clock)() + TIMEOUT).await
+    }
+
+    /// Hands the function a payload that Lambda lets run until a deadline.
+    pub async fn invoke_until(&self, payload: &str, deadline: SystemTime) -> Answered {
+        let _ = take_log();
+        let answer = self.function.handle(payload, deadline).await;
+        let response = function_url::response(&answer.to_response()).expect("a response");
+        let lines = take_log();
+        let [line] = &lines[..] else { panic!("one line a delivery, not {lines:#?}") };
+        assert_eq!(line["status"], response.status().as_u16(), "{line}");
+        let (head, bytes) = response.into_parts();
+        assert_eq!(head.headers["content-type"], "application/json");
+        Answered {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: serde_json::from_slice(&bytes).expect("the body is JSON"),
+            bytes,
+            line: line.clone(),
+        }
+    }
+
+    /// Hands the function a payload and leaves its answer and its lines alone.
+    pub async fn handle(&self, payload: &str, deadline: SystemTime) -> per_user_db::answer::Answer {
+        self.function.handle(payload, deadline).await
+    }
+
+    /// The requests that Xata has seen, as method and status.
+    pub fn requests(&self) -> Vec<(String, Option<u16>)> {
+        let requests = self.xata.requests();
+        requests.into_iter().map(|it| (it.method.to_string(), it.status)).collect()
+    }
+
+    /// The databases of this user.
+    pub fn databases(&self, user_id: &str) -> Vec<Database> {
+        self.xata.databases_named(user_id)
+    }
+}
+
+impl Answered {
+    /// Status and words, as the promised table has them.
+    pub fn row(&self) -> (u16, &str, Option<&str>, Option<&str>) {
+        let retry_after = self.headers.get("retry-after").map(|it| it.to_str().expect("text"));
+        (self.status, self.word("status"), self.body["reason"].as_str(), retry_after)
+    }
+
+    pub fn word(&self, member: &str) -> &str {
+        self.body[member].as_str().unwrap_or_default()
+    }
+}
+
+fn function(xata: &Platform, clock: Clock, changes: &[(&str, &str)]) -> Function {
+    let client = http_client::boxed(standin::serve::service(xata.router()));
+    Function::new(settings(changes), client, clock)
+}
+
+fn settings(changes: &[(&str, &str)]) -> Settings {
+    let variables = SETTINGS.iter().chain(changes);
+    let variables = variables.map(|&(name, value)| (name.into(), value.into()));
+    Settings::read(variables).expect("settings that work")
+}
+
+/// The request in which Hookdeck delivers an event the first time.
+pub fn delivery(body: impl Into<Bytes>) -> Request<Bytes> {
+    let body = body.into();
+    Request::post("/webhooks/clerk")
+        .header("content-type", "application/json")
+        .header("x-hookdeck-signature", hookdeck::signature(SECRET, &body))
+        .header("x-hookdeck-eventid", "evt_0001")
+        .header("x-hookdeck-attempt-count", "1")
+        .header("x-hookdeck-attempt-trigger", "INITIAL")
+        .header("x-hookdeck-verified", "true")
+        .body(body)
+        .unwrap()
+}
+
+/// The same delivery when it is tried again.
+pub fn retry(body: impl Into<Bytes>, attempt: u32) -> Request<Bytes> {
+    let mut request = delivery(body);
+    let headers = request.headers_mut();
+    headers.insert("x-hookdeck-attempt-count", attempt.into());
+    headers.insert("x-hookdeck-attempt-trigger", "AUTOMATIC".parse().expect("a value"));
+    request
+}
+
+/// More than any delivery may take.
+pub const LONG: Duration = Duration::from_secs(3600);
+
+thread_local! {
+    /// A test has a thread of its own, and its runtime stays on it.
+    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+struct ThreadLog;
+
+impl io::Write for ThreadLog {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        LOG.with_borrow_mut(|log| log.extend_from_slice(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What was logged since the last time, at the finest level.
+pub fn take_log() -> Vec<Value> {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let subscriber = telemetry::subscriber(LevelFilter::TRACE, || ThreadLog);
+        tracing::subscriber::set_global_default(subscriber).expect("the only subscriber");
+    });
+    let log = LOG.take();
+    let lines = String::from_utf8(log).expect("the log is text");
+    lines.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+}
