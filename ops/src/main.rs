@@ -1,2 +1,62 @@
-//! The companion tool.
-fn main() {}
+//! `ops`, the companion tool: everything around the function that must never be linked into it.
+//!
+//! | file | command |
+//! | --- | --- |
+//! | `dev` | `ops dev`: the stand-ins and the function in one process, and sample sign-ups |
+//! | `standins` | `ops standins`: the stand-ins alone, for `cargo lambda watch` |
+//! | `send` | `ops send`: one event, signed and delivered as Hookdeck does |
+//! | `events` | `ops events`: the files in `events/`, made anew |
+//!
+//! `local` is the world that the stand-ins make up, and `server` puts the function on a socket.
+
+mod dev;
+mod events;
+mod local;
+mod send;
+mod server;
+mod standins;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The companion tool of per-user-db.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong usage.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Dev(dev::Arguments),
+    Standins(standins::Arguments),
+    Send(send::Arguments),
+    Events(events::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    let done = runtime.block_on(async {
+        match arguments.command {
+            Command::Dev(arguments) => dev::run(arguments).await,
+            Command::Standins(arguments) => standins::run(arguments).await,
+            Command::Send(arguments) => send::run(arguments).await,
+            Command::Events(arguments) => events::run(&arguments),
+        }
+    });
+    done.unwrap_or_else(|error| failed(&error))
+}
+
+#[expect(clippy::print_stderr, reason = "a command line tool speaks to a person")]
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("ops: {error:#}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,138 @@
+mod report;
+mod samples;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::{Context, bail};
+use per_user_db::function::Function;
+use per_user_db::http_client;
+use per_user_db::region::Region;
+use per_user_db::settings::Settings;
+use per_user_db::telemetry;
+use standin::xata::platform::Platform;
+
+use crate::{local, server};
+
+/// Try everything here: the function and the stand-ins of the services around it, in one process
+///
+/// Plays a dozen sign-ups from around the world through Hookdeck's delivery engine, shows what
+/// became of them, and then serves the function on port 9000, at / and at /webhooks/clerk, ready
+/// for `hookdeck listen` or curl.
+#[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags are what a command line has")]
+pub(crate) struct Arguments {
+    /// Exit after the samples; 0 only if every user has exactly one database
+    #[arg(long)]
+    once: bool,
+    /// Print one JSON document instead of the table
+    #[arg(long)]
+    json: bool,
+    /// Where the function listens, on 127.0.0.1
+    #[arg(long, default_value_t = 9000)]
+    port: u16,
+    /// Use the real Xata that the settings in the environment or `.env` name, not its stand-in
+    #[arg(long)]
+    live: bool,
+    /// Play the sample sign-ups with --live, too. They make real databases, which cost money
+    #[arg(long, requires = "live")]
+    samples: bool,
+}
+
+/// Settings of the user's that a local run follows. None of them leads out of this machine.
+const FOLLOWED: [&str; 5] =
+    ["DEFAULT_REGION", "REGION_BY_CONTINENT", "REGION_BY_COUNTRY", "ALLOWED_REGIONS", "GEO_LOOKUP"];
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let with_samples = !arguments.live || arguments.samples;
+    if arguments.once && !with_samples {
+        bail!("with --live there is nothing to show --once, unless --samples is given, too");
+    }
+    let variables = local::variables();
+    let (settings, xata) = if arguments.live {
+        (live(&variables)?, None)
+    } else {
+        beside_standins(&variables).await?
+    };
+    let log_level = settings.log_level;
+    let secret = variables.get("HOOKDECK_WEBHOOK_SECRET").filter(|_| arguments.live);
+    let secret =
+        secret.map_or(local::SIGNING_SECRET, |secret| local::first_secret(secret)).to_owned();
+
+    let listener = server::bind(arguments.port).await?;
+    let address = listener.local_addr()?;
+    let function = Function::new(settings, http_client::live(), Arc::new(SystemTime::now));
+    let serving = tokio::spawn(standin::serve::serve(listener, server::router(Arc::new(function))));
+
+    let mut all_is_well = true;
+    if with_samples {
+        let played = samples::play(address, secret, xata.as_ref()).await?;
+        let report = report::Report::new(&played, xata.as_ref());
+        all_is_well = report.all_is_well();
+        report.print(arguments.json)?;
+    }
+    if arguments.once {
+        return Ok(if all_is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    tracing::subscriber::set_global_default(telemetry::subscriber(log_level, std::io::stderr))?;
+    welcome(address)?;
+    tokio::select! {
+        ended = serving => ended??,
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Settings for a run beside the stand-ins, which are started here. Of the user's own settings only
+/// those that lead nowhere count, and their signing secret is accepted as well, so that `hookdeck
+/// listen` gets through.
+async fn beside_standins(
+    variables: &BTreeMap<String, String>,
+) -> anyhow::Result<(Settings, Option<Platform>)> {
+    let listener = server::bind(0).await?;
+    let mut settings: BTreeMap<&str, String> =
+        local::settings(&listener.local_addr()?.to_string()).into_iter().collect();
+    let followed = FOLLOWED.iter().filter_map(|&name| Some((name, variables.get(name)?.clone())));
+    settings.extend(followed);
+    if !FOLLOWED.iter().any(|name| settings.contains_key(name)) {
+        let (name, value) = local::REGION_BY_CONTINENT;
+        settings.insert(name, value.to_owned());
+    }
+    if let Some(own) = variables.get("HOOKDECK_WEBHOOK_SECRET") {
+        settings.insert("HOOKDECK_WEBHOOK_SECRET", format!("{},{own}", local::SIGNING_SECRET));
+    }
+    if let Some(level) = variables.get("LOG_LEVEL") {
+        settings.insert("LOG_LEVEL", level.clone());
+    }
+    let regions: BTreeSet<Region> = read(&settings)?.policy.allowed;
+    settings.extend([local::templates(&regions)]);
+    let xata = local::xata(&regions);
+    tokio::spawn(standin::serve::serve(listener, xata.router()));
+    Ok((read(&settings)?, Some(xata)))
+}
+
+fn live(variables: &BTreeMap<String, String>) -> anyhow::Result<Settings> {
+    let variables = variables.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    read(&variables).context("--live takes the settings from the environment and .env")
+}
+
+fn read(settings: &BTreeMap<&str, String>) -> anyhow::Result<Settings> {
+    let variables = settings.iter().map(|(&name, value)| (name.into(), value.into()));
+    Ok(Settings::read(variables)?)
+}
+
+fn welcome(address: SocketAddr) -> anyhow::Result<()> {
+    let port = address.port();
+    writeln!(
+        std::io::stderr(),
+        "The function listens on http://{address}/ and http://{address}/webhooks/clerk; Ctrl-C ends it.\n\
+         Try it:\n  \
+           cargo ops send events/user-created.json --to http://{address}/\n  \
+           hookdeck listen {port} clerk --path /webhooks/clerk\n",
+    )?;
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! What became of the samples, for people and for machines.
+
+use std::io::Write;
+
+use comfy_table::{Table, presets};
+use serde::Serialize;
+use standin::xata::platform::Platform;
+
+use super::samples::Played;
+
+/// What became of the samples.
+#[derive(Serialize)]
+pub(crate) struct Report {
+    users: Vec<User>,
+    /// Deliveries that concern nobody's database.
+    others: Vec<User>,
+    /// Requests that Xata's stand-in saw.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests_to_xata: Option<usize>,
+    every_user_has_one_database: bool,
+}
+
+/// One row.
+#[derive(Serialize)]
+struct User {
+    id: String,
+    from: &'static str,
+    region: Option<String>,
+    reason: Option<String>,
+    attempts: usize,
+    /// `status` of each answer, with its reason.
+    answers: Vec<String>,
+    databases: usize,
+}
+
+impl Report {
+    pub(crate) fn new(played: &[Played], xata: Option<&Platform>) -> Self {
+        let rows = |is_sign_up: bool| {
+            played
+                .iter()
+                .filter(move |it| it.is_sign_up == is_sign_up)
+                .map(|it| User::new(it, xata))
+        };
+        let users: Vec<_> = rows(true).collect();
+        Self {
+            every_user_has_one_database: users.iter().all(|user| user.databases == 1),
+            users,
+            others: rows(false).collect(),
+            requests_to_xata: xata.map(|xata| xata.requests().len()),
+        }
+    }
+
+    pub(crate) fn all_is_well(&self) -> bool {
+        self.every_user_has_one_database && self.others.iter().all(|other| other.databases == 0)
+    }
+
+    pub(crate) fn print(&self, as_json: bool) -> anyhow::Result<()> {
+        let mut out = std::io::stdout();
+        if as_json {
+            writeln!(out, "{}", serde_json::to_string_pretty(self)?)?;
+            return Ok(());
+        }
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_BORDERS_ONLY);
+        table.set_header(["user", "from", "region", "why", "attempts", "answers", "databases"]);
+        for user in self.users.iter().chain(&self.others) {
+            let (region, reason) = (user.region.as_deref(), user.reason.as_deref());
+            table.add_row([
+                user.id.as_str(),
+                user.from,
+                region.unwrap_or("–"),
+                reason.unwrap_or("–"),
+                &user.attempts.to_string(),
+                &user.answers.join(", "),
+                &user.databases.to_string(),
+            ]);
+        }
+        writeln!(out, "{table}")?;
+        if let Some(requests) = self.requests_to_xata {
+            writeln!(out, "{} users, {requests} requests to Xata.", self.users.len())?;
+        }
+        if !self.all_is_well() {
+            writeln!(out, "Not every user has exactly one database.")?;
+        }
+        Ok(())
+    }
+}
+
+impl User {
+    fn new(played: &Played, xata: Option<&Platform>) -> Self {
+        let answers = played.answers();
+        let placement = answers.iter().find_map(|answer| answer.get("placement"));
+        let text = |name: &str| Some(placement?.get(name)?.as_str()?.to_owned());
+        let is_served = answers
+            .iter()
+            .any(|answer| answer["status"] == "created" || answer["status"] == "exists");
+        let words = answers.iter().map(|answer| {
+            let word = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+            [word("status"), word("reason")].join(" ").trim_end().to_owned()
+        });
+        Self {
+            id: played.user_id.clone(),
+            from: played.from,
+            region: text("region"),
+            reason: text("reason"),
+            attempts: answers.len(),
+            answers: words.collect(),
+            // A real Xata is not asked: what the function says counts.
+            databases: xata
+                .map_or(usize::from(is_served), |xata| xata.databases_named(&played.user_id).len()),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::{local, server};
+
+/// Run the stand-ins alone, and print the settings that point at them
+///
+/// For use with `cargo lambda watch`, in two terminals:
+///
+///     cargo ops standins --env | tee .env
+///     cargo lambda watch --env-file .env
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Arguments {
+    /// Where the Xata stand-in listens, on 127.0.0.1
+    #[arg(long, default_value_t = 9100)]
+    port: u16,
+    /// Print the settings and nothing else, in the form of an .env file
+    #[arg(long)]
+    env: bool,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let listener = server::bind(arguments.port).await?;
+    let address = listener.local_addr()?;
+    let mut out = std::io::stdout();
+    if !arguments.env {
+        writeln!(out, "Xata's stand-in listens on http://{address}; Ctrl-C ends it.")?;
+        writeln!(out, "Settings that point the function at it:\n")?;
+    }
+    let regions = local::regions();
+    let (by_continent, map) = local::REGION_BY_CONTINENT;
+    let settings = local::settings(&address.to_string()).into_iter();
+    for (name, value) in
+        settings.chain([local::templates(&regions), (by_continent, map.to_owned())])
+    {
+        // Quoted: the reader of `cargo lambda watch --env-file` refuses a bare value with `=` in
+        // it.
+        writeln!(out, "{name}=\"{value}\"")?;
+    }
+    out.flush()?;
+    tokio::select! {
+        ended = standin::serve::serve(listener, local::xata(&regions).router()) => ended?,
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
