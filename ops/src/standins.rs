@@ -7,8 +7,8 @@ use crate::{local, server};
 ///
 /// For use with `cargo lambda watch`, in two terminals:
 ///
-///     cargo ops standins --env | tee .env
-///     cargo lambda watch --env-file .env
+///     cargo ops standins --env | tee .env.standins
+///     cargo lambda watch --env-file .env.standins
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {

@@ -5,6 +5,7 @@
 
 mod binary;
 mod clerk_events;
+mod docs;
 mod hookdeck_engine;
 mod hookdeck_signature;
 mod numbers;

@@ -1,0 +1,30 @@
+//! The README's tables name everything that can be set or answered.
+
+use per_user_db::clerk::{Ignored, Invalid};
+use per_user_db::settings::VARIABLES;
+use per_user_db::xata::Reason;
+use strum::VariantNames;
+
+const README: &str = include_str!("../../README.md");
+
+#[test]
+fn every_setting_is_in_the_readme() {
+    for name in VARIABLES {
+        assert!(README.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[test]
+fn every_reason_is_in_the_readme() {
+    let reasons = [Ignored::VARIANTS, Invalid::VARIANTS, Reason::VARIANTS, &["internal_error"]];
+    for reason in reasons.concat() {
+        assert!(README.contains(&format!("`{reason}`")), "{reason}");
+    }
+}
+
+#[test]
+fn the_function_s_timeout_is_that_of_the_template() {
+    let seconds = per_user_db::function::TIMEOUT.as_secs();
+    let template = include_str!("../../template.yaml");
+    assert!(template.contains(&format!("      Timeout: {seconds}\n")));
+}
