@@ -58,6 +58,15 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     } else {
         beside_standins(&variables).await?
     };
+    let mut notes = settings.warnings.clone();
+    if !arguments.live && variables.contains_key("XATA_API_KEY") {
+        notes.push(
+            "XATA_API_KEY is set and not used: Xata's stand-in answers, unless --live".to_owned(),
+        );
+    }
+    for note in notes {
+        writeln!(std::io::stderr(), "{note}")?;
+    }
     let log_level = settings.log_level;
     let secret = variables.get("HOOKDECK_WEBHOOK_SECRET").filter(|_| arguments.live);
     let secret =

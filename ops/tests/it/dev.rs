@@ -1,0 +1,135 @@
+//! `ops dev`.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+use standin::xata::platform::{Options, Platform};
+
+use crate::{busy_port, file, ops, run};
+
+#[test]
+fn a_newcomer_sees_every_user_get_one_database() {
+    let (code, table, _) = run(&mut ops(&["dev", "--once", "--port", "0"]));
+    assert_eq!(code, 0, "{table}");
+    assert!(table.contains("12 users, 16 requests to Xata."), "{table}");
+}
+
+#[test]
+fn a_machine_gets_one_document_with_the_user_ids() {
+    let (code, json, _) = run(&mut ops(&["dev", "--once", "--json", "--port", "0"]));
+    let report: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, report["every_user_has_one_database"].as_bool()), (0, Some(true)));
+    let users = report["users"].as_array().unwrap();
+    assert_eq!(users.len(), 12);
+    assert!(users.iter().all(|user| user["id"].as_str().unwrap().starts_with("user_")));
+    let attempts: Vec<_> = users.iter().map(|user| user["attempts"].as_u64().unwrap()).collect();
+    assert!(attempts.contains(&2), "a duplicate and a hiccup are part of the show: {attempts:?}");
+}
+
+#[test]
+fn a_busy_port_is_named_with_the_flag_that_changes_it() {
+    let (_listener, port) = busy_port();
+    let (code, _, error) = run(&mut ops(&["dev", "--once", "--port", &port]));
+    assert_eq!(code, 1);
+    assert!(error.contains(&port) && error.contains("--port"), "{error}");
+}
+
+#[test]
+fn settings_around_it_do_not_replace_a_stand_in() {
+    let mut command = ops(&["dev", "--once", "--port", "0"]);
+    command.env("XATA_API_KEY", "xau_real").env("XATA_API_URL", "http://127.0.0.1:1");
+    let (code, _, notes) = run(&mut command);
+    assert_eq!(code, 0);
+    assert!(notes.contains("XATA_API_KEY is set and not used"), "{notes}");
+}
+
+#[test]
+fn regions_are_followed_even_where_the_stand_ins_know_none() {
+    let mut command = ops(&["dev", "--once", "--json", "--port", "0"]);
+    command.env("DEFAULT_REGION", "mars-north-1").env("REGION_BY_CONTINENT", "EU=moon-1");
+    let (code, json, error) = run(&mut command);
+    assert_eq!(code, 0, "{error}");
+    let report: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(report["users"][0]["region"], "moon-1");
+    assert_eq!(report["users"][2]["region"], "mars-north-1");
+}
+
+#[test]
+fn samples_are_never_played_by_accident_where_they_cost_money() {
+    let (code, _, usage) = run(&mut ops(&["dev", "--samples"]));
+    assert_eq!(code, 2);
+    assert!(usage.contains("--live"), "{usage}");
+    let (code, _, error) = run(&mut ops(&["dev", "--live", "--once"]));
+    assert_eq!(code, 1);
+    assert!(error.contains("--samples"), "{error}");
+    let (code, _, error) = run(&mut ops(&["dev", "--live"]));
+    assert_eq!(code, 1);
+    assert!(error.contains("HOOKDECK_WEBHOOK_SECRET is missing"), "{error}");
+}
+
+/// A Xata that counts as real: it is not in the process of `ops`.
+struct Real {
+    xata: Platform,
+    address: String,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Real {
+    fn start() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let xata = runtime.block_on(async { Platform::new(Options::default()) });
+        xata.insert_project("prj_a", "real");
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        runtime.spawn(standin::serve::serve(listener, xata.router()));
+        Self { xata, address, _runtime: runtime }
+    }
+
+    fn settings(&self) -> [(&'static str, String); 5] {
+        [
+            ("HOOKDECK_WEBHOOK_SECRET", "fake-real-secret".to_owned()),
+            ("XATA_API_KEY", "xau_fake_local_development_key".to_owned()),
+            ("XATA_API_URL", format!("http://{}", self.address)),
+            ("XATA_ORGANIZATION_ID", "org123".to_owned()),
+            ("XATA_PROJECT_ID", "prj_a".to_owned()),
+        ]
+    }
+}
+
+/// Kills a process that stays, whatever the test comes to.
+struct Staying(Child);
+
+impl Drop for Staying {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_real_xata_is_asked_only_for_what_is_delivered() {
+    let real = Real::start();
+    let mut command = ops(&["dev", "--live", "--port", "0"]);
+    command.envs(real.settings()).stderr(Stdio::piped());
+    let mut staying = Staying(command.spawn().unwrap());
+    let mut welcome = String::new();
+    let mut stderr = BufReader::new(staying.0.stderr.take().unwrap());
+    stderr.read_line(&mut welcome).unwrap();
+    assert_eq!(real.xata.requests(), []);
+
+    let url = welcome.split_ascii_whitespace().find(|word| word.starts_with("http://")).unwrap();
+    let mut send = ops(&["send", &file("events/user-created.json"), "--to", url]);
+    let (code, answer, error) = run(send.envs(real.settings()));
+    assert_eq!(code, 0, "{answer}{error}");
+    assert_eq!(real.xata.requests().len(), 1);
+}
+
+#[test]
+fn a_real_xata_gets_the_samples_when_they_are_asked_for() {
+    let real = Real::start();
+    let mut command = ops(&["dev", "--live", "--samples", "--once", "--port", "0"]);
+    let (code, table, error) = run(command.envs(real.settings()));
+    assert_eq!(code, 0, "{table}{error}");
+    assert_eq!(real.xata.databases().len(), 12);
+}

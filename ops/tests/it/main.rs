@@ -1,0 +1,37 @@
+//! The companion tool, as a person or a script runs it.
+#![allow(clippy::unwrap_used, reason = "tests fail loudly")]
+
+mod dev;
+mod send;
+mod standins;
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+
+/// `ops`, without the settings of whoever runs the tests: an empty environment, and a directory
+/// where no `.env` lies around.
+fn ops(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ops"));
+    command.env_clear().current_dir(Path::new("/")).args(arguments);
+    command
+}
+
+/// Exit code, standard output, standard error.
+fn run(command: &mut Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// A port where somebody else listens already, as long as this lives.
+fn busy_port() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    (listener, port)
+}
+
+/// A file of the repository.
+fn file(name: &str) -> String {
+    format!("{}/../{name}", env!("CARGO_MANIFEST_DIR"))
+}
