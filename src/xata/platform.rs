@@ -1,5 +1,5 @@
 //! The Xata platform of today: a database is a branch, made by one POST that we name
-//! (`contracts/xata-platform.md`, sections in brackets).
+//! (`contracts/xata-platform.md`, whose sections are the § below).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,17 +23,17 @@ use crate::Clock;
 use crate::http_client::{self, Body, CallError, HttpClient};
 use crate::region::Region;
 
-/// The public address of the platform [1].
+/// The public address of the platform (§1).
 pub const DEFAULT_URL: &str = "https://api.xata.tech";
 
 /// An answer to a create, or an error, is a few hundred bytes.
 const ANSWER_LIMIT_BYTES: usize = 64 * 1024;
 
 /// Room for a list of a quarter of a million branches. The highest quota we know of is 10,000
-/// [6.7].
+/// (§6.7).
 const LIST_LIMIT_BYTES: usize = 64 * 1024 * 1024;
 
-/// Contention clears within seconds; a 429 that asks for longer is a limit [8].
+/// Contention clears within seconds; a 429 that asks for longer is a limit (§8).
 const LONGEST_CONTENTION: Duration = Duration::from_secs(5);
 
 /// What the platform is asked with.
@@ -51,7 +51,7 @@ pub struct Settings {
     pub scale_to_zero_minutes: Option<u32>,
 }
 
-/// What new databases are made of [6.2].
+/// What new databases are made of (§6.2).
 #[derive(Debug)]
 pub enum Source {
     /// Clones of the root branch that each project keeps for each region.
@@ -123,8 +123,8 @@ impl Platform {
             }),
         };
         body["name"] = name.as_str().into();
-        // Always sent: what an omitted one means depends on the project [6.2]. The period is
-        // required even where it does not count [10].
+        // Always sent: what an omitted one means depends on the project (§6.2). The period is
+        // required even where it does not count (§10).
         let minutes = self.settings.scale_to_zero_minutes;
         body["scaleToZero"] = json!({ "enabled": minutes.is_some(), "inactivityPeriodMinutes": minutes.unwrap_or(30) });
         Some(body)
@@ -202,7 +202,7 @@ impl Platform {
     }
 }
 
-/// What an answer other than 2xx says about a create [2, 6.2, 6.7, 8]. Statuses decide; text only
+/// What an answer other than 2xx says about a create (§2, 6.2, 6.7, 8). Statuses decide; text only
 /// tells a taken name from contention, and one reason from another.
 fn classify(status: StatusCode, retry_after: Option<Duration>, message: &str) -> Created {
     let trouble = |reason| Trouble { reason, retry_after, status: Some(status.as_u16()) };
@@ -216,7 +216,7 @@ fn classify(status: StatusCode, retry_after: Option<Duration>, message: &str) ->
         }
         429 if says("per hour") => refused(Reason::HourlyQuota),
         429 => refused(Reason::RateLimited),
-        // May be passing: the check of keys can itself fail [2].
+        // May be passing: the check of keys can itself fail (§2).
         401 => refused(Reason::KeyRefused),
         400 | 403 if says("reached the") || says("too many branches") => {
             refused(Reason::StandingQuota)
