@@ -125,7 +125,13 @@ impl Answer {
         if *self == Self::MethodNotAllowed {
             headers["allow"] = "POST".into();
         }
-        json!({ "statusCode": self.status(), "headers": headers, "body": self.body().to_string() })
+        // AWS needs no `cookies`; the emulator of `cargo lambda watch` 1.9.2 does.
+        json!({
+            "statusCode": self.status(),
+            "headers": headers,
+            "body": self.body().to_string(),
+            "cookies": [],
+        })
     }
 }
 
@@ -138,6 +144,11 @@ mod tests {
         for (asked, sent) in [(0, 1), (1, 1), (3600, 3600), (3601, 3600), (u64::MAX, 3600)] {
             assert_eq!(RetryAfter::from(Duration::from_secs(asked)), RetryAfter(sent));
         }
+    }
+
+    #[test]
+    fn a_response_has_the_member_that_an_emulator_insists_on() {
+        assert_eq!(Answer::Exists.to_response()["cookies"], json!([]));
     }
 
     #[test]
