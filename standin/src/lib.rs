@@ -6,7 +6,7 @@
 //!
 //! | module | what it stands in for |
 //! | --- | --- |
-//! | [`xata`] | Xata: [`xata::platform`], projects and branches |
+//! | [`xata`] | Xata: [`xata::platform`], projects and branches; [`xata::lite`], the retired API, databases by name |
 //! | [`hookdeck`] | Hookdeck's delivery engine: signature, headers, retries, concurrency |
 //! | [`clerk`] | the webhook events Clerk sends |
 //! | [`function_url`] | a Lambda Function URL: HTTP to payload format 2.0 and back |
@@ -14,9 +14,12 @@
 //! | [`record`] | the requests a stand-in has seen |
 //! | [`serve`] | a router as a client sees it, in memory or on a socket |
 //! | [`clock`] | wall-clock time that starts at a fixed moment |
+//! | `conformance` | exchanges held against the vendors' OpenAPI documents (a feature, for tests) |
 
 pub mod clerk;
 pub mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod fault;
 pub mod function_url;
 pub mod hookdeck;

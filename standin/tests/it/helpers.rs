@@ -6,6 +6,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
+use standin::conformance::{Deviation, Requests, Side, Watch};
 use standin::serve;
 use standin::xata::platform::{Options, Platform};
 use tower::{BoxError, ServiceExt};
@@ -14,6 +15,15 @@ pub(crate) const PROJECT: &str = "prj_shard_one";
 pub(crate) const TEMPLATE: &str = "atemplateineurope000000000";
 pub(crate) const KEY: &str = "xau_fake_local_development_key";
 pub(crate) const BRANCHES: &str = "/organizations/org123/projects/prj_shard_one/branches";
+
+/// What the stand-in takes beside its document, as these tests show.
+pub(crate) const LENIENT: [Deviation; 1] = [Deviation {
+    operation: "createBranch",
+    side: Side::Request,
+    pointer: "/scaleToZero",
+    keyword: "type",
+    why: "null is read as absent, as the service's language does",
+}];
 
 /// What came back.
 #[derive(Debug)]
@@ -33,10 +43,12 @@ impl Answer {
     }
 }
 
-/// One project with one template, and a client that has the key.
+/// One project with one template, and a client that has the key. No test passes in which an answer,
+/// or a request that was taken, is not as specified.
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) platform: Platform,
+    pub(crate) watch: Watch,
     router: Router,
 }
 
@@ -51,8 +63,9 @@ impl World {
         let platform = Platform::new(options);
         platform.insert_project(PROJECT, "shard-one");
         platform.insert_template(PROJECT, TEMPLATE, "eu-central-1");
+        let watch = Watch::platform(&platform, Requests::Taken(&LENIENT));
         let router = platform.router();
-        Self { platform, router }
+        Self { platform, watch, router }
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, BoxError> {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
 
 mod clerk;
+mod conformance;
 mod create;
 mod faults;
 mod function_url;
@@ -9,5 +10,6 @@ mod helpers;
 mod hookdeck;
 mod hookdeck_pace;
 mod list;
+mod lite;
 mod platform;
 mod socket;

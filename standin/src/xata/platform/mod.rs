@@ -25,10 +25,13 @@ mod rows;
 mod state;
 mod wire;
 
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use bytes::Bytes;
+use http::{Request, Response};
 
 pub use self::call::Call;
 pub use self::options::{Contention, Options, Quotas, Readiness, Region, ScaleToZero};
@@ -48,6 +51,17 @@ struct Shared {
     state: Mutex<State>,
     faults: Faults<Call>,
     log: Log,
+    observer: Mutex<Option<Arc<dyn Observer>>>,
+}
+
+/// Watches a platform's exchanges.
+pub trait Observer: Debug + Send + Sync {
+    /// A request has arrived, whatever becomes of it.
+    fn asked(&self, request: &Request<Bytes>);
+
+    /// The platform proper has answered. The client may see something else, or nothing:
+    /// faults strike later, and the answers they invent are not shown here.
+    fn answered(&self, request: &Request<Bytes>, response: &Response<Bytes>);
 }
 
 /// A branch as it is stored.
@@ -96,6 +110,7 @@ impl Platform {
             state: Mutex::new(State::new(options)),
             faults: Faults::default(),
             log: Log::default(),
+            observer: Mutex::default(),
         }))
     }
 
@@ -117,6 +132,11 @@ impl Platform {
     /// What goes wrong on the way to it.
     pub fn faults(&self) -> &Faults<Call> {
         &self.0.faults
+    }
+
+    /// Shows all exchanges from now on to this observer, and to no earlier one.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        *self.observer() = Some(observer);
     }
 
     /// The requests it has seen, in order of arrival.
@@ -219,6 +239,10 @@ impl Platform {
 
     fn log(&self) -> &Log {
         &self.0.log
+    }
+
+    fn observer(&self) -> MutexGuard<'_, Option<Arc<dyn Observer>>> {
+        self.0.observer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Never held over an await, so a handler that is dropped cannot leave it half changed.

@@ -1,6 +1,7 @@
 //! The routes, and what happens to every request before and after its handler.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Path, Request, State};
@@ -9,6 +10,8 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use bytes::Bytes;
+use futures_util::{TryStreamExt, stream};
 use http::header::{AUTHORIZATION, RETRY_AFTER};
 use http::uri::PathAndQuery;
 use http::{StatusCode, Uri};
@@ -18,7 +21,7 @@ use tower::ServiceExt;
 
 use super::call::{self, Call};
 use super::refusal::Refusal;
-use super::{Platform, branches, create, discovery, projects};
+use super::{Observer, Platform, branches, create, discovery, projects};
 use crate::fault::Reset;
 use crate::record::Recorded;
 
@@ -85,12 +88,37 @@ async fn observe(State(platform): State<Platform>, request: Request, next: Next)
         body: body.clone(),
         status: None,
     });
+    let observer = platform.observer().clone();
+    let seen = Request::from_parts(head.clone(), body.clone());
+    if let Some(observer) = &observer {
+        observer.asked(&seen);
+    }
     let run = next.run(Request::from_parts(head, Body::from(body)));
+    let run = async move {
+        match observer {
+            Some(observer) => show(observer.as_ref(), &seen, run.await).await,
+            None => run.await,
+        }
+    };
     let response = platform.faults().strike(call, run).await;
     if response.extensions().get::<Reset>().is_none() {
         platform.log().finish(key, response.status().as_u16());
     }
     response
+}
+
+/// Shows the observer the whole of a true answer, and hands it on in the pieces it came in.
+async fn show(observer: &dyn Observer, seen: &Request<Bytes>, response: Response) -> Response {
+    let (head, body) = response.into_parts();
+    // Our own handlers' bodies do not fail.
+    let pieces: Vec<Bytes> = body.into_data_stream().try_collect().await.unwrap_or_default();
+    let whole = Response::from_parts(head.clone(), Bytes::from(pieces.concat()));
+    observer.answered(seen, &whole);
+    let body = match &pieces[..] {
+        [] | [_] => Body::from(whole.into_body()),
+        _ => Body::from_stream(stream::iter(pieces.into_iter().map(Ok::<_, Infallible>))),
+    };
+    Response::from_parts(head, body)
 }
 
 /// Gives the answer its request id, and an error its body (section 2).
