@@ -16,7 +16,6 @@ use crate::region::{self, Hints, Policy};
 use crate::request::{BodyError, Request};
 use crate::settings::Settings;
 use crate::telemetry::Line;
-use crate::xata::platform::Platform;
 use crate::xata::{self, Database, Databases, Projects, Trouble};
 
 /// The paths that take deliveries.
@@ -48,6 +47,7 @@ pub struct Function {
     policy: Policy,
     projects: Projects,
     databases: Box<dyn Databases>,
+    client: HttpClient,
     clock: Clock,
 }
 
@@ -59,7 +59,8 @@ impl Function {
             instances: settings.instances,
             policy: settings.policy,
             projects: settings.projects,
-            databases: Box::new(Platform::new(settings.platform, client, clock.clone())),
+            databases: settings.xata.databases(client.clone(), clock.clone()),
+            client,
             clock,
         }
     }
@@ -145,7 +146,7 @@ impl Function {
         line: &mut Line,
     ) -> Answer {
         line.user_id = Some(sign_up.user_id.clone());
-        let decision = self.policy.place(&hints(sign_up));
+        let decision = self.policy.place(&hints(sign_up), &self.client, budget.answer_by()).await;
         let placement = decision.placement.clone();
         line.decision = Some(decision);
         let databases = self.databases.as_ref();

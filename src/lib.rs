@@ -10,7 +10,7 @@
 //! | [`clerk`] | what happened: event, user id |
 //! | [`region`] | where: preference, then address, then default; the country table |
 //! | [`provision`] | make it so: the only place that decides to try again |
-//! | [`xata`] | how to ask: the [`Databases`](xata::Databases) port and the platform behind it |
+//! | [`xata`] | how to ask: the [`Databases`](xata::Databases) port, the platform and Xata Lite |
 //! | [`answer`] | the only statuses we can send |
 //!
 //! Beside the way: [`settings`] turns the environment into types once, at start; [`http_client`] is

@@ -163,6 +163,13 @@ impl Budget {
     }
 }
 
+impl Budget {
+    /// By then there must be an answer.
+    pub fn answer_by(&self) -> Instant {
+        self.answer_by
+    }
+}
+
 /// Sees to it that the user has one database, or says what is in the way.
 pub async fn ensure(
     databases: &dyn Databases,

@@ -1,31 +1,93 @@
-//! The world that the stand-ins make up: one organization, one project, a template per region.
-//! Everything in it is fixed, so that settings written down once keep pointing at it.
+//! The world that the stand-ins make up: one organization with one project and a template per
+//! region, or one workspace of Xata Lite. Everything in it is fixed, so that settings written down
+//! once keep pointing at it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use per_user_db::region::Region;
-use standin::xata::platform::{Options, Platform};
+use standin::xata::{Xata, lite, platform};
 
 /// Signs deliveries where no real Hookdeck project is at hand. It protects nothing.
 pub(crate) const SIGNING_SECRET: &str = "local-development-secret";
 
-/// Where people are placed when nobody chose.
-pub(crate) const REGION_BY_CONTINENT: (&str, &str) =
-    ("REGION_BY_CONTINENT", "EU=eu-central-1,OC=ap-southeast-2");
-
 const PROJECT: &str = "prj_00000000000000000000000dev";
 
-/// The regions that [`REGION_BY_CONTINENT`] and the default lead to.
-pub(crate) fn regions() -> BTreeSet<Region> {
-    let ids = ["us-east-1", "eu-central-1", "ap-southeast-2"];
-    ids.into_iter().filter_map(|id| id.try_into().ok()).collect()
+/// Which of Xata's APIs is stood in for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Api {
+    /// The platform of today
+    Platform,
+    /// Xata Lite, as in the tutorial; it was retired
+    Lite,
 }
 
-/// Xata, with the project, and a template in each of these regions.
-pub(crate) fn xata(regions: &BTreeSet<Region>) -> Platform {
-    let known: Vec<_> = Options::default().regions.into_iter().map(|region| region.id).collect();
-    let more = regions.iter().map(Region::as_str).filter(|id| !known.iter().any(|it| it == id));
-    let platform = Platform::new(more.fold(Options::default(), Options::with_region));
+impl Api {
+    /// Xata, with whatever is needed to make databases in these regions.
+    pub(crate) fn xata(self, regions: &BTreeSet<Region>) -> Xata {
+        match self {
+            Self::Platform => Xata::Platform(platform(regions)),
+            Self::Lite => Xata::Lite(lite(regions)),
+        }
+    }
+
+    /// The settings that point at a stand-in on this address, where users are placed in these
+    /// regions.
+    pub(crate) fn settings(
+        self,
+        address: &str,
+        regions: &BTreeSet<Region>,
+    ) -> Vec<(&'static str, String)> {
+        let common = [
+            ("HOOKDECK_WEBHOOK_SECRET", SIGNING_SECRET.to_owned()),
+            ("XATA_API_URL", format!("http://{address}")),
+        ];
+        let own = match self {
+            Self::Platform => {
+                let options = platform::Options::default();
+                let templates: Vec<_> =
+                    regions.iter().map(|region| format!("{region}={}", template(region))).collect();
+                vec![
+                    ("XATA_API_KEY", options.api_key),
+                    ("XATA_ORGANIZATION_ID", options.organization),
+                    ("XATA_PROJECT_ID", PROJECT.to_owned()),
+                    ("XATA_TEMPLATES", templates.join(",")),
+                ]
+            }
+            Self::Lite => {
+                let options = lite::Options::default();
+                vec![("XATA_API_KEY", options.api_key), ("XATA_WORKSPACE_SLUG", options.workspace)]
+            }
+        };
+        common.into_iter().chain(own).collect()
+    }
+
+    /// The regions that users are placed in by these settings.
+    pub(crate) fn regions(
+        self,
+        placement: &BTreeMap<&'static str, String>,
+    ) -> anyhow::Result<BTreeSet<Region>> {
+        let mut settings: BTreeMap<_, _> =
+            self.settings("127.0.0.1", &BTreeSet::new()).into_iter().collect();
+        settings.extend(placement.clone());
+        Ok(read(&settings)?.policy.allowed)
+    }
+
+    /// Where people are placed when nobody chose.
+    pub(crate) fn placement(self) -> [(&'static str, String); 1] {
+        let europe = match self {
+            Self::Platform => "eu-central-1",
+            Self::Lite => "eu-west-1",
+        };
+        [("REGION_BY_CONTINENT", format!("EU={europe},OC=ap-southeast-2"))]
+    }
+}
+
+fn platform(regions: &BTreeSet<Region>) -> platform::Platform {
+    let known = platform::Options::default().regions;
+    let more = regions.iter().filter(|region| !known.iter().any(|it| it.id == region.as_str()));
+    let options =
+        more.map(Region::as_str).fold(platform::Options::default(), platform::Options::with_region);
+    let platform = platform::Platform::new(options);
     platform.insert_project(PROJECT, "per-user-db");
     for region in regions {
         platform.insert_template(PROJECT, &template(region), region.as_str());
@@ -33,23 +95,10 @@ pub(crate) fn xata(regions: &BTreeSet<Region>) -> Platform {
     platform
 }
 
-/// The settings that point at a Xata stand-in on this address.
-pub(crate) fn settings(xata_address: &str) -> Vec<(&'static str, String)> {
-    let options = Options::default();
-    vec![
-        ("HOOKDECK_WEBHOOK_SECRET", SIGNING_SECRET.to_owned()),
-        ("XATA_API_KEY", options.api_key),
-        ("XATA_API_URL", format!("http://{xata_address}")),
-        ("XATA_ORGANIZATION_ID", options.organization),
-        ("XATA_PROJECT_ID", PROJECT.to_owned()),
-    ]
-}
-
-/// The setting that names the templates in these regions.
-pub(crate) fn templates(regions: &BTreeSet<Region>) -> (&'static str, String) {
-    let pairs: Vec<_> =
-        regions.iter().map(|region| format!("{region}={}", template(region))).collect();
-    ("XATA_TEMPLATES", pairs.join(","))
+fn lite(regions: &BTreeSet<Region>) -> lite::Lite {
+    let region = |id: &Region| lite::Region { id: id.to_string(), name: id.to_string() };
+    let regions = regions.iter().map(region).collect();
+    lite::Lite::new(lite::Options { regions, ..lite::Options::default() })
 }
 
 /// A branch id, 26 characters that begin with a letter, which tells its region.
@@ -69,4 +118,12 @@ pub(crate) fn variables() -> BTreeMap<String, String> {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     file.chain(environment).filter(|(_, value)| !value.is_empty()).collect()
+}
+
+/// Settings as the function reads them.
+pub(crate) fn read(
+    settings: &BTreeMap<&str, String>,
+) -> Result<per_user_db::settings::Settings, per_user_db::settings::SettingsError> {
+    let variables = settings.iter().map(|(&name, value)| (name.into(), value.into()));
+    per_user_db::settings::Settings::read(variables)
 }

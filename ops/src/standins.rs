@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::{local, server};
+use crate::local::Api;
+use crate::server;
 
 /// Run the stand-ins alone, and print the settings that point at them
 ///
@@ -15,6 +17,9 @@ pub(crate) struct Arguments {
     /// Where the Xata stand-in listens, on 127.0.0.1
     #[arg(long, default_value_t = 9100)]
     port: u16,
+    /// Which of Xata's APIs to stand in for
+    #[arg(long, value_enum, default_value_t = Api::Platform)]
+    api: Api,
     /// Print the settings and nothing else, in the form of an .env file
     #[arg(long)]
     env: bool,
@@ -28,19 +33,16 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         writeln!(out, "Xata's stand-in listens on http://{address}; Ctrl-C ends it.")?;
         writeln!(out, "Settings that point the function at it:\n")?;
     }
-    let regions = local::regions();
-    let (by_continent, map) = local::REGION_BY_CONTINENT;
-    let settings = local::settings(&address.to_string()).into_iter();
-    for (name, value) in
-        settings.chain([local::templates(&regions), (by_continent, map.to_owned())])
-    {
-        // Quoted: the reader of `cargo lambda watch --env-file` refuses a bare value with `=` in
-        // it.
+    let api = arguments.api;
+    let placement = api.placement();
+    let regions = api.regions(&BTreeMap::from(placement.clone()))?;
+    for (name, value) in api.settings(&address.to_string(), &regions).into_iter().chain(placement) {
+        // Quoted: the reader of `cargo lambda watch --env-file` refuses a bare value with `=` in it.
         writeln!(out, "{name}=\"{value}\"")?;
     }
     out.flush()?;
     tokio::select! {
-        ended = standin::serve::serve(listener, local::xata(&regions).router()) => ended?,
+        ended = standin::serve::serve(listener, api.xata(&regions).router()) => ended?,
         interrupted = tokio::signal::ctrl_c() => interrupted?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,5 @@
-//! Which country lies on which continent: ISO 3166-1 codes on the seven continents, as `GeoNames`
-//! and `MaxMind` assign them. `EU` among the countries is the registries' own code for a network
+//! Which country lies on which continent: ISO 3166-1 codes on the seven continents, as GeoNames
+//! and MaxMind assign them. `EU` among the countries is the registries' own code for a network
 //! that is at home in several.
 
 /// The continents by their two-letter codes, each with its countries.

@@ -6,15 +6,19 @@
 
 mod address;
 mod country;
+mod lookup;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::IpAddr;
 
 use strum::IntoStaticStr;
+use tokio::time::Instant;
+
+use crate::http_client::HttpClient;
 
 pub use address::Address;
 pub use country::{CONTINENTS, continent_of, is_country};
+pub use lookup::{CountryFile, IpApi, Lookup, NotACountryFile};
 
 /// A region id of Xata's, such as `eu-central-1`: lower-case letters, digits and hyphens, at most
 /// 64.
@@ -88,18 +92,9 @@ pub enum Reason {
     Default,
 }
 
-/// How the country of an address is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lookup {
-    /// In the registries' table, compiled in.
-    Offline,
-    /// Not at all.
-    Off,
-}
-
 /// Who is placed where. Built by [`settings`](crate::settings), which sees to it that every region
 /// here is allowed.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Policy {
     /// When nothing better is known.
     pub default: Region,
@@ -126,7 +121,8 @@ pub struct Decision {
 
 impl Policy {
     /// Chooses a region: always one that is allowed, always with a reason.
-    pub fn place(&self, hints: &Hints<'_>) -> Decision {
+    /// `client` is used by [`Lookup::IpApi`] only, and until the given time.
+    pub async fn place(&self, hints: &Hints<'_>, client: &HttpClient, until: Instant) -> Decision {
         let address = Address::classify(hints.client_ip, hints.user_agent);
         let mut preference_rejected = false;
         for (reason, wanted) in hints.preferences {
@@ -142,25 +138,28 @@ impl Policy {
                 _ => preference_rejected = true,
             }
         }
-        let placement = match address.public().and_then(|ip| self.by_address(ip)) {
+        let country = match address.public() {
+            Some(ip) => self.lookup.country(ip, client, until).await,
+            None => None,
+        };
+        let placement = match country.and_then(|country| self.by_country(&country)) {
             Some(region) => Placement { region: region.clone(), reason: Reason::Geo },
             None => Placement { region: self.default.clone(), reason: Reason::Default },
         };
         Decision { placement, address, preference_rejected }
     }
 
-    fn by_address(&self, ip: IpAddr) -> Option<&Region> {
-        let country = match self.lookup {
-            Lookup::Offline => iptocc::country_code(ip)?,
-            Lookup::Off => return None,
-        };
+    fn by_country(&self, country: &str) -> Option<&Region> {
         self.by_country.get(country).or_else(|| self.by_continent.get(continent_of(country)?))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
+    use crate::http_client;
 
     fn region(id: &str) -> Region {
         Region::try_from(id).expect("a region id")
@@ -181,8 +180,17 @@ mod tests {
         Hints { client_ip: Some(client_ip), ..Hints::default() }
     }
 
+    /// Decides where nobody can be asked.
+    fn decide(policy: &Policy, hints: &Hints<'_>) -> Decision {
+        let nobody = http_client::boxed(tower::service_fn(|_| async {
+            Err::<http::Response<String>, _>("no call may be made")
+        }));
+        let decision = policy.place(hints, &nobody, Instant::now());
+        decision.now_or_never().expect("no wait")
+    }
+
     fn place(policy: &Policy, hints: &Hints<'_>) -> (String, Reason) {
-        let placement = policy.place(hints).placement;
+        let placement = decide(policy, hints).placement;
         (placement.region.to_string(), placement.reason)
     }
 
@@ -215,7 +223,7 @@ mod tests {
             (Reason::PrivateMetadata, Reason::PublicMetadata, Reason::UnsafeMetadata);
         let prefer = |first, second, third| {
             let preferences = [(private, first), (public, second), (r#unsafe, third)];
-            policy().place(&Hints { preferences, ..from_address("84.200.69.80") })
+            decide(&policy(), &Hints { preferences, ..from_address("84.200.69.80") })
         };
         let cases = [
             (prefer(Some("us-east-1"), Some("eu-central-1"), None), "us-east-1", private, false),

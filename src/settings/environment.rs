@@ -1,5 +1,8 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::net::IpAddr;
+
+use http::Uri;
 
 use super::SettingsError;
 
@@ -77,5 +80,23 @@ impl Environment {
                 )),
             })
             .collect()
+    }
+
+    /// An address that secrets may be sent to: https, or http to this machine. Without a slash at
+    /// its end.
+    pub(super) fn url(&self, name: &'static str, default: &str) -> Result<String, SettingsError> {
+        let text = self.optional(name).unwrap_or(default).trim_end_matches('/');
+        let bad = || {
+            SettingsError::new(name, "must be an https URL, or an http URL of a loopback address")
+        };
+        let uri: Uri = text.parse().map_err(|_| bad())?;
+        let authority = uri.authority().ok_or_else(bad)?;
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let is_loopback = host == "localhost"
+            || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        let is_safe =
+            uri.scheme_str() == Some("https") || (uri.scheme_str() == Some("http") && is_loopback);
+        let is_bare = uri.query().is_none() && !authority.as_str().contains('@');
+        if is_safe && is_bare { Ok(text.to_owned()) } else { Err(bad()) }
     }
 }

@@ -4,14 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::SettingsError;
 use super::environment::Environment;
-use crate::region::{CONTINENTS, Lookup, Policy, Region, is_country};
+use crate::region::{CONTINENTS, CountryFile, IpApi, Lookup, Policy, Region, is_country};
 
-/// Where people are placed on a platform that was told nothing: it has a region in Europe.
-const BUILT_IN_CONTINENTS: [(&str, &str); 1] = [("EU", "eu-central-1")];
+/// Where people are placed when nobody said: the platform has a region in Europe, and Xata Lite
+/// had one in Oceania, too.
+const ON_PLATFORM: &[(&str, &str)] = &[("EU", "eu-central-1")];
+const ON_LITE: &[(&str, &str)] = &[("EU", "eu-west-1"), ("OC", "ap-southeast-2")];
 const BUILT_IN_DEFAULT: &str = "us-east-1";
 
+/// Where ip-api serves TLS.
+const IP_API: &str = "https://pro.ip-api.com";
+
 /// Reads the policy, and sees to it that nobody can be placed in a region that is not allowed.
-pub(super) fn policy(env: &Environment) -> Result<Policy, SettingsError> {
+pub(super) fn policy(
+    env: &Environment,
+    is_lite: bool,
+    warnings: &mut Vec<String>,
+) -> Result<Policy, SettingsError> {
     let default =
         region("DEFAULT_REGION", env.optional("DEFAULT_REGION").unwrap_or(BUILT_IN_DEFAULT))?;
     let is_continent = |code: &str| CONTINENTS.iter().any(|&(continent, _)| continent == code);
@@ -19,9 +28,9 @@ pub(super) fn policy(env: &Environment) -> Result<Policy, SettingsError> {
     let given_continents = map(env, "REGION_BY_CONTINENT", "continent", is_continent)?;
     let built_in = given_continents.is_empty();
     let mut by_continent = if built_in {
-        let pairs = BUILT_IN_CONTINENTS.into_iter();
+        let pairs = if is_lite { ON_LITE } else { ON_PLATFORM }.iter();
         pairs
-            .map(|(code, id)| Ok((code.to_owned(), region("REGION_BY_CONTINENT", id)?)))
+            .map(|&(code, id)| Ok((code.to_owned(), region("REGION_BY_CONTINENT", id)?)))
             .collect::<Result<_, _>>()?
     } else {
         given_continents
@@ -48,15 +57,42 @@ pub(super) fn policy(env: &Environment) -> Result<Policy, SettingsError> {
             return Err(SettingsError::new(variable, problem));
         }
     }
-    let lookup = match env.optional("GEO_LOOKUP") {
-        None | Some("offline") => Lookup::Offline,
-        Some("off") => Lookup::Off,
-        Some("ip-api") => {
-            return Err(SettingsError::new("GEO_LOOKUP", "does not support ip-api yet"));
-        }
-        Some(_) => return Err(SettingsError::new("GEO_LOOKUP", "must be offline or off")),
-    };
+    let lookup = lookup(env, warnings)?;
     Ok(Policy { default, by_country, by_continent, allowed, lookup })
+}
+
+/// How countries are found. A setting of another way than the chosen one is warned of.
+fn lookup(env: &Environment, warnings: &mut Vec<String>) -> Result<Lookup, SettingsError> {
+    let (file, url, key) = ("GEOIP_DATABASE", "IP_API_URL", "IP_API_KEY");
+    let (lookup, ignored): (_, &[_]) = match env.optional("GEO_LOOKUP") {
+        None | Some("offline") => (offline(env, file)?, &[url, key]),
+        Some("ip-api") => (Lookup::IpApi(ip_api(env, url, key)?), &[file]),
+        Some("off") => (Lookup::Off, &[file, url, key]),
+        Some(_) => return Err(SettingsError::new("GEO_LOOKUP", "must be offline, ip-api or off")),
+    };
+    for name in ignored.iter().filter(|name| env.optional(name).is_some()) {
+        warnings.push(format!("{name} has no effect with this GEO_LOOKUP"));
+    }
+    Ok(lookup)
+}
+
+fn offline(env: &Environment, name: &'static str) -> Result<Lookup, SettingsError> {
+    let Some(path) = env.optional(name) else { return Ok(Lookup::Offline) };
+    let bytes = std::fs::read(path)
+        .map_err(|error| SettingsError::new(name, format!("cannot be read: {}", error.kind())))?;
+    let file = CountryFile::read(bytes);
+    Ok(Lookup::File(file.map_err(|problem| SettingsError::new(name, problem.to_string()))?))
+}
+
+fn ip_api(env: &Environment, url: &'static str, key: &'static str) -> Result<IpApi, SettingsError> {
+    let given = env.optional(key);
+    if given.is_none() && env.optional(url).is_none() {
+        return Err(SettingsError::new(key, "is missing; ip-api serves TLS to its customers only"));
+    }
+    if given.is_some_and(|key| !key.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
+        return Err(SettingsError::new(key, "has a character that no key has"));
+    }
+    Ok(IpApi { url: env.url(url, IP_API)?, key: given.map(Into::into) })
 }
 
 fn region(variable: &'static str, id: &str) -> Result<Region, SettingsError> {

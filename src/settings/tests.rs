@@ -1,5 +1,8 @@
+use std::collections::BTreeMap;
+
 use super::*;
-use crate::region::Lookup;
+use crate::region::{Lookup, Region};
+use crate::xata::platform::{self, Source};
 
 /// The least that works.
 const MINIMAL: [(&str, &str); 4] = [
@@ -20,6 +23,14 @@ fn settings(changes: &[(&str, &str)]) -> Settings {
     read(changes).expect("settings that work")
 }
 
+/// The platform's settings.
+fn platform(changes: &[(&str, &str)]) -> platform::Settings {
+    match settings(changes).xata {
+        Xata::Platform(platform) => platform,
+        Xata::Lite(_) => panic!("Xata Lite"),
+    }
+}
+
 fn refused(changes: &[(&str, &str)]) -> String {
     read(changes).expect_err("a value that cannot work").to_string()
 }
@@ -34,11 +45,12 @@ fn the_least_that_works_gets_the_promised_defaults() {
     let settings = settings(&[]);
     assert_eq!(settings.policy.default.as_str(), "us-east-1");
     assert_eq!(regions(&settings.policy.by_continent), "EU=eu-central-1");
-    assert_eq!(settings.policy.lookup, Lookup::Offline);
-    assert_eq!(settings.platform.url, "https://api.xata.tech");
-    assert_eq!(settings.platform.scale_to_zero_minutes, Some(30));
+    assert!(matches!(settings.policy.lookup, Lookup::Offline));
+    let platform = platform(&[]);
+    assert_eq!(platform.url, "https://api.xata.tech");
+    assert_eq!(platform.scale_to_zero_minutes, Some(30));
     assert!(matches!(
-        settings.platform.source,
+        platform.source,
         Source::Root { image, instance_type } if image == "postgresql:17" && instance_type == "xata.micro"
     ));
     assert_eq!(settings.instances, Instances::Any);
@@ -59,7 +71,7 @@ fn an_empty_optional_value_counts_as_not_set() {
 
 #[test]
 fn every_value_can_be_chosen() {
-    let settings = settings(&[
+    let changes = [
         ("HOOKDECK_WEBHOOK_SECRET", "new,old"),
         ("HOOKDECK_HEADER_PREFIX", "X-Acme"),
         ("REQUIRE_SOURCE_VERIFIED", "true"),
@@ -79,16 +91,15 @@ fn every_value_can_be_chosen() {
         ("SVIX_CHECK", "off"),
         ("CLERK_INSTANCE_ID", "ins_a,ins_b"),
         ("LOG_LEVEL", "debug"),
-    ]);
-    assert_eq!(settings.platform.url, "http://127.0.0.1:9100");
-    assert_eq!(settings.platform.scale_to_zero_minutes, None);
-    assert!(
-        matches!(settings.platform.source, Source::Templates(templates) if templates.len() == 4)
-    );
+    ];
+    let (settings, platform) = (settings(&changes), platform(&changes));
+    assert_eq!(platform.url, "http://127.0.0.1:9100");
+    assert_eq!(platform.scale_to_zero_minutes, None);
+    assert!(matches!(platform.source, Source::Templates(templates) if templates.len() == 4));
     assert_eq!(settings.policy.default.as_str(), "eu-central-1");
     assert_eq!(regions(&settings.policy.by_continent), "NA=us-east-1,SA=us-east-1");
     assert_eq!(regions(&settings.policy.by_country), "CA=eu-central-1");
-    assert_eq!(settings.policy.lookup, Lookup::Off);
+    assert!(matches!(settings.policy.lookup, Lookup::Off));
     assert_eq!(settings.instances, Instances::Only(vec!["ins_a".into(), "ins_b".into()]));
     assert_eq!(settings.log_level, LevelFilter::DEBUG);
     assert_eq!(settings.warnings, [""; 0]);
@@ -194,7 +205,7 @@ fn a_url_is_https_or_on_this_machine() {
         "http://127.9.9.9",
         "http://[::1]:80",
     ] {
-        assert_eq!(settings(&[("XATA_API_URL", url)]).platform.url, url);
+        assert_eq!(platform(&[("XATA_API_URL", url)]).url, url);
     }
     for url in [
         "http://10.0.0.1",
@@ -244,9 +255,7 @@ fn a_promise_that_is_not_kept_yet_stops_the_start() {
     for name in NOT_YET {
         assert_eq!(refused(&[(name, "x")]), format!("{name} is not supported yet; unset it"));
     }
-    for (name, value) in
-        [("ON_USER_DELETED", "park"), ("ON_USER_DELETED", "delete"), ("GEO_LOOKUP", "ip-api")]
-    {
+    for (name, value) in [("ON_USER_DELETED", "park"), ("ON_USER_DELETED", "delete")] {
         assert!(refused(&[(name, value)]).ends_with(" yet"), "{name}={value}");
     }
 }
@@ -269,4 +278,51 @@ fn secrets_do_not_show_in_debug_output() {
         settings(&[("HOOKDECK_WEBHOOK_SECRET", "s3cret-a,s3cret-b"), ("XATA_API_KEY", "s3cret-c")])
     );
     assert!(!shown.contains("s3cret"), "{shown}");
+}
+
+const LITE: [(&str, &str); 5] = [
+    ("XATA_ORGANIZATION_ID", ""),
+    ("XATA_PROJECT_ID", ""),
+    ("XATA_WORKSPACE_SLUG", "tutorial-abc123"),
+    ("XATA_API_URL", "https://lite.example.com"),
+    ("XATA_API_KEY", "xau_fake"),
+];
+
+#[test]
+fn a_workspace_chooses_xata_lite_with_the_tutorial_s_regions() {
+    for name in ["XATA_WORKSPACE_SLUG", "XATA_WORKSPACE_ID"] {
+        let settings =
+            settings(&[&LITE[..], &[("XATA_WORKSPACE_SLUG", ""), (name, "abc123")]].concat());
+        assert!(matches!(settings.xata, Xata::Lite(_)));
+        let by_continent = regions(&settings.policy.by_continent);
+        assert_eq!(by_continent, "EU=eu-west-1,OC=ap-southeast-2");
+        assert_eq!(settings.policy.default.as_str(), "us-east-1");
+        assert!(settings.warnings[0].contains("retired on 2026-02-28"), "{:?}", settings.warnings);
+    }
+}
+
+#[test]
+fn xata_lite_needs_an_address_and_a_workspace_and_nothing_of_the_platform() {
+    let refused_with = |name, value| refused(&[&LITE[..], &[(name, value)]].concat());
+    assert!(refused_with("XATA_API_URL", "").starts_with("XATA_API_URL is missing"));
+    for workspace in ["short", "abc1234", "slug-abc12", "../abc123", "a/b-abc123"] {
+        let line = refused_with("XATA_WORKSPACE_SLUG", workspace);
+        assert!(line.starts_with("XATA_WORKSPACE_SLUG is no workspace id"), "{workspace}: {line}");
+    }
+    for other in ["XATA_ORGANIZATION_ID", "XATA_PROJECT_ID"] {
+        let line = refused_with(other, "x");
+        assert!(line.contains(other) && line.ends_with("unset one"), "{line}");
+    }
+    assert!(refused_with("XATA_WORKSPACE_ID", "abc123").ends_with("unset one"));
+    let warned = settings(&[&LITE[..], &[("XATA_TEMPLATES", "a=b")]].concat()).warnings;
+    assert!(warned[1].starts_with("XATA_TEMPLATES has no effect"), "{warned:?}");
+}
+
+#[test]
+fn a_setting_of_another_way_to_look_up_is_warned_of() {
+    let warned = |changes: &[(&str, &str)]| settings(changes).warnings.join("; ");
+    let no_effect = "has no effect with this GEO_LOOKUP";
+    assert_eq!(warned(&[("IP_API_KEY", "k")]), format!("IP_API_KEY {no_effect}"));
+    let off = warned(&[("GEO_LOOKUP", "off"), ("GEOIP_DATABASE", "/no/such/file")]);
+    assert_eq!(off, format!("GEOIP_DATABASE {no_effect}"));
 }

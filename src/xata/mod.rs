@@ -5,7 +5,9 @@
 //! before names); everything else is in doubt, and only a look-up by name ends a doubt. What to do
 //! about it is not decided here.
 
+mod api;
 mod listing;
+pub mod lite;
 pub mod platform;
 
 use std::time::Duration;
@@ -50,6 +52,16 @@ pub enum Created {
     Refused(Trouble),
     /// Nobody knows.
     Unclear(Trouble),
+}
+
+impl Created {
+    /// What is in the way, if anything is.
+    fn trouble(self) -> Option<Trouble> {
+        match self {
+            Self::Made(_) | Self::Taken => None,
+            Self::Refused(trouble) | Self::Unclear(trouble) => Some(trouble),
+        }
+    }
 }
 
 /// What a look-up found.
@@ -119,6 +131,8 @@ pub enum Reason {
     RateLimited,
     /// 409 or 423: somebody else is creating in this project.
     Contention,
+    /// 409 or 423 of Xata Lite, about a database that is not there.
+    Locked,
     /// 412: the template is not healthy.
     TemplateUnhealthy,
     /// 5xx, or a status nobody documents.
@@ -154,6 +168,7 @@ impl Reason {
             Self::HourlyQuota
             | Self::RateLimited
             | Self::Contention
+            | Self::Locked
             | Self::TemplateUnhealthy
             | Self::XataError
             | Self::XataUnreadable
@@ -200,6 +215,10 @@ path_safe_id!(
     OrganizationId
 );
 path_safe_id!(
+    /// A workspace of Xata Lite (`contracts/xata-lite.md` section 2).
+    WorkspaceId
+);
+path_safe_id!(
     /// A project: a shard of the fleet.
     ProjectId
 );
@@ -215,6 +234,12 @@ path_safe_id!(
 /// The projects that users are spread over; at least one.
 #[derive(Debug, Clone)]
 pub struct Projects(Vec<ProjectId>);
+
+impl From<ProjectId> for Projects {
+    fn from(only: ProjectId) -> Self {
+        Self(vec![only])
+    }
+}
 
 impl Projects {
     /// These projects; none when the list is empty or names one twice.

@@ -4,30 +4,25 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use http::header::RETRY_AFTER;
+use http::{Method, StatusCode};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::api::{Answer, Api, reason};
 use super::listing::{Element, Listing, Progress};
 use super::{
     Created, Database, DatabaseId, DatabaseName, Databases, LookedUp, OrganizationId, ProjectId,
     Reason, Trouble,
 };
 use crate::Clock;
-use crate::http_client::{self, Body, CallError, HttpClient};
+use crate::http_client::{self, Body, HttpClient};
 use crate::region::Region;
 
 /// The public address of the platform (§1).
 pub const DEFAULT_URL: &str = "https://api.xata.tech";
-
-/// An answer to a create, or an error, is a few hundred bytes.
-const ANSWER_LIMIT_BYTES: usize = 64 * 1024;
 
 /// Room for a list of a quarter of a million branches. The highest quota we know of is 10,000
 /// (§6.7).
@@ -67,50 +62,28 @@ pub enum Source {
 
 /// The platform's API, asked with one organization's key.
 pub struct Platform {
-    client: HttpClient,
-    clock: Clock,
-    settings: Settings,
-    authorization: HeaderValue,
+    api: Api,
+    organization: OrganizationId,
+    source: Source,
+    scale_to_zero_minutes: Option<u32>,
 }
 
 impl Platform {
     /// A client for these settings.
-    ///
-    /// # Panics
-    /// If the key cannot stand in a header, which [`settings`](crate::settings) rules out.
     pub fn new(settings: Settings, client: HttpClient, clock: Clock) -> Self {
-        let mut authorization =
-            HeaderValue::try_from(format!("Bearer {}", settings.key.expose_secret()))
-                .expect("settings take only keys of visible ASCII");
-        authorization.set_sensitive(true);
-        Self { client, clock, settings, authorization }
+        let Settings { url, key, organization, source, scale_to_zero_minutes } = settings;
+        let api = Api::new(url, &key, client, clock);
+        Self { api, organization, source, scale_to_zero_minutes }
     }
 
-    fn request(
-        &self,
-        method: Method,
-        project: &ProjectId,
-        body: Option<&Value>,
-    ) -> Request<Full<Bytes>> {
-        let Settings { url, organization, .. } = &self.settings;
-        let (organization, project) = (organization.as_str(), project.as_str());
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{url}/organizations/{organization}/projects/{project}/branches"))
-            .header(AUTHORIZATION, &self.authorization)
-            .header(ACCEPT, "application/json")
-            .header(USER_AGENT, http_client::USER_AGENT);
-        if body.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json");
-        }
-        request
-            .body(Full::from(body.map(Value::to_string).unwrap_or_default()))
-            .expect("the parts are valid: the URL was parsed at start, the ids are path-safe")
+    fn branches(&self, project: &ProjectId) -> String {
+        let (organization, project) = (self.organization.as_str(), project.as_str());
+        format!("/organizations/{organization}/projects/{project}/branches")
     }
 
     /// The body of a create; none when there is no template to clone.
     fn creation(&self, project: &ProjectId, name: &DatabaseName, region: &Region) -> Option<Value> {
-        let mut body = match &self.settings.source {
+        let mut body = match &self.source {
             Source::Templates(templates) => {
                 let template = templates.get(&(project.clone(), region.clone()))?;
                 json!({ "mode": "inherit", "parentID": template.as_str() })
@@ -125,7 +98,7 @@ impl Platform {
         body["name"] = name.as_str().into();
         // Always sent: what an omitted one means depends on the project (§6.2). The period is
         // required even where it does not count (§10).
-        let minutes = self.settings.scale_to_zero_minutes;
+        let minutes = self.scale_to_zero_minutes;
         body["scaleToZero"] = json!({ "enabled": minutes.is_some(), "inactivityPeriodMinutes": minutes.unwrap_or(30) });
         Some(body)
     }
@@ -140,65 +113,38 @@ impl Platform {
         let Some(body) = self.creation(project, name, region) else {
             return Created::Refused(Trouble::silent(Reason::NotFound));
         };
-        let request = self.request(Method::POST, project, Some(&body));
-        let (status, headers, body) = match http_client::send(&self.client, request, until).await {
-            Err(error) => return Created::Unclear(Trouble::silent(broken(&error))),
-            Ok(answer) => {
-                let (parts, body) = answer.into_parts();
-                match http_client::read(body, ANSWER_LIMIT_BYTES, until).await {
-                    Ok(body) => (parts.status, parts.headers, body),
-                    // The status alone tells enough, unless a success cannot say what it made.
-                    Err(error) if parts.status.is_success() => {
-                        return Created::Unclear(Trouble::at(parts.status, broken(&error)));
-                    }
-                    Err(_) => (parts.status, parts.headers, Vec::new()),
-                }
-            }
+        let path = self.branches(project);
+        let answer = match self.api.exchange(Method::POST, &path, Some(&body), until).await {
+            Ok(answer) => answer,
+            Err(trouble) => return Created::Unclear(trouble),
         };
-        if status.is_success() {
-            return match made(&body, name) {
-                Some(database) => Created::Made(database),
-                None => Created::Unclear(Trouble::at(status, Reason::XataUnreadable)),
-            };
+        if !answer.status.is_success() {
+            return self.classify(&answer);
         }
-        classify(status, self.retry_after(&headers), &message(&body))
+        match answer.json().and_then(|branch| made(branch, name)) {
+            Ok(database) => Created::Made(database),
+            Err(reason) => Created::Unclear(Trouble::at(answer.status, reason)),
+        }
     }
 
     async fn look_up(&self, project: &ProjectId, name: &DatabaseName, until: Instant) -> LookedUp {
-        let request = self.request(Method::GET, project, None);
-        let answer = match http_client::send(&self.client, request, until).await {
-            Ok(answer) => answer,
-            Err(error) => return LookedUp::Unknown(Trouble::silent(broken(&error))),
+        let path = self.branches(project);
+        let response = match self.api.send(Method::GET, &path, None, until).await {
+            Ok(response) => response,
+            Err(trouble) => return LookedUp::Unknown(trouble),
         };
-        if answer.status() == StatusCode::OK {
-            return find(answer.into_body(), name, until)
+        if response.status() == StatusCode::OK {
+            return find(response.into_body(), name, until)
                 .await
                 .unwrap_or_else(|reason| LookedUp::Unknown(Trouble::at(StatusCode::OK, reason)));
         }
-        LookedUp::Unknown(self.refused_look_up(answer, until).await)
+        let answer = Answer::read(response, until).await;
+        LookedUp::Unknown(answer.trouble(self.classify(&answer)))
     }
 
-    async fn refused_look_up(&self, answer: Response<Body>, until: Instant) -> Trouble {
-        let (parts, body) = answer.into_parts();
-        let body = http_client::read(body, ANSWER_LIMIT_BYTES, until).await.unwrap_or_default();
-        match classify(parts.status, self.retry_after(&parts.headers), &message(&body)) {
-            Created::Refused(trouble) | Created::Unclear(trouble) => trouble,
-            Created::Made(_) | Created::Taken => Trouble::at(parts.status, Reason::XataError),
-        }
-    }
-
-    /// `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3).
-    fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {
-        let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-        match value.parse() {
-            Ok(seconds) => Some(Duration::from_secs(seconds)),
-            Err(_) => Some(
-                httpdate::parse_http_date(value)
-                    .ok()?
-                    .duration_since((self.clock)())
-                    .unwrap_or_default(),
-            ),
-        }
+    fn classify(&self, answer: &Answer) -> Created {
+        let retry_after = self.api.wait(&answer.headers, &RETRY_AFTER);
+        classify(answer.status, retry_after, &answer.message())
     }
 }
 
@@ -231,27 +177,10 @@ fn classify(status: StatusCode, retry_after: Option<Duration>, message: &str) ->
     }
 }
 
-fn broken(error: &CallError) -> Reason {
-    match error {
-        CallError::TimeUp => Reason::XataTimeout,
-        CallError::Broken(_) => Reason::XataUnreachable,
-        CallError::TooLong => Reason::XataUnreadable,
-    }
-}
-
-/// The text of an error, or nothing: the edge answers in HTML.
-fn message(body: &[u8]) -> String {
-    #[derive(Deserialize)]
-    struct Error {
-        message: String,
-    }
-    serde_json::from_slice::<Error>(body).map_or_else(|_| String::new(), |error| error.message)
-}
-
 /// The database that an answer to a create tells of, if it is the one we asked for.
-fn made(body: &[u8], name: &DatabaseName) -> Option<Database> {
-    let branch: Element = serde_json::from_slice(body).ok()?;
-    (branch.name == name.as_str()).then(|| branch.into_database())?
+fn made(branch: Element, name: &DatabaseName) -> Result<Database, Reason> {
+    let database = branch.into_database().filter(|database| database.name == *name);
+    database.ok_or(Reason::XataUnreadable)
 }
 
 /// Reads a list up to the name that is looked for.
@@ -259,7 +188,7 @@ async fn find(mut body: Body, name: &DatabaseName, until: Instant) -> Result<Loo
     let mut listing = Listing::new(name.as_str());
     let mut read_bytes = 0;
     while let Some(chunk) =
-        http_client::next_chunk(&mut body, until).await.map_err(|error| broken(&error))?
+        http_client::next_chunk(&mut body, until).await.map_err(|error| reason(&error))?
     {
         read_bytes += chunk.len();
         if read_bytes > LIST_LIMIT_BYTES {

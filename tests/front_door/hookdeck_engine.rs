@@ -9,16 +9,19 @@ use standin::clerk::{SignUp, user_id};
 use standin::fault::{Answer, Effect, Fault};
 use standin::function_url::{self, BodyEncoding};
 use standin::hookdeck::{Connection, Engine, EventStatus, from_fn};
-use standin::xata::platform::Call;
+use standin::xata::{Call, Xata};
 
-use crate::world::{SECRET, World};
+use crate::world::{Api, SECRET, World};
 
 fn engine(world: &Arc<World>) -> Engine {
     let connection = Connection {
         path: "/webhooks/clerk".into(),
         secret: SECRET.into(),
         concurrency: Some(2),
-        clock: world.xata.clock(),
+        clock: match &world.xata {
+            Xata::Platform(platform) => platform.clock(),
+            Xata::Lite(lite) => lite.clock(),
+        },
         ..Connection::default()
     };
     let world = world.clone();
@@ -40,42 +43,47 @@ fn event(seed: u64) -> Bytes {
 
 #[tokio::test(start_paused = true)]
 async fn a_hundred_sign_ups_delivered_twice_make_a_hundred_databases() {
-    let world = Arc::new(World::new());
-    world.xata.change(|options| options.create_latency = Duration::from_millis(700));
-    let engine = engine(&world);
-    engine.duplicate(100);
-    for seed in 1..=100 {
-        engine.ingest(HeaderMap::new(), event(seed));
-    }
-    engine.settle().await;
-    assert!(engine.events().iter().all(|event| event.status == EventStatus::Successful));
-    for seed in 1..=100 {
-        assert_eq!(world.databases(&user_id(seed)).len(), 1, "user {seed}");
+    for api in Api::BOTH {
+        let world = Arc::new(World::on(api, &[]));
+        world.xata.set_create_latency(Duration::from_millis(700));
+        let engine = engine(&world);
+        engine.duplicate(100);
+        for seed in 1..=100 {
+            engine.ingest(HeaderMap::new(), event(seed));
+        }
+        engine.settle().await;
+        assert!(engine.events().iter().all(|event| event.status == EventStatus::Successful));
+        for seed in 1..=100 {
+            assert_eq!(world.databases(&user_id(seed)).len(), 1, "user {seed}");
+        }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_hours_that_asks_to_be_asked_again_loses_nobody() {
-    let world = Arc::new(World::new());
-    let down = Answer::message(StatusCode::SERVICE_UNAVAILABLE, "masked").with_retry_after("30");
-    world.xata.faults().push(Fault::always(Call::Any, Effect::Answer(down)));
-    let engine = engine(&world);
-    for seed in 1..=20 {
-        engine.ingest(HeaderMap::new(), event(seed));
-    }
-    tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
-    world.xata.faults().clear();
-    engine.settle().await;
-    for event in engine.events() {
-        assert_eq!(
-            event.status,
-            EventStatus::Successful,
-            "after {} attempts",
-            event.attempts.len()
-        );
-    }
-    for seed in 1..=20 {
-        assert_eq!(world.databases(&user_id(seed)).len(), 1, "user {seed}");
+    for api in Api::BOTH {
+        let world = Arc::new(World::on(api, &[]));
+        let down =
+            Answer::message(StatusCode::SERVICE_UNAVAILABLE, "masked").with_retry_after("30");
+        world.xata.fault(Fault::always(Call::Any, Effect::Answer(down)));
+        let engine = engine(&world);
+        for seed in 1..=20 {
+            engine.ingest(HeaderMap::new(), event(seed));
+        }
+        tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
+        world.xata.mend();
+        engine.settle().await;
+        for event in engine.events() {
+            assert_eq!(
+                event.status,
+                EventStatus::Successful,
+                "after {} attempts",
+                event.attempts.len()
+            );
+        }
+        for seed in 1..=20 {
+            assert_eq!(world.databases(&user_id(seed)).len(), 1, "user {seed}");
+        }
     }
 }
 

@@ -25,7 +25,8 @@ async fn users_are_spread_with_one_request_each() {
     }
     assert_eq!(world.requests().len() as u64, USERS);
     for project in ["prj_a", "prj_b", "prj_c"] {
-        let here = world.xata.databases().into_iter().filter(|it| it.project == project).count();
+        let here =
+            world.platform().databases().into_iter().filter(|it| it.project == project).count();
         // Its three templates, and its share.
         assert!(here > 3 + 3, "{here} in {project}");
     }

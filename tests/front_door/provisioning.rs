@@ -9,9 +9,10 @@ use http_body_util::Full;
 use per_user_db::http_client;
 use standin::clerk::{SignUp, user_id};
 use standin::fault::{Answer, Effect, Fault};
-use standin::xata::platform::{Call, Contention, NewDatabase, Quotas};
+use standin::xata::Call;
+use standin::xata::platform::{Contention, Quotas};
 
-use crate::world::{World, delivery};
+use crate::world::{Api, World, delivery};
 
 fn event(seed: u64) -> Vec<u8> {
     SignUp::new(&user_id(seed)).user_created()
@@ -21,8 +22,13 @@ fn message(status: u16, text: &str) -> Effect {
     Effect::Answer(Answer::message(StatusCode::from_u16(status).unwrap(), text))
 }
 
+/// Each effect with each API.
+fn on_both(effects: &[Effect]) -> impl Iterator<Item = (Api, Effect)> {
+    Api::BOTH.into_iter().flat_map(|api| effects.iter().map(move |it| (api, it.clone())))
+}
+
 fn once(effect: Effect) -> Fault<Call> {
-    Fault::once(Call::CreateBranch, effect)
+    Fault::once(Call::Create, effect)
 }
 
 fn statuses(world: &World) -> Vec<String> {
@@ -32,7 +38,7 @@ fn statuses(world: &World) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn an_unclear_create_that_worked_is_found_and_counts_as_created() {
-    for effect in [
+    let effects = [
         Effect::ResetAfter,
         Effect::HangAfter,
         Effect::TruncatedAfter,
@@ -40,22 +46,24 @@ async fn an_unclear_create_that_worked_is_found_and_counts_as_created() {
         Effect::AnswerAfter(Answer::html(StatusCode::CREATED)),
         Effect::AnswerAfter(Answer::message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Error")),
         Effect::AnswerAfter(Answer::new(StatusCode::NO_CONTENT)),
-    ] {
-        let world = World::new();
-        world.xata.faults().push(once(effect.clone()));
+    ];
+    for (api, effect) in on_both(&effects) {
+        let world = World::on(api, &[]);
+        world.xata.fault(once(effect.clone()));
         let answered = world.deliver(event(1)).await;
         assert_eq!(answered.row(), (200, "created", None, None), "{effect:?}");
         let [database] = &world.databases(&user_id(1))[..] else { panic!("{effect:?}") };
-        assert_eq!(answered.body["database"]["id"], database.id, "{effect:?}");
+        assert_eq!(answered.body["database"]["id"].as_str(), database.id.as_deref(), "{effect:?}");
         assert_eq!(world.requests().len(), 2, "a create and a look-up: {effect:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_unclear_create_that_did_not_work_is_done_again() {
-    for effect in [Effect::ResetBefore, message(500, "Internal Error"), message(502, "x")] {
-        let world = World::new();
-        world.xata.faults().push(once(effect.clone()));
+    let effects = [Effect::ResetBefore, message(500, "Internal Error"), message(502, "x")];
+    for (api, effect) in on_both(&effects) {
+        let world = World::on(api, &[]);
+        world.xata.fault(once(effect.clone()));
         let answered = world.deliver(event(1)).await;
         assert_eq!(answered.row(), (200, "created", None, None), "{effect:?}");
         assert_eq!(world.databases(&user_id(1)).len(), 1, "{effect:?}");
@@ -65,15 +73,17 @@ async fn an_unclear_create_that_did_not_work_is_done_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_create_that_worked_only_after_the_look_up_is_still_the_only_one() {
-    let world = World::new();
-    world.xata.change(|options| options.create_latency = Duration::from_secs(52));
-    // The client gives up first; Xata, unaware of it, finishes meanwhile.
-    world.xata.faults().push(once(Effect::Detached));
-    let first = world.deliver(event(1)).await;
-    assert_eq!((first.status, first.word("status")), (503, "unavailable"));
-    world.xata.change(|options| options.create_latency = Duration::ZERO);
-    let second = world.deliver(event(1)).await;
-    assert_eq!((second.status, world.databases(&user_id(1)).len()), (200, 1));
+    for api in Api::BOTH {
+        let world = World::on(api, &[]);
+        world.xata.set_create_latency(Duration::from_secs(52));
+        // The client gives up first; Xata, unaware of it, finishes meanwhile.
+        world.xata.fault(once(Effect::Detached));
+        let first = world.deliver(event(1)).await;
+        assert_eq!((first.status, first.word("status")), (503, "unavailable"));
+        world.xata.set_create_latency(Duration::ZERO);
+        let second = world.deliver(event(1)).await;
+        assert_eq!((second.status, world.databases(&user_id(1)).len()), (200, 1));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,8 +98,8 @@ async fn a_refusal_that_hides_a_database_is_seen_through() {
         message(412, "parent is unhealthy"),
     ] {
         let world = World::new();
-        world.xata.insert("prj_a", [NewDatabase::root(&user_id(1), "eu-central-1")]);
-        world.xata.faults().push(once(effect.clone()));
+        world.xata.insert("prj_a", "eu-central-1", [user_id(1)]);
+        world.xata.fault(once(effect.clone()));
         let answered = world.deliver(event(1)).await;
         assert_eq!(answered.row(), (200, "exists", None, None), "{effect:?}");
     }
@@ -123,7 +133,7 @@ async fn a_refusal_that_hides_nothing_says_who_has_to_act() {
         (412, "parent is unhealthy", time, "template_unhealthy"),
     ] {
         let world = World::new();
-        world.xata.faults().push(Fault::always(Call::CreateBranch, message(status, text)));
+        world.xata.fault(Fault::always(Call::Create, message(status, text)));
         let answered = world.deliver(event(1)).await;
         assert_eq!(answered.row(), (answer, word, Some(reason), None), "{status} {text}");
         assert_eq!(statuses(&world), [format!("POST {status}"), "GET 200".into()], "{text}");
@@ -135,13 +145,13 @@ async fn the_real_quotas_are_met_in_the_order_that_xata_checks_them() {
     let world = World::new();
     world.deliver(event(1)).await;
     world
-        .xata
+        .platform()
         .change(|options| options.quotas = Quotas { branches_per_project: Some(4), ..Quotas::T2 });
     assert_eq!(world.deliver(event(1)).await.word("status"), "exists");
     let full = world.deliver(event(2)).await;
     assert_eq!(full.row(), (500, "misconfigured", Some("standing_quota"), None));
 
-    world.xata.change(|options| {
+    world.platform().change(|options| {
         options.quotas = Quotas { branch_creations_per_hour: Some(1), ..Quotas::UNLIMITED }
     });
     let this_hour = world.deliver(event(2)).await;
@@ -160,11 +170,11 @@ async fn contention_in_every_shape_is_waited_out() {
             }
             let world = World::new();
             let status = StatusCode::from_u16(status).unwrap();
-            world.xata.change(|options| {
+            world.platform().change(|options| {
                 options.create_latency = Duration::from_millis(1500);
                 options.contention = Contention::Refuse { status, retry_after };
             });
-            let (one, two) = (world.xata.clone(), &world);
+            let (one, two) = (world.platform().clone(), &world);
             let rival = tokio::spawn(async move { create_beside(&one).await });
             tokio::task::yield_now().await;
             let answered = two.deliver(event(1)).await;
@@ -189,7 +199,7 @@ async fn create_beside(xata: &standin::xata::platform::Platform) {
 #[tokio::test(start_paused = true)]
 async fn contention_that_stays_goes_back_to_hookdeck_with_a_spread() {
     let world = World::new();
-    world.xata.faults().push(Fault::always(Call::CreateBranch, message(409, "project is busy")));
+    world.xata.fault(Fault::always(Call::Create, message(409, "project is busy")));
     let mut waits = Vec::new();
     for seed in 1..=20 {
         let answered = world.deliver(event(seed)).await;
@@ -206,7 +216,7 @@ async fn contention_that_stays_goes_back_to_hookdeck_with_a_spread() {
 #[tokio::test(start_paused = true)]
 async fn a_key_that_xata_cannot_check_just_now_is_tried_once_more() {
     let world = World::new();
-    world.xata.faults().push(once(message(401, "invalid token")));
+    world.xata.fault(once(message(401, "invalid token")));
     assert_eq!(world.deliver(event(1)).await.row(), (200, "created", None, None));
 }
 
@@ -221,8 +231,8 @@ async fn a_look_up_that_cannot_be_finished_is_never_an_absence() {
         (message(429, "slow down"), "rate_limited"),
     ] {
         let world = World::new();
-        world.xata.faults().push(once(Effect::ResetBefore));
-        world.xata.faults().push(Fault::once(Call::ListBranches, on_list.clone()));
+        world.xata.fault(once(Effect::ResetBefore));
+        world.xata.fault(Fault::once(Call::LookUp, on_list.clone()));
         let answered = world.deliver(event(1)).await;
         assert_eq!(answered.row(), (503, "unavailable", Some(reason), None), "{on_list:?}");
         assert_eq!(world.databases(&user_id(1)), [], "{on_list:?}");
@@ -234,8 +244,8 @@ async fn a_list_beyond_its_bound_is_unknown() {
     let world = World::new();
     let long = format!(r#"{{"branches":[{}"#, " ".repeat(64 * 1024 * 1024));
     let list = Answer::new(StatusCode::OK).with_body("application/json", long);
-    world.xata.faults().push(once(Effect::ResetBefore));
-    world.xata.faults().push(Fault::once(Call::ListBranches, Effect::Answer(list)));
+    world.xata.fault(once(Effect::ResetBefore));
+    world.xata.fault(Fault::once(Call::LookUp, Effect::Answer(list)));
     let answered = world.deliver(event(1)).await;
     assert_eq!(answered.row(), (503, "unavailable", Some("list_too_long"), None));
 }
@@ -254,7 +264,7 @@ async fn upstream_s_time_may_be_a_date_and_is_kept_within_an_hour() {
         let world = World::new();
         let busy =
             Answer::message(StatusCode::TOO_MANY_REQUESTS, "slow down").with_retry_after(asked);
-        world.xata.faults().push(Fault::always(Call::Any, Effect::Answer(busy)));
+        world.xata.fault(Fault::always(Call::Any, Effect::Answer(busy)));
         let answered = world.deliver(event(1)).await;
         assert_eq!((answered.status, answered.row().3), (503, sent), "{asked}");
     }
@@ -278,37 +288,41 @@ async fn a_template_of_another_region_is_told_and_is_an_error_in_the_log() {
 async fn without_templates_each_database_is_a_root_of_its_own() {
     let world = World::with(&[("XATA_TEMPLATES", ""), ("XATA_SCALE_TO_ZERO_MINUTES", "off")]);
     assert_eq!(world.deliver(event(1)).await.row(), (200, "created", None, None));
-    let [database] = &world.databases(&user_id(1))[..] else { panic!("one database") };
+    let [database] = &world.platform().databases_named(&user_id(1))[..] else { panic!("one") };
     assert_eq!((database.parent.as_deref(), database.region.as_str()), (None, "eu-central-1"));
     assert!(!database.scale_to_zero.enabled);
 }
 
 #[tokio::test(start_paused = true)]
 async fn copies_of_one_event_at_the_same_moment_make_one_database() {
-    let world = World::new();
-    world.xata.change(|options| options.create_latency = Duration::from_millis(300));
-    let payload = standin::function_url::event(
-        &delivery(event(1)),
-        standin::function_url::BodyEncoding::Text,
-    );
-    let payload = payload.to_string();
-    let deadline = (world.clock)() + Duration::from_secs(55);
-    let copies = [(); 3].map(|()| world.handle(&payload, deadline));
-    let [one, two, three] = copies;
-    let (one, two, three) = tokio::join!(one, two, three);
-    let mut words = [one, two, three].map(|answer| <&str>::from(&answer));
-    words.sort_unstable();
-    assert_eq!(words, ["created", "exists", "exists"]);
-    assert_eq!(world.databases(&user_id(1)).len(), 1);
+    for api in Api::BOTH {
+        let world = World::on(api, &[]);
+        world.xata.set_create_latency(Duration::from_millis(300));
+        let payload = standin::function_url::event(
+            &delivery(event(1)),
+            standin::function_url::BodyEncoding::Text,
+        );
+        let payload = payload.to_string();
+        let deadline = (world.clock)() + Duration::from_secs(55);
+        let copies = [(); 3].map(|()| world.handle(&payload, deadline));
+        let [one, two, three] = copies;
+        let (one, two, three) = tokio::join!(one, two, three);
+        let mut words = [one, two, three].map(|answer| <&str>::from(&answer));
+        words.sort_unstable();
+        assert_eq!(words, ["created", "exists", "exists"]);
+        assert_eq!(world.databases(&user_id(1)).len(), 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_redirect_is_not_followed() {
-    let world = World::new();
-    let moved = Answer::new(StatusCode::TEMPORARY_REDIRECT);
-    world.xata.faults().push(Fault::always(Call::Any, Effect::Answer(moved)));
-    let answered = world.deliver(event(1)).await;
-    assert_eq!(answered.row(), (503, "unavailable", Some("xata_error"), None));
+    for api in Api::BOTH {
+        let world = World::on(api, &[]);
+        let moved = Answer::new(StatusCode::TEMPORARY_REDIRECT);
+        world.xata.fault(Fault::always(Call::Any, Effect::Answer(moved)));
+        let answered = world.deliver(event(1)).await;
+        assert_eq!(answered.row(), (503, "unavailable", Some("xata_error"), None));
+    }
 }
 
 #[tokio::test(start_paused = true)]

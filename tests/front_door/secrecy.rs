@@ -3,9 +3,9 @@
 use http::StatusCode;
 use standin::clerk::{SignUp, user_id};
 use standin::fault::{Answer, Effect, Fault};
-use standin::xata::platform::Call;
+use standin::xata::{Call, Xata};
 
-use crate::world::{World, delivery};
+use crate::world::{Api, World, delivery};
 
 #[tokio::test(start_paused = true)]
 async fn nothing_secret_or_personal_is_logged_or_answered() {
@@ -20,22 +20,27 @@ async fn nothing_secret_or_personal_is_logged_or_answered() {
         ..SignUp::new(&user_id(1))
     };
     let upstream = |status| Effect::Answer(Answer::message(status, "planted-upstream-text"));
-    let mut connection = sign_up.user_created();
-    connection.extend_from_slice(b" ");
-    for effect in [
+    let effects = [
         None,
         Some(upstream(StatusCode::FORBIDDEN)),
         Some(upstream(StatusCode::INTERNAL_SERVER_ERROR)),
         Some(upstream(StatusCode::CREATED)),
         Some(Effect::ResetBefore),
-    ] {
-        let world = World::with(&[
-            ("HOOKDECK_WEBHOOK_SECRET", "fake-signing-secret,planted-signing-secret"),
-            ("XATA_API_KEY", "xau_planted"),
-        ]);
-        world.xata.change(|options| options.api_key = "xau_planted".into());
+    ];
+    for (api, effect) in Api::BOTH.into_iter().flat_map(|api| effects.clone().map(|it| (api, it))) {
+        let world = World::on(
+            api,
+            &[
+                ("HOOKDECK_WEBHOOK_SECRET", "fake-signing-secret,planted-signing-secret"),
+                ("XATA_API_KEY", "xau_planted"),
+            ],
+        );
+        match &world.xata {
+            Xata::Platform(platform) => platform.change(|it| it.api_key = "xau_planted".into()),
+            Xata::Lite(lite) => lite.change(|it| it.api_key = "xau_planted".into()),
+        }
         if let Some(effect) = effect {
-            world.xata.faults().push(Fault::always(Call::Any, effect));
+            world.xata.fault(Fault::always(Call::Any, effect));
         }
         let mut forged = delivery(sign_up.user_created());
         forged.headers_mut().insert("x-hookdeck-signature", "planted".parse().unwrap());

@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 use standin::clerk::{SignUp, user_id};
 use standin::fault::{Effect, Fault};
 use standin::function_url::{self, BodyEncoding};
-use standin::xata::platform::Call;
+use standin::xata::Call;
 use tokio::time::Instant;
 
-use crate::world::{LONG, World, delivery};
+use crate::world::{Api, LONG, World, delivery};
 
 fn payload() -> String {
     let event = SignUp::new(&user_id(1)).user_created();
@@ -25,11 +25,12 @@ async fn whatever_hangs_or_trickles_the_answer_comes_before_the_deadline() {
         (trickle(), Some(trickle())),
         (Effect::ResetBefore, Some(Effect::HangBefore)),
     ] {
-        for seconds in [2, 10, 55] {
-            let world = World::new();
-            world.xata.faults().push(Fault::always(Call::CreateBranch, on_create.clone()));
+        for (api, seconds) in Api::BOTH.into_iter().flat_map(|api| [2, 10, 55].map(|it| (api, it)))
+        {
+            let world = World::on(api, &[]);
+            world.xata.fault(Fault::always(Call::Create, on_create.clone()));
             if let Some(on_list) = &on_list {
-                world.xata.faults().push(Fault::always(Call::ListBranches, on_list.clone()));
+                world.xata.fault(Fault::always(Call::LookUp, on_list.clone()));
             }
             let begun = Instant::now();
             let deadline = (world.clock)() + Duration::from_secs(seconds);
@@ -44,7 +45,7 @@ async fn whatever_hangs_or_trickles_the_answer_comes_before_the_deadline() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_create_gets_nearly_all_of_the_time() {
     let world = World::new();
-    world.xata.change(|options| options.create_latency = Duration::from_secs(45));
+    world.xata.set_create_latency(Duration::from_secs(45));
     let answered = world.invoke(&payload()).await;
     assert_eq!((answered.word("status"), world.requests().len()), ("created", 1));
 }
@@ -60,7 +61,7 @@ async fn a_deadline_far_in_the_past_is_no_deadline() {
 #[tokio::test(start_paused = true)]
 async fn a_deadline_beyond_hookdeck_s_patience_is_cut() {
     let world = World::new();
-    world.xata.faults().push(Fault::always(Call::Any, Effect::HangBefore));
+    world.xata.fault(Fault::always(Call::Any, Effect::HangBefore));
     let begun = Instant::now();
     let answered = world.invoke_until(&payload(), (world.clock)() + LONG).await;
     assert_eq!(answered.status, 503);

@@ -5,36 +5,66 @@ use std::io;
 use std::sync::{Arc, Once};
 use std::time::{Duration, SystemTime};
 
+use axum::Router;
 use bytes::Bytes;
 use http::{HeaderMap, Request};
 use per_user_db::function::{Function, TIMEOUT};
 use per_user_db::http_client::HttpClient;
-use per_user_db::settings::Settings;
+use per_user_db::settings::{Settings, SettingsError};
 use per_user_db::{Clock, http_client, telemetry};
 use serde_json::Value;
+use standin::conformance::{Requests, Watch};
 use standin::function_url::{self, BodyEncoding};
 use standin::hookdeck;
-use standin::xata::platform::{Database, Options, Platform};
+use standin::xata::lite::{self, Lite};
+use standin::xata::platform::{self, Platform};
+use standin::xata::{Database, Xata};
 use tracing::level_filters::LevelFilter;
 
 pub const SECRET: &str = "fake-signing-secret";
 pub const PROJECTS: [&str; 3] = ["prj_a", "prj_b", "prj_c"];
 pub const REGIONS: [&str; 3] = ["us-east-1", "eu-central-1", "ap-southeast-2"];
 
-/// What the function is told unless a test says otherwise.
-pub const SETTINGS: [(&str, &str); 7] = [
-    ("HOOKDECK_WEBHOOK_SECRET", SECRET),
-    ("XATA_API_KEY", "xau_fake_local_development_key"),
-    ("XATA_API_URL", "http://localhost"),
-    ("XATA_ORGANIZATION_ID", "org123"),
-    ("XATA_PROJECT_ID", "prj_a"),
-    ("XATA_TEMPLATES", "us-east-1=tpl-a-0,eu-central-1=tpl-a-1,ap-southeast-2=tpl-a-2"),
-    ("REGION_BY_CONTINENT", "EU=eu-central-1,OC=ap-southeast-2"),
-];
+/// Which of Xata's APIs the function speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    Platform,
+    Lite,
+}
 
-/// Xata, the function, and the time they share.
+impl Api {
+    pub const BOTH: [Self; 2] = [Self::Platform, Self::Lite];
+
+    /// What the function is told unless a test says otherwise.
+    fn settings(self) -> Vec<(&'static str, &'static str)> {
+        let common = [
+            ("HOOKDECK_WEBHOOK_SECRET", SECRET),
+            ("XATA_API_URL", "http://localhost"),
+            ("REGION_BY_CONTINENT", "EU=eu-central-1,OC=ap-southeast-2"),
+        ];
+        let own: &[_] = match self {
+            Self::Platform => &[
+                ("XATA_API_KEY", "xau_fake_local_development_key"),
+                ("XATA_ORGANIZATION_ID", "org123"),
+                ("XATA_PROJECT_ID", "prj_a"),
+                ("XATA_TEMPLATES", "us-east-1=tpl-a-0,eu-central-1=tpl-a-1,ap-southeast-2=tpl-a-2"),
+            ],
+            Self::Lite => &[
+                ("XATA_API_KEY", "xau_fake_local_lite_key"),
+                ("XATA_WORKSPACE_SLUG", "tutorial-abc123"),
+            ],
+        };
+        [&common[..], own].concat()
+    }
+}
+
+/// Xata, the function, and the time they share. No test passes in which a request of the function's
+/// to the platform, or an answer to it, is not as Xata specifies.
 pub struct World {
-    pub xata: Platform,
+    pub api: Api,
+    pub xata: Xata,
+    /// Of the platform; nobody specified Xata Lite.
+    pub watch: Option<Watch>,
     pub clock: Clock,
     function: Function,
 }
@@ -52,39 +82,72 @@ pub struct Answered {
 }
 
 impl World {
-    /// A world with the usual settings.
+    /// A world with the platform and the usual settings.
     pub fn new() -> Self {
         Self::with(&[])
     }
 
-    /// A world whose settings differ in these.
+    /// A world with the platform, whose settings differ in these.
     pub fn with(changes: &[(&str, &str)]) -> Self {
-        let options = Options::default().with_region("ap-southeast-2");
-        let clock = options.clock;
-        let xata = Platform::new(options);
-        for project in PROJECTS {
-            xata.insert_project(project, project);
-            for (index, region) in REGIONS.iter().enumerate() {
-                let short = project.trim_start_matches("prj_");
-                xata.insert_template(project, &format!("tpl-{short}-{index}"), region);
-            }
-        }
-        let clock: Clock = Arc::new(move || SystemTime::UNIX_EPOCH + clock.now());
-        let function = function(&xata, clock.clone(), changes);
-        Self { xata, clock, function }
+        Self::on(Api::Platform, changes)
     }
 
-    /// A world where the function asks Xata through this.
+    /// A world with this API, whose settings differ in these.
+    pub fn on(api: Api, changes: &[(&str, &str)]) -> Self {
+        Self::build(api, changes, Router::new())
+    }
+
+    /// A world with the platform, and with these routes beside it.
+    pub fn beside(changes: &[(&str, &str)], routes: Router) -> Self {
+        Self::build(Api::Platform, changes, routes)
+    }
+
+    fn build(api: Api, changes: &[(&str, &str)], routes: Router) -> Self {
+        let (xata, clock, watch) = match api {
+            Api::Platform => {
+                let platform = platform();
+                let watch = Watch::platform(&platform, Requests::All);
+                (Xata::Platform(platform.clone()), platform.clock(), Some(watch))
+            }
+            Api::Lite => {
+                let lite = Lite::new(lite::Options::default());
+                (Xata::Lite(lite.clone()), lite.clock(), None)
+            }
+        };
+        let clock: Clock = Arc::new(move || SystemTime::UNIX_EPOCH + clock.now());
+        let client = http_client::boxed(standin::serve::service(routes.merge(xata.router())));
+        let settings = settings(api, changes).expect("settings that work");
+        let function = Function::new(settings, client, clock.clone());
+        Self { api, xata, watch, clock, function }
+    }
+
+    /// A world with the platform, where the function asks Xata through this.
     pub fn with_client(client: HttpClient) -> Self {
         let world = Self::new();
-        let function = Function::new(settings(&[]), client, world.clock.clone());
+        let settings = settings(world.api, &[]).expect("settings that work");
+        let function = Function::new(settings, client, world.clock.clone());
         Self { function, ..world }
     }
 
     /// The same world when somebody has deployed other settings.
     pub fn redeployed(self, changes: &[(&str, &str)]) -> Self {
-        let function = function(&self.xata, self.clock.clone(), changes);
+        let client = http_client::boxed(standin::serve::service(self.xata.router()));
+        let settings = settings(self.api, changes).expect("settings that work");
+        let function = Function::new(settings, client, self.clock.clone());
         Self { function, ..self }
+    }
+
+    /// What the function says at start about settings that cannot work.
+    pub fn refused(changes: &[(&str, &str)]) -> String {
+        settings(Api::Platform, changes).expect_err("settings that cannot work").to_string()
+    }
+
+    /// The platform, in the tests that are about it alone.
+    pub fn platform(&self) -> &Platform {
+        match &self.xata {
+            Xata::Platform(platform) => platform,
+            Xata::Lite(_) => panic!("this world has Xata Lite"),
+        }
     }
 
     /// Delivers an event as Hookdeck does the first time.
@@ -150,15 +213,21 @@ impl Answered {
     }
 }
 
-fn function(xata: &Platform, clock: Clock, changes: &[(&str, &str)]) -> Function {
-    let client = http_client::boxed(standin::serve::service(xata.router()));
-    Function::new(settings(changes), client, clock)
+fn platform() -> Platform {
+    let xata = Platform::new(platform::Options::default().with_region("ap-southeast-2"));
+    for project in PROJECTS {
+        xata.insert_project(project, project);
+        for (index, region) in REGIONS.iter().enumerate() {
+            let short = project.trim_start_matches("prj_");
+            xata.insert_template(project, &format!("tpl-{short}-{index}"), region);
+        }
+    }
+    xata
 }
 
-fn settings(changes: &[(&str, &str)]) -> Settings {
-    let variables = SETTINGS.iter().chain(changes);
-    let variables = variables.map(|&(name, value)| (name.into(), value.into()));
-    Settings::read(variables).expect("settings that work")
+fn settings(api: Api, changes: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let variables = api.settings().into_iter().chain(changes.iter().copied());
+    Settings::read(variables.map(|(name, value)| (name.into(), value.into())))
 }
 
 /// The request in which Hookdeck delivers an event the first time.

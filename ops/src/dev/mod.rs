@@ -1,7 +1,7 @@
 mod report;
 mod samples;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -11,11 +11,11 @@ use std::time::SystemTime;
 use anyhow::{Context, bail};
 use per_user_db::function::Function;
 use per_user_db::http_client;
-use per_user_db::region::Region;
 use per_user_db::settings::Settings;
 use per_user_db::telemetry;
-use standin::xata::platform::Platform;
+use standin::xata::Xata;
 
+use crate::local::Api;
 use crate::{local, server};
 
 /// Try everything here: the function and the stand-ins of the services around it, in one process
@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
     /// Where the function listens, on 127.0.0.1
     #[arg(long, default_value_t = 9000)]
     port: u16,
+    /// Which of Xata's APIs to stand in for
+    #[arg(long, value_enum, default_value_t = Api::Platform, conflicts_with = "live")]
+    api: Api,
     /// Use the real Xata that the settings in the environment or `.env` name, not its stand-in
     #[arg(long)]
     live: bool,
@@ -56,7 +59,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (settings, xata) = if arguments.live {
         (live(&variables)?, None)
     } else {
-        beside_standins(&variables).await?
+        beside_standins(arguments.api, &variables).await?
     };
     let mut notes = settings.warnings.clone();
     if !arguments.live && variables.contains_key("XATA_API_KEY") {
@@ -97,41 +100,35 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Settings for a run beside the stand-ins, which are started here. Of the user's own settings only
-/// those that lead nowhere count, and their signing secret is accepted as well, so that `hookdeck
-/// listen` gets through.
+/// those that lead nowhere count, and their signing secret is accepted as well, so that
+/// `hookdeck listen` gets through.
 async fn beside_standins(
+    api: Api,
     variables: &BTreeMap<String, String>,
-) -> anyhow::Result<(Settings, Option<Platform>)> {
-    let listener = server::bind(0).await?;
-    let mut settings: BTreeMap<&str, String> =
-        local::settings(&listener.local_addr()?.to_string()).into_iter().collect();
+) -> anyhow::Result<(Settings, Option<Xata>)> {
     let followed = FOLLOWED.iter().filter_map(|&name| Some((name, variables.get(name)?.clone())));
-    settings.extend(followed);
-    if !FOLLOWED.iter().any(|name| settings.contains_key(name)) {
-        let (name, value) = local::REGION_BY_CONTINENT;
-        settings.insert(name, value.to_owned());
+    let mut placement: BTreeMap<_, _> = followed.collect();
+    if placement.is_empty() {
+        placement.extend(api.placement());
     }
+    let regions = api.regions(&placement)?;
+    let listener = server::bind(0).await?;
+    let settings = api.settings(&listener.local_addr()?.to_string(), &regions);
+    let mut settings: BTreeMap<_, _> = settings.into_iter().chain(placement).collect();
     if let Some(own) = variables.get("HOOKDECK_WEBHOOK_SECRET") {
         settings.insert("HOOKDECK_WEBHOOK_SECRET", format!("{},{own}", local::SIGNING_SECRET));
     }
     if let Some(level) = variables.get("LOG_LEVEL") {
         settings.insert("LOG_LEVEL", level.clone());
     }
-    let regions: BTreeSet<Region> = read(&settings)?.policy.allowed;
-    settings.extend([local::templates(&regions)]);
-    let xata = local::xata(&regions);
+    let xata = api.xata(&regions);
     tokio::spawn(standin::serve::serve(listener, xata.router()));
-    Ok((read(&settings)?, Some(xata)))
+    Ok((local::read(&settings)?, Some(xata)))
 }
 
 fn live(variables: &BTreeMap<String, String>) -> anyhow::Result<Settings> {
     let variables = variables.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-    read(&variables).context("--live takes the settings from the environment and .env")
-}
-
-fn read(settings: &BTreeMap<&str, String>) -> anyhow::Result<Settings> {
-    let variables = settings.iter().map(|(&name, value)| (name.into(), value.into()));
-    Ok(Settings::read(variables)?)
+    local::read(&variables).context("--live takes the settings from the environment and .env")
 }
 
 fn welcome(address: SocketAddr) -> anyhow::Result<()> {

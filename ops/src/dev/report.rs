@@ -4,7 +4,7 @@ use std::io::Write;
 
 use comfy_table::{Table, presets};
 use serde::Serialize;
-use standin::xata::platform::Platform;
+use standin::xata::Xata;
 
 use super::samples::Played;
 
@@ -34,7 +34,7 @@ struct User {
 }
 
 impl Report {
-    pub(crate) fn new(played: &[Played], xata: Option<&Platform>) -> Self {
+    pub(crate) fn new(played: &[Played], xata: Option<&Xata>) -> Self {
         let rows = |is_sign_up: bool| {
             played
                 .iter()
@@ -87,7 +87,7 @@ impl Report {
 }
 
 impl User {
-    fn new(played: &Played, xata: Option<&Platform>) -> Self {
+    fn new(played: &Played, xata: Option<&Xata>) -> Self {
         let answers = played.answers();
         let placement = answers.iter().find_map(|answer| answer.get("placement"));
         let text = |name: &str| Some(placement?.get(name)?.as_str()?.to_owned());

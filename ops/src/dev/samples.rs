@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use standin::clerk::{SignUp, user_id};
 use standin::fault::{Answer, Effect, Fault};
 use standin::hookdeck::{Connection, Destination, Engine, Event, from_fn};
-use standin::xata::platform::{Call, Platform};
+use standin::xata::{Call, Xata};
 use tokio::time::Instant;
 
 /// One person who signs up.
@@ -81,7 +81,7 @@ pub(crate) struct Played {
 pub(crate) async fn play(
     function: SocketAddr,
     secret: String,
-    xata: Option<&Platform>,
+    xata: Option<&Xata>,
 ) -> anyhow::Result<Vec<Played>> {
     let bar = ProgressBar::new(SAMPLES.len() as u64)
         .with_style(ProgressStyle::with_template("sign-ups {bar:30} {pos}/{len}")?);
@@ -100,10 +100,10 @@ impl Sample {
         seed: u64,
         function: SocketAddr,
         secret: &str,
-        xata: Option<&Platform>,
+        xata: Option<&Xata>,
     ) -> anyhow::Result<Played> {
         if let (Some(xata), Some(fault)) = (xata, self.fault()) {
-            xata.faults().push(fault);
+            xata.fault(fault);
         }
         let secret = if self.story == Story::Forged { "a guess" } else { secret };
         let connection = Connection {
@@ -144,7 +144,7 @@ impl Sample {
             Story::AnswerLost => Effect::ResetAfter,
             _ => return None,
         };
-        Some(Fault::once(Call::CreateBranch, effect))
+        Some(Fault::once(Call::Create, effect))
     }
 
     fn event(&self, seed: u64) -> anyhow::Result<Vec<u8>> {

@@ -16,6 +16,14 @@ fn a_newcomer_sees_every_user_get_one_database() {
 }
 
 #[test]
+fn whoever_ran_the_tutorial_sees_it_on_xata_lite() {
+    let (code, table, notes) = run(&mut ops(&["dev", "--once", "--api", "lite", "--port", "0"]));
+    assert_eq!(code, 0, "{table}");
+    assert!(table.contains("12 users, 17 requests to Xata."), "{table}");
+    assert!(notes.contains("retired on 2026-02-28"), "{notes}");
+}
+
+#[test]
 fn a_machine_gets_one_document_with_the_user_ids() {
     let (code, json, _) = run(&mut ops(&["dev", "--once", "--json", "--port", "0"]));
     let report: Value = serde_json::from_str(&json).unwrap();

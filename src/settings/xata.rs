@@ -1,0 +1,221 @@
+//! The settings that say which Xata is asked, and for what.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+
+use super::SettingsError;
+use super::environment::Environment;
+use crate::Clock;
+use crate::http_client::HttpClient;
+use crate::region::{Policy, Region};
+use crate::xata::platform::{self, Platform, Source};
+use crate::xata::{DatabaseId, Databases, NotAnId, ProjectId, Projects, lite};
+
+/// The API that is asked.
+#[derive(Debug)]
+pub enum Xata {
+    /// The platform of today.
+    Platform(platform::Settings),
+    /// Xata Lite, which was retired.
+    Lite(lite::Settings),
+}
+
+impl Xata {
+    /// A client for these settings.
+    pub fn databases(self, client: HttpClient, clock: Clock) -> Box<dyn Databases> {
+        match self {
+            Self::Platform(settings) => Box::new(Platform::new(settings, client, clock)),
+            Self::Lite(settings) => Box::new(lite::Lite::new(settings, client, clock)),
+        }
+    }
+}
+
+/// The names of the workspace: either one chooses Xata Lite.
+const WORKSPACE: [&str; 2] = ["XATA_WORKSPACE_SLUG", "XATA_WORKSPACE_ID"];
+
+/// What only the platform knows.
+const PLATFORM_ONLY: [&str; 4] =
+    ["XATA_TEMPLATES", "XATA_IMAGE", "XATA_INSTANCE_TYPE", "XATA_SCALE_TO_ZERO_MINUTES"];
+
+/// Whether the settings choose Xata Lite.
+///
+/// # Errors
+/// When they choose both APIs, or name the workspace twice.
+pub(super) fn is_lite(env: &Environment) -> Result<bool, SettingsError> {
+    let chosen: Vec<_> =
+        WORKSPACE.into_iter().filter(|&name| env.optional(name).is_some()).collect();
+    match chosen[..] {
+        [] => Ok(false),
+        [name] => match ["XATA_ORGANIZATION_ID", "XATA_PROJECT_ID"]
+            .iter()
+            .find(|&&it| env.optional(it).is_some())
+        {
+            None => Ok(true),
+            Some(other) => Err(SettingsError::new(
+                name,
+                format!("chooses Xata Lite, and {other} the platform; unset one"),
+            )),
+        },
+        [name, ..] => {
+            Err(SettingsError::new(name, "and XATA_WORKSPACE_ID are the same setting; unset one"))
+        }
+    }
+}
+
+/// Reads the settings of Xata Lite. Its workspace is the only project there is.
+pub(super) fn lite(
+    env: &Environment,
+    warnings: &mut Vec<String>,
+) -> Result<(Projects, Xata), SettingsError> {
+    let name =
+        WORKSPACE.into_iter().find(|&name| env.optional(name).is_some()).unwrap_or(WORKSPACE[0]);
+    let text = env.optional(name).unwrap_or_default();
+    let bad = || {
+        SettingsError::new(
+            name,
+            "is no workspace id: an optional slug and hyphen, then six letters or digits",
+        )
+    };
+    // `slug-abc123` or `abc123` (contracts/xata-lite.md section 2).
+    let tail = text.rsplit_once('-').map_or(text, |(_, tail)| tail);
+    if tail.len() != 6 || !tail.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(bad());
+    }
+    let workspace = text.try_into().map_err(|NotAnId| bad())?;
+    let project = ProjectId::try_from(text).map_err(|NotAnId| bad())?;
+    if env.optional("XATA_API_URL").is_none() {
+        let problem = "is missing; Xata Lite has no public address any more";
+        return Err(SettingsError::new("XATA_API_URL", problem));
+    }
+    warnings.push("Xata Lite was retired on 2026-02-28; the platform of today takes XATA_ORGANIZATION_ID and XATA_PROJECT_ID".to_owned());
+    for ignored in PLATFORM_ONLY.into_iter().filter(|&name| env.optional(name).is_some()) {
+        warnings.push(format!("{ignored} has no effect on Xata Lite"));
+    }
+    let settings = lite::Settings { url: env.url("XATA_API_URL", "")?, key: key(env)?, workspace };
+    Ok((Projects::from(project), Xata::Lite(settings)))
+}
+
+/// Reads the settings of the platform.
+pub(super) fn platform(
+    env: &Environment,
+    policy: &Policy,
+    warnings: &mut Vec<String>,
+) -> Result<(Projects, Xata), SettingsError> {
+    let key = key(env)?;
+    let name = "XATA_ORGANIZATION_ID";
+    let organization = env.optional(name).ok_or_else(|| {
+        SettingsError::new(name, "is missing; set it to the id of your Xata organization")
+    })?;
+    let organization = organization
+        .try_into()
+        .map_err(|problem| SettingsError::new(name, format!("is no id: {problem}")))?;
+    let projects = projects(env)?;
+    let settings = platform::Settings {
+        url: env.url("XATA_API_URL", platform::DEFAULT_URL)?,
+        key,
+        organization,
+        source: source(env, &projects, policy, warnings)?,
+        scale_to_zero_minutes: scale_to_zero(env)?,
+    };
+    Ok((projects, Xata::Platform(settings)))
+}
+
+fn key(env: &Environment) -> Result<SecretString, SettingsError> {
+    let key = env.secret("XATA_API_KEY")?;
+    if key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(key.into());
+    }
+    Err(SettingsError::new("XATA_API_KEY", "has a blank, or a character that no key has"))
+}
+
+fn projects(env: &Environment) -> Result<Projects, SettingsError> {
+    let name = "XATA_PROJECT_ID";
+    let ids = env.list(name)?;
+    if ids.is_empty() {
+        return Err(SettingsError::new(
+            name,
+            "is missing; set it to the id of your Xata project, prj_…",
+        ));
+    }
+    let ids = ids.into_iter().map(ProjectId::try_from).collect::<Result<_, _>>();
+    let ids = ids.map_err(|problem| {
+        SettingsError::new(name, format!("has a member that is no id: {problem}"))
+    })?;
+    Projects::new(ids).ok_or_else(|| SettingsError::new(name, "names a project twice"))
+}
+
+fn source(
+    env: &Environment,
+    projects: &Projects,
+    policy: &Policy,
+    warnings: &mut Vec<String>,
+) -> Result<Source, SettingsError> {
+    let name = "XATA_TEMPLATES";
+    let text = |name, default: &str| env.optional(name).unwrap_or(default).to_owned();
+    let pairs = env.pairs(name)?;
+    if pairs.is_empty() {
+        return Ok(Source::Root {
+            image: text("XATA_IMAGE", "postgresql:17"),
+            instance_type: text("XATA_INSTANCE_TYPE", "xata.micro"),
+        });
+    }
+    for ignored in ["XATA_IMAGE", "XATA_INSTANCE_TYPE"] {
+        if env.optional(ignored).is_some() {
+            warnings.push(format!(
+                "{ignored} has no effect: with XATA_TEMPLATES, databases are like their template"
+            ));
+        }
+    }
+    let only = projects.iter().next().filter(|_| projects.iter().count() == 1);
+    let mut templates = BTreeMap::new();
+    for (index, (place, id)) in pairs.into_iter().enumerate() {
+        let bad =
+            |problem: &str| SettingsError::new(name, format!("entry {} {problem}", index + 1));
+        let (project, region) = match (place.split_once('/'), only) {
+            (Some((project, region)), _) => {
+                let known = projects.iter().find(|known| known.as_str() == project);
+                (known.ok_or_else(|| bad("names a project that XATA_PROJECT_ID does not"))?, region)
+            }
+            (None, Some(only)) => (only, place),
+            (None, None) => {
+                return Err(bad("must be project/region=id, as there are several projects"));
+            }
+        };
+        let region = Region::try_from(region)
+            .map_err(|problem| bad(&format!("has a place that is {problem}")))?;
+        let id = DatabaseId::try_from(id)
+            .map_err(|problem| bad(&format!("has an id that is none: {problem}")))?;
+        if !policy.allowed.contains(&region) {
+            warnings.push(format!(
+                "{name} has a template for {region}, where ALLOWED_REGIONS lets nobody be placed"
+            ));
+        }
+        if templates.insert((project.clone(), region), id).is_some() {
+            return Err(bad("is a second template for its project and region"));
+        }
+    }
+    for project in projects.iter() {
+        for region in &policy.allowed {
+            if !templates.contains_key(&(project.clone(), region.clone())) {
+                let problem = format!(
+                    "has no template for {region} in {}, where users can be placed",
+                    project.as_str()
+                );
+                return Err(SettingsError::new(name, problem));
+            }
+        }
+    }
+    Ok(Source::Templates(templates))
+}
+
+fn scale_to_zero(env: &Environment) -> Result<Option<u32>, SettingsError> {
+    let name = "XATA_SCALE_TO_ZERO_MINUTES";
+    match env.optional(name).unwrap_or("30") {
+        "off" => Ok(None),
+        minutes => match minutes.parse() {
+            Ok(minutes @ 1..=1440) => Ok(Some(minutes)),
+            _ => Err(SettingsError::new(name, "must be off, or minutes from 1 to 1440")),
+        },
+    }
+}

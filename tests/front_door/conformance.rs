@@ -1,0 +1,114 @@
+//! What the function asks of Xata, and what the stand-in answers, against Xata's own document.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use serde_json::{Value, json};
+use standin::clerk::{SignUp, user_id};
+use standin::conformance::{Specification, Violation, absence};
+use standin::xata::platform::Observer;
+
+use crate::world::World;
+
+/// Breaks a body.
+type Edit = fn(&mut Value);
+
+/// Keeps the last exchange.
+#[derive(Debug, Default)]
+struct Last(Mutex<Option<(Request<Bytes>, Response<Bytes>)>>);
+
+impl Observer for Last {
+    fn asked(&self, _: &Request<Bytes>) {}
+
+    fn answered(&self, request: &Request<Bytes>, response: &Response<Bytes>) {
+        *self.0.lock().unwrap() = Some((request.clone(), response.clone()));
+    }
+}
+
+fn sign_up() -> Vec<u8> {
+    SignUp::new(&user_id(1)).user_created()
+}
+
+/// The exchange in which the function makes a database.
+async fn create() -> (Request<Bytes>, Response<Bytes>) {
+    let world = World::new();
+    let last = Arc::new(Last::default());
+    world.platform().observe(last.clone());
+    assert_eq!(world.deliver(sign_up()).await.word("status"), "created");
+    last.0.lock().unwrap().take().unwrap()
+}
+
+fn edited(body: &Bytes, edit: impl FnOnce(&mut Value)) -> Bytes {
+    let mut body = serde_json::from_slice(body).unwrap();
+    edit(&mut body);
+    body.to_string().into()
+}
+
+/// Operation, place and keyword of each.
+fn places(violations: &[Violation]) -> Vec<[&str; 3]> {
+    violations.iter().map(|it| [&*it.operation, &*it.pointer, &*it.keyword]).collect()
+}
+
+#[test]
+fn the_document_is_read_or_it_is_said_why_not() {
+    assert_eq!(Specification::xata_platform().is_some(), absence().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_has_its_request_and_the_answer_judged() {
+    let world = World::new();
+    let before = world.watch.as_ref().unwrap().n_judged();
+    assert_eq!(world.deliver(sign_up()).await.word("status"), "created");
+    assert_eq!(world.watch.as_ref().unwrap().n_judged(), before.map(|n| n + 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renamed_field_in_the_answer_is_found() {
+    let Some(specification) = Specification::xata_platform() else { return };
+    let (request, response) = create().await;
+    assert_eq!(specification.judge_response(&request, &response), []);
+    let broken = response.map(|body| {
+        edited(&body, |body| {
+            let region = body.as_object_mut().unwrap().remove("region").unwrap();
+            body["reigon"] = region;
+        })
+    });
+    assert_eq!(
+        places(&specification.judge_response(&request, &broken)),
+        [
+            ["createBranch", "/region", "required"],
+            ["createBranch", "/reigon", "additionalProperties"],
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_request_is_found() {
+    let Some(specification) = Specification::xata_platform() else { return };
+    let (request, _) = create().await;
+    assert_eq!(specification.judge_request(&request), []);
+    let edits: [(Edit, &str, &str); 5] = [
+        (|body| body["name"] = 7.into(), "/name", "type"),
+        (|body| body["mode"] = "inherits".into(), "/mode", "enum"),
+        (|body| body["parent"] = body["parentID"].take(), "", "oneOf"),
+        (|body| body["scale"] = json!(1), "/scale", "unevaluatedProperties"),
+        (|body| body["scaleToZero"]["enabled"] = json!("yes"), "/scaleToZero/enabled", "type"),
+    ];
+    for (edit, pointer, keyword) in edits {
+        let (head, body) = request.clone().into_parts();
+        let broken = Request::from_parts(head, edited(&body, edit));
+        let violations = specification.judge_request(&broken);
+        let found = places(&violations);
+        assert!(found.contains(&["createBranch", pointer, keyword]), "{violations:#?}");
+    }
+    for (path, expected) in [
+        ("/organizations/org123/branches", ["POST /organizations/org123/branches", "", "paths"]),
+        ("/organizations/org123/projects?n=1", ["createProject", "query n", "parameters"]),
+    ] {
+        let mut elsewhere = request.clone();
+        *elsewhere.uri_mut() = path.parse().unwrap();
+        let violations = specification.judge_request(&elsewhere);
+        assert!(places(&violations).contains(&expected), "{violations:#?}");
+    }
+}
