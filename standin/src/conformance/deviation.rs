@@ -36,8 +36,18 @@ const fn late_credentials(pointer: &'static str) -> Deviation {
     }
 }
 
+const fn late_limit(operation: &'static str, keyword: &'static str) -> Deviation {
+    Deviation {
+        operation,
+        side: Side::Response,
+        pointer: "/maxStorageGBPerBranch",
+        keyword,
+        why: "[Late] the limits name the storage, too (xata-platform.md section 4)",
+    }
+}
+
 /// What Xata's platform is known to answer beside its document.
-pub const DEVIATIONS: [Deviation; 5] = [
+pub const DEVIATIONS: [Deviation; 7] = [
     Deviation {
         operation: "describeBranch",
         side: Side::Response,
@@ -49,4 +59,6 @@ pub const DEVIATIONS: [Deviation; 5] = [
     late_credentials("/port"),
     late_credentials("/dbname"),
     late_credentials("/connectionString"),
+    late_limit("getOrganizationLimits", "unevaluatedProperties"),
+    late_limit("getProjectLimits", "additionalProperties"),
 ];

@@ -63,6 +63,9 @@ async fn every_known_deviation_is_met() {
     world.get(&branch).await;
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     world.get(&format!("{branch}/credentials?username=xata")).await;
+    for limits in ["limits", "projects/prj_shard_one/limits"] {
+        world.get(&format!("/organizations/org123/{limits}")).await;
+    }
     let mut body = child("user_b");
     body["scaleToZero"] = serde_json::Value::Null;
     assert_eq!(world.call(Method::POST, BRANCHES, Some(body)).await.status, 201);

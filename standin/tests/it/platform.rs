@@ -75,10 +75,10 @@ async fn credentials_and_connection_string_come_when_the_branch_is_ready() {
     let shown = world.get(&credentials).await.json();
     let password = shown["password"].as_str().unwrap();
     assert_eq!(password.len(), 64);
-    let url =
-        format!("postgresql://xata:{password}@{id}.eu-central-1.xata.tech/xata?sslmode=require");
+    let url = format!("postgresql://xata:{password}@{id}.eu-central-1.xata.tech/xata");
     assert_eq!(shown["connectionString"], url.as_str());
-    assert_eq!(world.get(&branch).await.json()["connectionString"], url.as_str());
+    let of_branch = world.get(&branch).await.json()["connectionString"].clone();
+    assert_eq!(of_branch, format!("{url}?sslmode=require"));
 
     world.platform.change(|options| options.credentials_with_host = false);
     assert_eq!(world.get(&credentials).await.json().as_object().unwrap().len(), 2);
@@ -251,10 +251,11 @@ async fn discovery_tells_regions_sizes_images_and_limits() {
     let limits = get("limits").await.json();
     assert_eq!(limits["maxBranchesPerProject"], 1000);
     assert_eq!(limits["maxProjects"], 100);
-    assert_eq!(limits.as_object().unwrap().len(), 9);
+    assert_eq!(limits["maxStorageGBPerBranch"], 250);
+    assert_eq!(limits.as_object().unwrap().len(), 10);
     let limits = get("projects/prj_shard_one/limits").await.json();
     assert_eq!(limits["maxBranchesPerHour"], 500);
-    assert_eq!(limits.as_object().unwrap().len(), 6);
+    assert_eq!(limits.as_object().unwrap().len(), 7);
     assert_eq!(
         get("projects/limits").await.json(),
         json!({"maxInstances":5,"minInstances":1,"maxDescriptionLength":50,"maxBranches":100})

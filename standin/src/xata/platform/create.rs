@@ -19,7 +19,7 @@ use super::{discovery, wire};
 
 const MOST_REPLICAS: i64 = 4;
 /// GiB; also what a branch gets when it does not say.
-const MOST_STORAGE: i64 = 250;
+pub(super) const MOST_STORAGE: i64 = 250;
 /// Seconds that a client should wait while creation is switched off.
 const SWITCHED_OFF_FOR: u16 = 30;
 

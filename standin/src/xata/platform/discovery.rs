@@ -7,6 +7,7 @@ use axum::extract::{Path, Query, State};
 use serde_json::{Value, json};
 
 use super::Platform;
+use super::create::MOST_STORAGE;
 use super::options::{Options, Quotas};
 use super::refusal::Refusal;
 
@@ -118,6 +119,7 @@ fn limits(quotas: &Quotas) -> Value {
         "minInstancesPerBranch": INSTANCES_PER_BRANCH.0,
         "maxAllowedInstanceType": quotas.largest_instance_millicores,
         "maxDescriptionLength": DESCRIPTION_LENGTH,
+        "maxStorageGBPerBranch": MOST_STORAGE,
     })
 }
 

@@ -122,9 +122,9 @@ fn status(branch: &Branch, now: Duration) -> Value {
     })
 }
 
-/// Present once the password is.
+/// Present once the password is. The credentials' own has no `sslmode` (sections 6.6 and 9).
 pub(super) fn connection_string(branch: &Branch, now: Duration) -> Option<String> {
-    (now >= branch.credentials_at).then(|| url(branch))
+    (now >= branch.credentials_at).then(|| url(branch) + "?sslmode=require")
 }
 
 pub(super) fn credentials(branch: &Branch, with_host: bool) -> Value {
@@ -140,7 +140,7 @@ pub(super) fn credentials(branch: &Branch, with_host: bool) -> Value {
 
 fn url(branch: &Branch) -> String {
     let (password, host) = (password(branch), host(branch));
-    format!("postgresql://xata:{password}@{host}/xata?sslmode=require")
+    format!("postgresql://xata:{password}@{host}/xata")
 }
 
 fn host(branch: &Branch) -> String {
