@@ -5,7 +5,7 @@ use std::path::Path;
 use per_user_db::region::Address;
 use serde_json::Value;
 
-use crate::world::World;
+use crate::world::{Api, World};
 
 const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors");
 
@@ -39,12 +39,18 @@ async fn every_event_of_the_manifest_is_handled_as_it_says() {
 }
 
 async fn judge(body: &[u8], expect: &Value, file: &Value) {
+    for api in Api::BOTH {
+        judge_on(api, body, expect, file).await;
+    }
+}
+
+async fn judge_on(api: Api, body: &[u8], expect: &Value, file: &Value) {
     // Only the sparse event of old names no instance, and is acceptable only where none is listed.
     let instances = match file["file"].as_str().unwrap() {
         "15-user-created-sparse-legacy.json" => "",
         _ => "ins_2r1MCXTfhzB11e2rVlwx3jYfyDo",
     };
-    let world = World::with(&[("CLERK_INSTANCE_ID", instances)]);
+    let world = World::on(api, &[("CLERK_INSTANCE_ID", instances)]);
     let answered = world.deliver(body.to_vec()).await;
     let row = answered.row();
     let text = |name: &str| expect[name].as_str();

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
+use super::filter::matches;
 use super::rule::RetryRule;
 use crate::clock::Clock;
 
@@ -22,6 +25,8 @@ pub struct Connection {
     pub previous_secret: Option<String>,
     /// Begins the name of every header of Hookdeck's own but `idempotency-key`.
     pub header_prefix: String,
+    /// The `body` of the filter rule: what does not match is never delivered (section 5).
+    pub filter: Option<Value>,
     /// Whether the source's verification passed.
     pub verified: bool,
     /// When to try again; without a rule only `Retry-After` and people do (section 4).
@@ -51,6 +56,7 @@ impl Default for Connection {
             secret: "hookdeck-signing-secret".into(),
             previous_secret: None,
             header_prefix: "x-hookdeck".into(),
+            filter: None,
             verified: true,
             retry: Some(RetryRule::default()),
             retries_without_status: true,
@@ -60,6 +66,14 @@ impl Default for Connection {
             time_scale: 1.0,
             clock: Clock::start(),
         }
+    }
+}
+
+impl Connection {
+    /// Whether the filter lets this body through. What is not JSON has no members to match.
+    pub(super) fn wants(&self, body: &[u8]) -> bool {
+        let Some(filter) = &self.filter else { return true };
+        serde_json::from_slice(body).is_ok_and(|body| matches(filter, &body))
     }
 }
 

@@ -63,12 +63,15 @@ impl Engine {
         let mut state = self.state();
         let is_paused = state.is_paused;
         let index = state.events.len();
-        let record = Record::new(index, headers, body, self.0.clock.now());
+        let is_wanted = state.connection.wants(&body);
+        let mut record = Record::new(index, headers, body, self.0.clock.now());
         let id = record.event.id.clone();
-        state.events.push(record);
-        if !is_paused {
-            self.launch(&mut state.events[index], index, Trigger::Initial);
+        if !is_wanted {
+            record.event.status = EventStatus::Filtered;
+        } else if !is_paused {
+            self.launch(&mut record, index, Trigger::Initial);
         }
+        state.events.push(record);
         id
     }
 

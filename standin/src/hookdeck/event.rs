@@ -58,6 +58,8 @@ pub enum EventStatus {
     Failed,
     /// Given up on command.
     Cancelled,
+    /// Ignored: the connection's filter does not let it through.
+    Filtered,
 }
 
 /// One delivery that is over.

@@ -3,6 +3,7 @@
 //! | file | what is in it |
 //! | --- | --- |
 //! | `connection` | the settings of source, connection and destination |
+//! | `filter` | which events are delivered at all |
 //! | `rule` | when there is another attempt: a pure decision |
 //! | `event` | an event as others see it, and the headers of an attempt |
 //! | `ledger` | what the engine keeps of each event |
@@ -13,6 +14,7 @@ mod connection;
 mod destination;
 mod engine;
 mod event;
+mod filter;
 mod ledger;
 mod rule;
 
@@ -25,6 +27,7 @@ pub use self::connection::{Connection, LastRetryHeader};
 pub use self::destination::{Destination, from_fn, from_router};
 pub use self::engine::Engine;
 pub use self::event::{Attempt, AttemptError, Event, EventId, EventStatus, Trigger};
+pub use self::filter::matches;
 pub use self::rule::{RetryRule, Strategy};
 
 /// The value of `x-hookdeck-signature` (section 1): base64 of HMAC-SHA256 over the raw body,

@@ -8,6 +8,7 @@ mod faults;
 mod function_url;
 mod helpers;
 mod hookdeck;
+mod hookdeck_filter;
 mod hookdeck_pace;
 mod list;
 mod lite;
