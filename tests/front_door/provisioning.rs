@@ -197,6 +197,15 @@ async fn create_beside(xata: &standin::xata::platform::Platform) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_taken_name_that_is_to_be_asked_for_again_is_contention() {
+    let world = World::new();
+    let status = StatusCode::CONFLICT;
+    let busy = Answer::message(status, "branch [x] already exists").with_retry_after("1");
+    world.xata.fault(once(Effect::Answer(busy)));
+    assert_eq!(world.deliver(event(1)).await.row(), (200, "created", None, None));
+}
+
+#[tokio::test(start_paused = true)]
 async fn contention_that_stays_goes_back_to_hookdeck_with_a_spread() {
     let world = World::new();
     world.xata.fault(Fault::always(Call::Create, message(409, "project is busy")));
@@ -222,11 +231,18 @@ async fn a_key_that_xata_cannot_check_just_now_is_tried_once_more() {
 
 #[tokio::test(start_paused = true)]
 async fn a_look_up_that_cannot_be_finished_is_never_an_absence() {
+    // What the connection says is whole is not.
+    let cut = r#"{"branches":[{"id":"a","name":"b","region":"us-east-1"}"#;
     for (on_list, reason) in [
         (Effect::ResetBefore, "xata_unreachable"),
         (Effect::TruncatedAfter, "xata_unreachable"),
         (Effect::HangBefore, "xata_timeout"),
         (Effect::Answer(Answer::html(StatusCode::OK)), "xata_unreadable"),
+        (message(200, "no list"), "xata_unreadable"),
+        (
+            Effect::Answer(Answer::new(StatusCode::OK).with_body("application/json", cut)),
+            "xata_unreadable",
+        ),
         (message(500, "x"), "xata_error"),
         (message(429, "slow down"), "rate_limited"),
     ] {
