@@ -130,12 +130,11 @@ impl Settings {
             })
             .collect();
         let verifier = verifier(&env)?;
-        let is_lite = xata::is_lite(&env)?;
-        let policy = placement::policy(&env, is_lite, &mut warnings)?;
-        let (projects, xata) = if is_lite {
-            xata::lite(&env, &mut warnings)?
-        } else {
-            xata::platform(&env, &policy, &mut warnings)?
+        let workspace = xata::workspace(&env)?;
+        let policy = placement::policy(&env, workspace.is_some(), &mut warnings)?;
+        let (projects, xata) = match workspace {
+            Some(workspace) => xata::lite(&env, workspace, &mut warnings)?,
+            None => xata::platform(&env, &policy, &mut warnings)?,
         };
         Ok(Self {
             verifier,

@@ -38,44 +38,34 @@ const WORKSPACE: [&str; 2] = ["XATA_WORKSPACE_SLUG", "XATA_WORKSPACE_ID"];
 const PLATFORM_ONLY: [&str; 4] =
     ["XATA_TEMPLATES", "XATA_IMAGE", "XATA_INSTANCE_TYPE", "XATA_SCALE_TO_ZERO_MINUTES"];
 
-/// Whether the settings choose Xata Lite.
+/// The setting that chooses Xata Lite, by its name and value, if there is one.
 ///
 /// # Errors
-/// When they choose both APIs, or name the workspace twice.
-pub(super) fn is_lite(env: &Environment) -> Result<bool, SettingsError> {
-    let chosen: Vec<_> =
-        WORKSPACE.into_iter().filter(|&name| env.optional(name).is_some()).collect();
-    match chosen[..] {
-        [] => Ok(false),
-        [name] => match ["XATA_ORGANIZATION_ID", "XATA_PROJECT_ID"]
-            .iter()
-            .find(|&&it| env.optional(it).is_some())
-        {
-            None => Ok(true),
-            Some(other) => Err(SettingsError::new(
-                name,
-                format!("chooses Xata Lite, and {other} the platform; unset one"),
-            )),
-        },
-        [name, ..] => {
-            Err(SettingsError::new(name, "and XATA_WORKSPACE_ID are the same setting; unset one"))
-        }
+/// When the settings choose both APIs, or name the workspace twice.
+pub(super) fn workspace(env: &Environment) -> Result<Option<(&'static str, &str)>, SettingsError> {
+    let mut chosen = WORKSPACE.into_iter().filter_map(|name| Some((name, env.optional(name)?)));
+    let Some((name, workspace)) = chosen.next() else { return Ok(None) };
+    if let Some((other, _)) = chosen.next() {
+        let problem = format!("and {other} are the same setting; unset one");
+        return Err(SettingsError::new(name, problem));
     }
+    let of_platform = ["XATA_ORGANIZATION_ID", "XATA_PROJECT_ID"];
+    if let Some(other) = of_platform.iter().find(|&&name| env.optional(name).is_some()) {
+        let problem = format!("chooses Xata Lite, and {other} the platform; unset one");
+        return Err(SettingsError::new(name, problem));
+    }
+    Ok(Some((name, workspace)))
 }
 
 /// Reads the settings of Xata Lite. Its workspace is the only project there is.
 pub(super) fn lite(
     env: &Environment,
+    (name, text): (&'static str, &str),
     warnings: &mut Vec<String>,
 ) -> Result<(Projects, Xata), SettingsError> {
-    let name =
-        WORKSPACE.into_iter().find(|&name| env.optional(name).is_some()).unwrap_or(WORKSPACE[0]);
-    let text = env.optional(name).unwrap_or_default();
     let bad = || {
-        SettingsError::new(
-            name,
-            "is no workspace id: an optional slug and hyphen, then six letters or digits",
-        )
+        let problem = "is no workspace id: an optional slug and hyphen, then six letters or digits";
+        SettingsError::new(name, problem)
     };
     // `slug-abc123` or `abc123` (contracts/xata-lite.md section 2).
     let tail = text.rsplit_once('-').map_or(text, |(_, tail)| tail);
@@ -88,7 +78,9 @@ pub(super) fn lite(
         let problem = "is missing; Xata Lite has no public address any more";
         return Err(SettingsError::new("XATA_API_URL", problem));
     }
-    warnings.push("Xata Lite was retired on 2026-02-28; the platform of today takes XATA_ORGANIZATION_ID and XATA_PROJECT_ID".to_owned());
+    let retired = "Xata Lite was retired on 2026-02-28; the platform of today takes \
+                   XATA_ORGANIZATION_ID and XATA_PROJECT_ID";
+    warnings.push(retired.to_owned());
     for ignored in PLATFORM_ONLY.into_iter().filter(|&name| env.optional(name).is_some()) {
         warnings.push(format!("{ignored} has no effect on Xata Lite"));
     }
