@@ -11,6 +11,7 @@
 //! | [`clerk`] | the webhook events Clerk sends |
 //! | [`function_url`] | a Lambda Function URL: HTTP to payload format 2.0 and back |
 //! | [`fault`] | what can go wrong on the way, as data |
+//! | [`gate`] | what every request passes: record, observer, faults |
 //! | [`record`] | the requests a stand-in has seen |
 //! | [`serve`] | a router as a client sees it, in memory or on a socket |
 //! | [`clock`] | wall-clock time that starts at a fixed moment |
@@ -22,6 +23,7 @@ pub mod clock;
 pub mod conformance;
 pub mod fault;
 pub mod function_url;
+pub mod gate;
 pub mod hookdeck;
 mod id;
 pub mod record;

@@ -7,7 +7,7 @@ use http::{Request, Response};
 use serde_json::{Value, json};
 use standin::clerk::{SignUp, user_id};
 use standin::conformance::{Specification, Violation, absence};
-use standin::xata::platform::Observer;
+use standin::gate::Observer;
 
 use crate::world::World;
 

@@ -29,7 +29,8 @@ use http::{Request, Response};
 
 pub use self::deviation::{DEVIATIONS, Deviation};
 pub use self::document::{Specification, absence};
-use crate::xata::platform::{Observer, Platform};
+use crate::gate::Observer;
+use crate::xata::platform::Platform;
 
 /// Whether it was asked or answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,7 +27,7 @@ pub(super) const DATABASE: &str = "/workspaces/{workspace}/dbs/{database}";
 pub(super) const RENAME: &str = "/workspaces/{workspace}/dbs/{database}/rename";
 pub(super) const REGIONS: &str = "/workspaces/{workspace}/regions";
 
-const CALLS: [(Method, &str, Call); 7] = [
+pub(super) const CALLS: [(Method, &str, Call); 7] = [
     (Method::GET, DATABASES, Call::ListDatabases),
     (Method::PUT, DATABASE, Call::CreateDatabase),
     (Method::GET, DATABASE, Call::GetDatabase),
@@ -36,13 +36,3 @@ const CALLS: [(Method, &str, Call); 7] = [
     (Method::DELETE, DATABASE, Call::DeleteDatabase),
     (Method::GET, REGIONS, Call::ListRegions),
 ];
-
-impl Call {
-    /// The call behind a method and a routed path, if there is one.
-    pub(super) fn of(method: &Method, path: &str) -> Option<Self> {
-        CALLS
-            .iter()
-            .find(|(a_method, a_path, _)| a_method == method && *a_path == path)
-            .map(|(_, _, call)| *call)
-    }
-}

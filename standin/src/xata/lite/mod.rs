@@ -37,7 +37,8 @@ pub use self::options::{Duplicate, Options, Region, Status};
 use self::state::State;
 use crate::clock::Clock;
 use crate::fault::{Answer, Faults};
-use crate::record::{Log, Recorded};
+use crate::gate::Gate;
+use crate::record::Recorded;
 
 /// The branch that a database begins with (section 3.6).
 const FIRST_BRANCH: &str = "main";
@@ -50,8 +51,7 @@ pub struct Lite(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    faults: Faults<Call>,
-    log: Log,
+    gate: Gate<Call>,
 }
 
 /// A database as it is stored (sections 3.1 and 3.2).
@@ -76,11 +76,7 @@ pub struct Database {
 impl Lite {
     /// An empty workspace.
     pub fn new(options: Options) -> Self {
-        Self(Arc::new(Shared {
-            state: Mutex::new(State::new(options)),
-            faults: Faults::default(),
-            log: Log::default(),
-        }))
+        Self(Arc::new(Shared { state: Mutex::new(State::new(options)), gate: Gate::default() }))
     }
 
     /// All calls of sections 3.1 to 3.5. Routers of one workspace share everything.
@@ -100,17 +96,17 @@ impl Lite {
 
     /// What goes wrong on the way to it.
     pub fn faults(&self) -> &Faults<Call> {
-        &self.0.faults
+        &self.0.gate.faults
     }
 
     /// The requests it has seen, in order of arrival.
     pub fn requests(&self) -> Vec<Recorded> {
-        self.0.log.all()
+        self.0.gate.log.all()
     }
 
     /// Forgets the requests seen so far.
     pub fn clear_requests(&self) {
-        self.0.log.clear();
+        self.0.gate.log.clear();
     }
 
     /// Puts databases in place, in a region that need not be on offer and past the cap, though they count towards it.
@@ -150,8 +146,8 @@ impl Lite {
         self.state().database(name).cloned().into_iter().collect()
     }
 
-    fn log(&self) -> &Log {
-        &self.0.log
+    fn gate(&self) -> &Gate<Call> {
+        &self.0.gate
     }
 
     /// Never held over an await, so a handler that is dropped cannot leave it half changed.

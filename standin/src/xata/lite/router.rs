@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use axum::body::Body;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{MatchedPath, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -12,14 +11,11 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, StatusCode};
-use http_body_util::BodyExt;
 use serde_json::json;
 
-use super::call::{self, Call};
+use super::call;
 use super::refusal::Refusal;
 use super::{Lite, create, databases};
-use crate::fault::Reset;
-use crate::record::Recorded;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -45,29 +41,8 @@ pub(super) fn router(lite: Lite) -> Router {
         .with_state(lite)
 }
 
-/// Records the request and lets the faults have it. Faults strike as an edge proxy or the network
-/// would: before anything of the service proper, whose headers their answers lack.
 async fn observe(State(lite): State<Lite>, request: Request, next: Next) -> Response {
-    let call = request
-        .extensions()
-        .get::<MatchedPath>()
-        .and_then(|path| Call::of(request.method(), path.as_str()));
-    let (head, body) = request.into_parts();
-    let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes) else {
-        return StatusCode::BAD_REQUEST.into_response();
-    };
-    let key = lite.log().begin(Recorded {
-        method: head.method.clone(),
-        path: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
-        body: body.clone(),
-        status: None,
-    });
-    let run = next.run(Request::from_parts(head, Body::from(body)));
-    let response = lite.faults().strike(call, run).await;
-    if response.extensions().get::<Reset>().is_none() {
-        lite.log().finish(key, response.status().as_u16());
-    }
-    response
+    lite.gate().pass(&call::CALLS, request, next).await
 }
 
 /// Gives the answer its request id (section 1), and an error its body (section 4).

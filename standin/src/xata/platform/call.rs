@@ -50,7 +50,7 @@ pub(super) const CREDENTIALS: &str =
 pub(super) const ROTATE: &str =
     "/organizations/{organization}/projects/{project}/branches/{branch}/credentials/rotate";
 
-const CALLS: [(Method, &str, Call); 18] = [
+pub(super) const CALLS: [(Method, &str, Call); 18] = [
     (Method::GET, REGIONS, Call::ListRegions),
     (Method::GET, INSTANCE_TYPES, Call::ListInstanceTypes),
     (Method::GET, IMAGES, Call::ListImages),
@@ -70,13 +70,3 @@ const CALLS: [(Method, &str, Call); 18] = [
     (Method::GET, CREDENTIALS, Call::GetCredentials),
     (Method::POST, ROTATE, Call::RotateCredentials),
 ];
-
-impl Call {
-    /// The call behind a method and a routed path, if there is one.
-    pub(super) fn of(method: &Method, path: &str) -> Option<Self> {
-        CALLS
-            .iter()
-            .find(|(a_method, a_path, _)| a_method == method && *a_path == path)
-            .map(|(_, _, call)| *call)
-    }
-}

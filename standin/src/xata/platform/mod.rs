@@ -30,8 +30,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use bytes::Bytes;
-use http::{Request, Response};
 
 pub use self::call::Call;
 pub use self::options::{Contention, Options, Quotas, Readiness, Region, ScaleToZero};
@@ -40,7 +38,8 @@ use self::rows::{Branch, ClusterConfiguration, Draft, Project};
 use self::state::State;
 use crate::clock::Clock;
 use crate::fault::Faults;
-use crate::record::{Log, Recorded};
+use crate::gate::{Gate, Observer};
+use crate::record::Recorded;
 
 /// The platform. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -49,19 +48,7 @@ pub struct Platform(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    faults: Faults<Call>,
-    log: Log,
-    observer: Mutex<Option<Arc<dyn Observer>>>,
-}
-
-/// Watches a platform's exchanges.
-pub trait Observer: Debug + Send + Sync {
-    /// A request has arrived, whatever becomes of it.
-    fn asked(&self, request: &Request<Bytes>);
-
-    /// The platform proper has answered. The client may see something else, or nothing:
-    /// faults strike later, and the answers they invent are not shown here.
-    fn answered(&self, request: &Request<Bytes>, response: &Response<Bytes>);
+    gate: Gate<Call>,
 }
 
 /// A branch as it is stored.
@@ -106,12 +93,7 @@ impl NewDatabase {
 impl Platform {
     /// An empty platform.
     pub fn new(options: Options) -> Self {
-        Self(Arc::new(Shared {
-            state: Mutex::new(State::new(options)),
-            faults: Faults::default(),
-            log: Log::default(),
-            observer: Mutex::default(),
-        }))
+        Self(Arc::new(Shared { state: Mutex::new(State::new(options)), gate: Gate::default() }))
     }
 
     /// All calls of sections 4 to 6. Routers of one platform share everything.
@@ -131,22 +113,22 @@ impl Platform {
 
     /// What goes wrong on the way to it.
     pub fn faults(&self) -> &Faults<Call> {
-        &self.0.faults
+        &self.0.gate.faults
     }
 
     /// Shows all exchanges from now on to this observer, and to no earlier one.
     pub fn observe(&self, observer: Arc<dyn Observer>) {
-        *self.observer() = Some(observer);
+        self.0.gate.observe(observer);
     }
 
     /// The requests it has seen, in order of arrival.
     pub fn requests(&self) -> Vec<Recorded> {
-        self.0.log.all()
+        self.0.gate.log.all()
     }
 
     /// Forgets the requests seen so far.
     pub fn clear_requests(&self) {
-        self.0.log.clear();
+        self.0.gate.log.clear();
     }
 
     /// Puts a project in place, without branches.
@@ -237,12 +219,8 @@ impl Platform {
             .collect()
     }
 
-    fn log(&self) -> &Log {
-        &self.0.log
-    }
-
-    fn observer(&self) -> MutexGuard<'_, Option<Arc<dyn Observer>>> {
-        self.0.observer.lock().unwrap_or_else(PoisonError::into_inner)
+    fn gate(&self) -> &Gate<Call> {
+        &self.0.gate
     }
 
     /// Never held over an await, so a handler that is dropped cannot leave it half changed.

@@ -1,29 +1,22 @@
 //! The routes, and what happens to every request before and after its handler.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 
-use axum::body::Body;
-use axum::extract::{MatchedPath, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use bytes::Bytes;
-use futures_util::{TryStreamExt, stream};
 use http::header::{AUTHORIZATION, RETRY_AFTER};
 use http::uri::PathAndQuery;
 use http::{StatusCode, Uri};
-use http_body_util::BodyExt;
 use serde_json::json;
 use tower::ServiceExt;
 
-use super::call::{self, Call};
+use super::call;
 use super::refusal::Refusal;
-use super::{Observer, Platform, branches, create, discovery, projects};
-use crate::fault::Reset;
-use crate::record::Recorded;
+use super::{Platform, branches, create, discovery, projects};
 
 const REQUEST_ID: &str = "x-request-id";
 const LONGEST_REQUEST_ID: usize = 100;
@@ -71,54 +64,8 @@ fn without_trailing_slash(mut request: Request) -> Request {
     request
 }
 
-/// Records the request and lets the faults have it. Faults strike as an edge proxy or the network
-/// would: before anything of the service proper, whose headers their answers lack.
 async fn observe(State(platform): State<Platform>, request: Request, next: Next) -> Response {
-    let call = request
-        .extensions()
-        .get::<MatchedPath>()
-        .and_then(|path| Call::of(request.method(), path.as_str()));
-    let (head, body) = request.into_parts();
-    let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes) else {
-        return StatusCode::BAD_REQUEST.into_response();
-    };
-    let key = platform.log().begin(Recorded {
-        method: head.method.clone(),
-        path: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
-        body: body.clone(),
-        status: None,
-    });
-    let observer = platform.observer().clone();
-    let seen = Request::from_parts(head.clone(), body.clone());
-    if let Some(observer) = &observer {
-        observer.asked(&seen);
-    }
-    let run = next.run(Request::from_parts(head, Body::from(body)));
-    let run = async move {
-        match observer {
-            Some(observer) => show(observer.as_ref(), &seen, run.await).await,
-            None => run.await,
-        }
-    };
-    let response = platform.faults().strike(call, run).await;
-    if response.extensions().get::<Reset>().is_none() {
-        platform.log().finish(key, response.status().as_u16());
-    }
-    response
-}
-
-/// Shows the observer the whole of a true answer, and hands it on in the pieces it came in.
-async fn show(observer: &dyn Observer, seen: &Request<Bytes>, response: Response) -> Response {
-    let (head, body) = response.into_parts();
-    // Our own handlers' bodies do not fail.
-    let pieces: Vec<Bytes> = body.into_data_stream().try_collect().await.unwrap_or_default();
-    let whole = Response::from_parts(head.clone(), Bytes::from(pieces.concat()));
-    observer.answered(seen, &whole);
-    let body = match &pieces[..] {
-        [] | [_] => Body::from(whole.into_body()),
-        _ => Body::from_stream(stream::iter(pieces.into_iter().map(Ok::<_, Infallible>))),
-    };
-    Response::from_parts(head, body)
+    platform.gate().pass(&call::CALLS, request, next).await
 }
 
 /// Gives the answer its request id, and an error its body (section 2).
