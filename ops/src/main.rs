@@ -52,7 +52,17 @@ fn main() -> ExitCode {
             Command::Events(arguments) => events::run(&arguments),
         }
     });
-    done.unwrap_or_else(|error| failed(&error))
+    match done {
+        Ok(code) => code,
+        // Whoever reads the output has had enough of it.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 #[expect(clippy::print_stderr, reason = "a command line tool speaks to a person")]

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use comfy_table::{Table, presets};
 use serde::Serialize;
+use serde_json::Value;
 use standin::xata::Xata;
 
 use super::samples::Played;
@@ -30,7 +31,17 @@ struct User {
     attempts: usize,
     /// `status` of each answer, with its reason.
     answers: Vec<String>,
-    databases: usize,
+    /// What Xata's stand-in has of this user; a real Xata is not asked, and the answers count.
+    databases: Vec<Database>,
+}
+
+/// A database of a user.
+#[derive(Serialize)]
+struct Database {
+    name: String,
+    region: Option<String>,
+    /// Only the platform has ids.
+    id: Option<String>,
 }
 
 impl Report {
@@ -43,7 +54,7 @@ impl Report {
         };
         let users: Vec<_> = rows(true).collect();
         Self {
-            every_user_has_one_database: users.iter().all(|user| user.databases == 1),
+            every_user_has_one_database: users.iter().all(|user| user.databases.len() == 1),
             users,
             others: rows(false).collect(),
             requests_to_xata: xata.map(|xata| xata.requests().len()),
@@ -51,7 +62,8 @@ impl Report {
     }
 
     pub(crate) fn all_is_well(&self) -> bool {
-        self.every_user_has_one_database && self.others.iter().all(|other| other.databases == 0)
+        self.every_user_has_one_database
+            && self.others.iter().all(|other| other.databases.is_empty())
     }
 
     pub(crate) fn print(&self, as_json: bool) -> anyhow::Result<()> {
@@ -62,7 +74,7 @@ impl Report {
         }
         let mut table = Table::new();
         table.load_style(presets::UTF8_BORDERS_ONLY);
-        table.set_header(["user", "from", "region", "why", "attempts", "answers", "databases"]);
+        table.set_header(["user", "from", "region", "why", "attempts", "answers", "database"]);
         for user in self.users.iter().chain(&self.others) {
             let (region, reason) = (user.region.as_deref(), user.reason.as_deref());
             table.add_row([
@@ -72,7 +84,7 @@ impl Report {
                 reason.unwrap_or("–"),
                 &user.attempts.to_string(),
                 &user.answers.join(", "),
-                &user.databases.to_string(),
+                &user.database(),
             ]);
         }
         writeln!(out, "{table}")?;
@@ -91,9 +103,12 @@ impl User {
         let answers = played.answers();
         let placement = answers.iter().find_map(|answer| answer.get("placement"));
         let text = |name: &str| Some(placement?.get(name)?.as_str()?.to_owned());
-        let is_served = answers
-            .iter()
-            .any(|answer| answer["status"] == "created" || answer["status"] == "exists");
+        let databases = if let Some(xata) = xata {
+            stored(xata, &played.user_id)
+        } else {
+            let told = answers.iter().find_map(|answer| told(answer, &played.user_id));
+            told.into_iter().collect()
+        };
         let words = answers.iter().map(|answer| {
             let word = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
             [word("status"), word("reason")].join(" ").trim_end().to_owned()
@@ -105,9 +120,30 @@ impl User {
             reason: text("reason"),
             attempts: answers.len(),
             answers: words.collect(),
-            // A real Xata is not asked: what the function says counts.
-            databases: xata
-                .map_or(usize::from(is_served), |xata| xata.databases_named(&played.user_id).len()),
+            databases,
         }
     }
+
+    /// The ids of its databases, or how many there are where there are no ids.
+    fn database(&self) -> String {
+        let ids: Option<Vec<_>> = self.databases.iter().map(|it| it.id.as_deref()).collect();
+        match ids {
+            Some(ids) if ids.is_empty() => "–".to_owned(),
+            Some(ids) => ids.join(", "),
+            None => self.databases.len().to_string(),
+        }
+    }
+}
+
+/// The databases that a stand-in has.
+fn stored(xata: &Xata, user_id: &str) -> Vec<Database> {
+    let found = xata.databases_named(user_id).into_iter();
+    found.map(|it| Database { name: it.name, region: Some(it.region), id: it.id }).collect()
+}
+
+/// The database that an answer tells of; `exists` says no more than that there is one.
+fn told(answer: &Value, user_id: &str) -> Option<Database> {
+    let text = |name: &str| Some(answer["database"][name].as_str()?.to_owned());
+    let has_one = answer["status"] == "created" || answer["status"] == "exists";
+    has_one.then(|| Database { name: user_id.to_owned(), region: text("region"), id: text("id") })
 }
