@@ -15,6 +15,7 @@ mod docs;
 mod geography;
 mod hookdeck_engine;
 mod hookdeck_signature;
+mod hostile;
 mod lite;
 mod mmdb;
 mod numbers;
