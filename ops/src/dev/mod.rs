@@ -46,7 +46,8 @@ pub(crate) struct Arguments {
     samples: bool,
 }
 
-/// Settings of the user's that a local run follows. None of them leads out of this machine.
+/// Settings of the user's that a local run follows; but ip-api, which leads out of this machine, is
+/// asked with `--live` only.
 const FOLLOWED: [&str; 5] =
     ["DEFAULT_REGION", "REGION_BY_CONTINENT", "REGION_BY_COUNTRY", "ALLOWED_REGIONS", "GEO_LOOKUP"];
 
@@ -107,6 +108,7 @@ async fn beside_standins(
     variables: &BTreeMap<String, String>,
 ) -> anyhow::Result<(Settings, Option<Xata>)> {
     let followed = FOLLOWED.iter().filter_map(|&name| Some((name, variables.get(name)?.clone())));
+    let followed = followed.filter(|(_, value)| value != "ip-api");
     let mut placement: BTreeMap<_, _> = followed.collect();
     if placement.is_empty() {
         placement.extend(api.placement());

@@ -53,6 +53,18 @@ fn settings_around_it_do_not_replace_a_stand_in() {
 }
 
 #[test]
+fn a_look_up_that_leads_out_of_this_machine_is_not_followed() {
+    let mut command = ops(&["dev", "--once", "--port", "0"]);
+    let (code, table, error) = run(command.env("GEO_LOOKUP", "ip-api").env("IP_API_KEY", "k"));
+    assert_eq!(code, 0, "{error}");
+    assert!(table.contains("geo"), "{table}");
+    let mut command = ops(&["dev", "--once", "--port", "0"]);
+    let (code, table, error) = run(command.env("GEO_LOOKUP", "off"));
+    assert_eq!(code, 0, "{error}");
+    assert!(!table.contains("geo"), "{table}");
+}
+
+#[test]
 fn regions_are_followed_even_where_the_stand_ins_know_none() {
     let mut command = ops(&["dev", "--once", "--json", "--port", "0"]);
     command.env("DEFAULT_REGION", "mars-north-1").env("REGION_BY_CONTINENT", "EU=moon-1");
