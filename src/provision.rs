@@ -161,9 +161,7 @@ impl Budget {
         let for_look_up = (left / 5).min(Duration::from_secs(5));
         Self { answer_by: now + left, create_by: now + left - for_look_up }
     }
-}
 
-impl Budget {
     /// By then there must be an answer.
     pub fn answer_by(&self) -> Instant {
         self.answer_by

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use http::{HeaderMap, Request, Uri};
+use http::{HeaderMap, Request, Response, Uri};
 use http_body_util::Full;
-use per_user_db::http_client;
+use per_user_db::http_client::{self, CallError, HttpClient};
 use standin::hookdeck;
 use tokio::time::Instant;
 
@@ -45,11 +45,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let headers = delivery_headers(secret, &body, arguments.attempt)?;
     *request.headers_mut() = headers;
     request.headers_mut().insert("host", host.parse()?);
-    let until = Instant::now() + TIMEOUT;
-    let answer = http_client::send(&http_client::live(), request, until).await;
+    let answer = deliver(&http_client::live(), request).await;
     let answer = answer.with_context(|| format!("{} does not answer", arguments.to))?;
     let (head, body) = answer.into_parts();
-    let body = http_client::read(body, ANSWER_LIMIT_BYTES, until).await?;
 
     let mut out = std::io::stdout();
     writeln!(out, "{}", head.status)?;
@@ -58,6 +56,17 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     writeln!(out, "{}", String::from_utf8_lossy(&body))?;
     Ok(if head.status.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Sends a delivery and waits for the whole answer, as long as Hookdeck does.
+pub(crate) async fn deliver(
+    client: &HttpClient,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Bytes>, CallError> {
+    let until = Instant::now() + TIMEOUT;
+    let (head, body) = http_client::send(client, request, until).await?.into_parts();
+    let body = http_client::read(body, ANSWER_LIMIT_BYTES, until).await?;
+    Ok(Response::from_parts(head, body.into()))
 }
 
 /// The headers of a delivery that say something to the function.

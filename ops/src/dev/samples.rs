@@ -1,19 +1,20 @@
 //! A dozen sign-ups from around the world, and what goes wrong on their way.
 
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode, Uri};
+use http::{HeaderMap, Request, StatusCode};
 use http_body_util::Full;
 use indicatif::{ProgressBar, ProgressStyle};
 use per_user_db::http_client;
 use serde_json::{Value, json};
 use standin::clerk::{SignUp, user_id};
 use standin::fault::{Answer, Effect, Fault};
-use standin::hookdeck::{Connection, Destination, Engine, Event, from_fn};
+use standin::hookdeck::{Connection, Destination, Engine, Event, RetryRule, from_fn};
 use standin::xata::{Call, Xata};
-use tokio::time::Instant;
+
+use crate::send;
 
 /// One person who signs up.
 struct Sample {
@@ -105,21 +106,18 @@ impl Sample {
         if let (Some(xata), Some(fault)) = (xata, self.fault()) {
             xata.fault(fault);
         }
-        let secret = if self.story == Story::Forged { "a guess" } else { secret };
+        // A forger gets no second chance: without a retry rule, an event is delivered once.
+        let is_forged = self.story == Story::Forged;
         let connection = Connection {
             path: "/webhooks/clerk".to_owned(),
-            secret: secret.to_owned(),
+            secret: if is_forged { "a guess" } else { secret }.to_owned(),
+            retry: (!is_forged).then(RetryRule::default),
             concurrency: Some(2),
             // Retries after 30 s and more, for a demonstration of seconds.
             time_scale: 100.0,
             ..Connection::default()
         };
-        // An event without a retry rule is delivered once: a forger gets no second chance here.
-        let connection = match self.story {
-            Story::Forged => Connection { retry: None, ..connection },
-            _ => connection,
-        };
-        let engine = Engine::new(connection, destination(function)?);
+        let engine = Engine::new(connection, destination(function));
         let body = Bytes::from(self.event(seed)?);
         let copies = if self.story == Story::Twice { 2 } else { 1 };
         for _ in 0..copies {
@@ -170,22 +168,17 @@ impl Sample {
 }
 
 /// The function, reached as Hookdeck reaches it.
-fn destination(function: SocketAddr) -> anyhow::Result<Destination> {
+fn destination(function: SocketAddr) -> Destination {
     let client = http_client::live();
-    let base: Uri = format!("http://{function}").parse()?;
-    Ok(from_fn(move |delivery: http::Request<Bytes>| {
+    from_fn(move |delivery: Request<Bytes>| {
         let client = client.clone();
-        let url = format!("{base}{}", delivery.uri().path().trim_start_matches('/'));
         async move {
-            let until = Instant::now() + Duration::from_secs(60);
             let (mut head, body) = delivery.into_parts();
-            head.uri = url.parse()?;
-            let request = http::Request::from_parts(head, Full::from(body));
-            let (head, body) = http_client::send(&client, request, until).await?.into_parts();
-            let body = http_client::read(body, 1024 * 1024, until).await?;
-            Ok(Response::from_parts(head, Bytes::from(body)))
+            head.uri = format!("http://{function}{}", head.uri.path()).parse()?;
+            let request = Request::from_parts(head, Full::from(body));
+            Ok(send::deliver(&client, request).await?)
         }
-    }))
+    })
 }
 
 impl Played {
