@@ -16,7 +16,7 @@ use crate::region::{self, Hints, Policy};
 use crate::request::{BodyError, Request};
 use crate::settings::Settings;
 use crate::telemetry::Line;
-use crate::xata::{self, Database, Databases, Projects, Trouble};
+use crate::xata::{self, Again, Database, Databases, Projects, Trouble};
 
 /// The paths that take deliveries.
 const PATHS: [&str; 2] = ["/", "/webhooks/clerk"];
@@ -195,7 +195,7 @@ fn hints(sign_up: &SignUp) -> Hints<'_> {
 /// The answer to a delivery that something is in the way of.
 fn refuse(trouble: &Trouble, attempt: u32, user_id: &str) -> Answer {
     let reason = trouble.reason.into();
-    if trouble.reason.needs_a_person() {
+    if matches!(trouble.reason.again(), Again::Never | Again::NowOrNever) {
         return Answer::Misconfigured(reason);
     }
     let wait = trouble

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use crate::clerk::UserId;
 use crate::region::Region;
 use crate::xata::{
-    Created, Database, DatabaseName, Databases, LookedUp, Projects, Reason, Trouble,
+    Again, Created, Database, DatabaseName, Databases, LookedUp, Projects, Reason, Trouble,
 };
 
 /// Creates per delivery, the first included. More belongs to Hookdeck's schedule.
@@ -88,11 +88,15 @@ impl Ensure {
             Created::Made(database) => Action::Stop(Ok(Outcome::Created(Some(database)))),
             Created::Taken if self.in_doubt => Action::Stop(Ok(Outcome::Created(None))),
             Created::Taken => Action::Stop(Ok(Outcome::Exists)),
-            Created::Refused(trouble) if trouble.reason.clears_in_seconds() => {
-                let again = self.create_again(trouble.retry_after.unwrap_or(PAUSE));
+            Created::Refused(trouble) => {
+                let again = match trouble.reason.again() {
+                    Again::Now | Again::NowOrNever => {
+                        self.create_again(trouble.retry_after.unwrap_or(PAUSE))
+                    }
+                    Again::Later | Again::Never => None,
+                };
                 again.unwrap_or_else(|| self.look(Looking::AfterRefusal(trouble)))
             }
-            Created::Refused(trouble) => self.look(Looking::AfterRefusal(trouble)),
             Created::Unclear(trouble) => {
                 self.in_doubt = true;
                 self.look(Looking::AfterDoubt(trouble))

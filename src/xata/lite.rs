@@ -2,9 +2,11 @@
 //! sections are the § below). The service was retired on 2026-02-28; it is kept for whoever runs
 //! something like it, and gets nothing beyond creation.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
-use http::Method;
 use http::header::{HeaderName, RETRY_AFTER};
+use http::{Method, StatusCode};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
@@ -104,23 +106,26 @@ impl Lite {
         }
     }
 
-    /// What an answer other than 2xx says about a create (§3.2, §4). How a name that is taken is
-    /// answered was never documented: 409, 422 and 423 are all looked up.
     fn classify(&self, answer: &Answer) -> Created {
         let wait = |name| self.api.wait(&answer.headers, name);
-        let retry_after = wait(&RATE_LIMIT_RESET).or_else(|| wait(&RETRY_AFTER));
-        let trouble = |reason| Trouble { retry_after, ..Trouble::at(answer.status, reason) };
-        let refused = |reason| Created::Refused(trouble(reason));
-        match answer.status.as_u16() {
-            401 => refused(Reason::KeyRefused),
-            403 => refused(Reason::AccessDenied),
-            404 => refused(Reason::NotFound),
-            409 | 423 => refused(Reason::Locked),
-            408 => Created::Unclear(trouble(Reason::XataTimeout)),
-            429 => refused(Reason::RateLimited),
-            400..=499 => refused(Reason::RequestRejected),
-            _ => Created::Unclear(trouble(Reason::XataError)),
-        }
+        classify(answer.status, wait(&RATE_LIMIT_RESET).or_else(|| wait(&RETRY_AFTER)))
+    }
+}
+
+/// What an answer other than 2xx says about a create (§3.2, §4). How a name that is taken is
+/// answered was never documented: 409, 422 and 423 are all looked up.
+fn classify(status: StatusCode, retry_after: Option<Duration>) -> Created {
+    let trouble = |reason| Trouble { retry_after, ..Trouble::at(status, reason) };
+    let refused = |reason| Created::Refused(trouble(reason));
+    match status.as_u16() {
+        401 => refused(Reason::KeyRefused),
+        403 => refused(Reason::AccessDenied),
+        404 => refused(Reason::NotFound),
+        409 | 423 => refused(Reason::Locked),
+        408 => Created::Unclear(trouble(Reason::XataTimeout)),
+        429 => refused(Reason::RateLimited),
+        400..=499 => refused(Reason::RequestRejected),
+        _ => Created::Unclear(trouble(Reason::XataError)),
     }
 }
 

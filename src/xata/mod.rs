@@ -149,25 +149,27 @@ pub enum Reason {
     TimeUp,
 }
 
-impl Reason {
-    /// Whether asking again within seconds may help: a busy project, or a key that Xata could not
-    /// check.
-    pub fn clears_in_seconds(self) -> bool {
-        matches!(self, Self::Contention | Self::KeyRefused)
-    }
+/// When asking again may help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// Within seconds; and if not, later.
+    Now,
+    /// Within seconds, because the refusal may be passing; and if it is not, never.
+    NowOrNever,
+    /// With one of Hookdeck's next deliveries.
+    Later,
+    /// Not before a person changes something.
+    Never,
+}
 
-    /// Whether it stands until a person changes something, so that no retry will mend it alone.
-    pub fn needs_a_person(self) -> bool {
+impl Reason {
+    /// When asking again may help.
+    pub fn again(self) -> Again {
         match self {
-            Self::KeyRefused
-            | Self::AccessDenied
-            | Self::OrganizationDisabled
-            | Self::StandingQuota
-            | Self::NotFound
-            | Self::RequestRejected => true,
+            Self::Contention => Again::Now,
+            Self::KeyRefused => Again::NowOrNever,
             Self::HourlyQuota
             | Self::RateLimited
-            | Self::Contention
             | Self::Locked
             | Self::TemplateUnhealthy
             | Self::XataError
@@ -175,7 +177,12 @@ impl Reason {
             | Self::XataUnreachable
             | Self::XataTimeout
             | Self::ListTooLong
-            | Self::TimeUp => false,
+            | Self::TimeUp => Again::Later,
+            Self::AccessDenied
+            | Self::OrganizationDisabled
+            | Self::StandingQuota
+            | Self::NotFound
+            | Self::RequestRejected => Again::Never,
         }
     }
 }

@@ -151,7 +151,7 @@ impl Platform {
 /// What an answer other than 2xx says about a create (§2, 6.2, 6.7, 8). Statuses decide; text only
 /// tells a taken name from contention, and one reason from another.
 fn classify(status: StatusCode, retry_after: Option<Duration>, message: &str) -> Created {
-    let trouble = |reason| Trouble { reason, retry_after, status: Some(status.as_u16()) };
+    let trouble = |reason| Trouble { retry_after, ..Trouble::at(status, reason) };
     let refused = |reason| Created::Refused(trouble(reason));
     let says = |text: &str| message.contains(text);
     match status.as_u16() {
