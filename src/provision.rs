@@ -21,10 +21,15 @@ use crate::xata::{
 /// Creates per delivery, the first included. More belongs to Hookdeck's schedule.
 const MOST_CREATES: u8 = 3;
 
-/// What a busy project or a refused key is given when Xata names no time.
+/// The same while other creates keep the project busy, each pause twice the one before: half a
+/// minute in all, a few times what a create takes. With less patience, those who fail together come
+/// back together, and most of them fail again (docs/reliability.md).
+const MOST_CREATES_WHEN_BUSY: u8 = 6;
+
+/// What a busy project or a refused key is given at first.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Longer pauses belong to Hookdeck.
+/// If Xata asks for a longer pause, that belongs to Hookdeck.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What became of the user's database. Only certainties.
@@ -90,8 +95,12 @@ impl Ensure {
             Created::Taken => Action::Stop(Ok(Outcome::Exists)),
             Created::Refused(trouble) => {
                 let again = match trouble.reason.again() {
-                    Again::Now | Again::NowOrNever => {
-                        self.create_again(trouble.retry_after.unwrap_or(PAUSE))
+                    Again::Now => {
+                        let pause = PAUSE * 2_u32.pow(u32::from(self.creates - 1));
+                        self.create_again(MOST_CREATES_WHEN_BUSY, trouble.retry_after, pause)
+                    }
+                    Again::NowOrNever => {
+                        self.create_again(MOST_CREATES, trouble.retry_after, PAUSE)
                     }
                     Again::Later | Again::Never => None,
                 };
@@ -124,7 +133,7 @@ impl Ensure {
             // The list can miss a create that is still under way; asked again, Xata waits for it,
             // then says "taken".
             (LookedUp::Absent, Looking::AfterDoubt(trouble)) => {
-                let again = self.create_again(trouble.retry_after.unwrap_or_default());
+                let again = self.create_again(MOST_CREATES, trouble.retry_after, Duration::ZERO);
                 again.unwrap_or(Action::Stop(Err(trouble)))
             }
             (LookedUp::Absent, Looking::AfterRefusal(trouble))
@@ -142,9 +151,11 @@ impl Ensure {
         Action::LookUp(0)
     }
 
-    /// Another create after a pause, unless that is Hookdeck's to arrange.
-    fn create_again(&mut self, pause: Duration) -> Option<Action> {
-        (self.creates < MOST_CREATES && pause <= LONGEST_PAUSE).then_some(Action::Pause(pause))
+    /// Another create, after the pause that Xata asks for and at least ours, unless that is
+    /// Hookdeck's to arrange.
+    fn create_again(&self, most: u8, asked: Option<Duration>, pause: Duration) -> Option<Action> {
+        let asked = asked.unwrap_or_default();
+        (self.creates < most && asked <= LONGEST_PAUSE).then_some(Action::Pause(asked.max(pause)))
     }
 }
 
@@ -310,10 +321,12 @@ mod tests {
             Created::Refused(Trouble { retry_after: seconds, ..trouble(Reason::Contention) })
         };
         let (mut machine, _) = Ensure::begin(1, true);
-        assert_eq!(machine.after_create(busy(None)), Action::Pause(PAUSE));
-        assert_eq!(machine.after_pause(), Action::Create);
-        assert_eq!(machine.after_create(busy(Some(LONGEST_PAUSE))), Action::Pause(LONGEST_PAUSE));
-        assert_eq!(machine.after_pause(), Action::Create);
+        for (asked, pause) in [(None, 1), (Some(1), 2), (Some(5), 5), (None, 8), (Some(2), 16)] {
+            let pause = Duration::from_secs(pause);
+            let asked = asked.map(Duration::from_secs);
+            assert_eq!(machine.after_create(busy(asked)), Action::Pause(pause));
+            assert_eq!(machine.after_pause(), Action::Create);
+        }
         assert_eq!(machine.after_create(busy(None)), Action::LookUp(0));
         assert_eq!(machine.after_look_up(LookedUp::Absent), stopped(Err(Reason::Contention)));
 
@@ -331,10 +344,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_key_gets_another_chance() {
+    fn a_refused_key_gets_two_more_chances() {
         let refused = || Created::Refused(trouble(Reason::KeyRefused));
         let (mut machine, _) = Ensure::begin(1, true);
-        assert_eq!(machine.after_create(refused()), Action::Pause(PAUSE));
-        assert_eq!(machine.after_pause(), Action::Create);
+        for _ in 1..MOST_CREATES {
+            assert_eq!(machine.after_create(refused()), Action::Pause(PAUSE));
+            assert_eq!(machine.after_pause(), Action::Create);
+        }
+        assert_eq!(machine.after_create(refused()), Action::LookUp(0));
+        assert_eq!(machine.after_look_up(LookedUp::Absent), stopped(Err(Reason::KeyRefused)));
     }
 }

@@ -5,9 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use per_user_db::provision::{Action as Next, Ensure, Outcome};
 use per_user_db::xata::Reason;
 
-/// More requests than this, and a delivery does not end: three creates, each with its look-up, and
-/// a look in each of two projects before.
-pub const MOST_REQUESTS: u8 = 3 * 2 + 2;
+/// More requests than this, and a delivery does not end: a look in each of two projects, six
+/// creates, a look-up after each of three that were unclear, and one at the end.
+pub const MOST_REQUESTS: u8 = 2 + 6 + 3 + 1;
 
 /// How much can still go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
