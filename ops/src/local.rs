@@ -10,7 +10,7 @@ use standin::xata::{Xata, lite, platform};
 /// Signs deliveries where no real Hookdeck project is at hand. It protects nothing.
 pub(crate) const SIGNING_SECRET: &str = "local-development-secret";
 
-const PROJECT: &str = "prj_00000000000000000000000dev";
+pub(crate) const PROJECT: &str = "prj_00000000000000000000000dev";
 
 /// Which of Xata's APIs is stood in for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -102,7 +102,7 @@ fn lite(regions: &BTreeSet<Region>) -> lite::Lite {
 }
 
 /// A branch id, 26 characters that begin with a letter, which tells its region.
-fn template(region: &Region) -> String {
+pub(crate) fn template(region: &Region) -> String {
     format!("t{:0>25.25}", region.as_str().replace('-', ""))
 }
 

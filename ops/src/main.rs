@@ -5,6 +5,7 @@
 //! | `dev` | `ops dev`: the stand-ins and the function in one process, and sample sign-ups |
 //! | `standins` | `ops standins`: the stand-ins alone, for `cargo lambda watch` |
 //! | `send` | `ops send`: one event, signed and delivered as Hookdeck does |
+//! | `simulate` | `ops simulate`: sign-ups by the thousand, while things go wrong by chance |
 //! | `events` | `ops events`: the files in `events/`, made anew |
 //!
 //! `local` is the world that the stand-ins make up, and `server` puts the function on a socket.
@@ -14,6 +15,7 @@ mod events;
 mod local;
 mod send;
 mod server;
+mod simulate;
 mod standins;
 
 use std::process::ExitCode;
@@ -35,29 +37,30 @@ enum Command {
     Dev(dev::Arguments),
     Standins(standins::Arguments),
     Send(send::Arguments),
+    Simulate(simulate::Arguments),
     Events(events::Arguments),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&error.into()),
+    let done = match arguments.command {
+        Command::Dev(arguments) => wait_for(dev::run(arguments)),
+        Command::Standins(arguments) => wait_for(standins::run(arguments)),
+        Command::Send(arguments) => wait_for(send::run(arguments)),
+        Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Events(arguments) => events::run(&arguments),
     };
-    let done = runtime.block_on(async {
-        match arguments.command {
-            Command::Dev(arguments) => dev::run(arguments).await,
-            Command::Standins(arguments) => standins::run(arguments).await,
-            Command::Send(arguments) => send::run(arguments).await,
-            Command::Events(arguments) => events::run(&arguments),
-        }
-    });
     match done {
         Ok(code) => code,
         // Whoever reads the output has had enough of it.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
+}
+
+fn wait_for(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(command)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

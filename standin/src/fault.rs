@@ -5,7 +5,7 @@
 //! the pair that tells whether a client takes an unclear outcome for what it is (xata-platform.md section 8).
 
 use std::convert::Infallible;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -126,13 +126,33 @@ impl Answer {
 #[derive(Clone, Copy, Debug)]
 pub struct Reset;
 
-/// The faults of one stand-in. Clones share the list.
-#[derive(Clone, Debug)]
-pub struct Faults<C>(Arc<Mutex<Vec<Fault<C>>>>);
+/// Decides what happens to a call that no listed fault strikes; by chance, for example.
+pub type Fate<C> = Box<dyn FnMut(C) -> Option<Effect> + Send>;
+
+/// The faults of one stand-in. Clones share them.
+#[derive(Clone)]
+pub struct Faults<C>(Arc<Mutex<Due<C>>>);
+
+struct Due<C> {
+    list: Vec<Fault<C>>,
+    fate: Option<Fate<C>>,
+}
 
 impl<C> Default for Faults<C> {
     fn default() -> Self {
-        Self(Arc::default())
+        Self(Arc::new(Mutex::new(Due { list: Vec::new(), fate: None })))
+    }
+}
+
+impl<C: Debug> Debug for Faults<C> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.due().list.fmt(formatter)
+    }
+}
+
+impl<C> Faults<C> {
+    fn due(&self) -> MutexGuard<'_, Due<C>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -144,17 +164,22 @@ impl<C: Call> Faults<C> {
     /// If the fault would never strike.
     pub fn push(&self, fault: Fault<C>) {
         assert!(fault.times > 0, "a fault strikes at least once: {fault:?}");
-        self.list().push(fault);
+        self.due().list.push(fault);
+    }
+
+    /// Leaves what is not listed to this, and to nothing that was given before.
+    pub fn leave_to(&self, fate: Fate<C>) {
+        self.due().fate = Some(fate);
     }
 
     /// Takes all faults away.
     pub fn clear(&self) {
-        self.list().clear();
+        *self.due() = Due { list: Vec::new(), fate: None };
     }
 
     /// How many faults have not struck as often as they should.
     pub fn n_left(&self) -> usize {
-        self.list().len()
+        self.due().list.len()
     }
 
     /// Answers a call (`None`: one that the stand-in does not know) whose true answer is `run`.
@@ -163,7 +188,7 @@ impl<C: Call> Faults<C> {
         call: Option<C>,
         run: impl Future<Output = Response<Body>> + Send + 'static,
     ) -> Response<Body> {
-        match self.due(call) {
+        match self.next(call) {
             None => run.await,
             Some(Effect::Answer(answer)) => respond(answer),
             Some(Effect::AnswerAfter(answer)) => {
@@ -186,9 +211,9 @@ impl<C: Call> Faults<C> {
         }
     }
 
-    fn due(&self, call: Option<C>) -> Option<Effect> {
-        let mut list = self.list();
-        let due = list
+    fn next(&self, call: Option<C>) -> Option<Effect> {
+        let Due { list, fate } = &mut *self.due();
+        let struck = list
             .iter_mut()
             .filter(|fault| fault.on == C::ANY || Some(fault.on) == call)
             .find_map(|fault| match fault.skip.checked_sub(1) {
@@ -197,15 +222,14 @@ impl<C: Call> Faults<C> {
                     None
                 }
                 None => Some(fault),
-            })?;
-        due.times -= 1;
-        let effect = due.effect.clone();
+            });
+        let Some(struck) = struck else {
+            return fate.as_mut()?(call?);
+        };
+        struck.times -= 1;
+        let effect = struck.effect.clone();
         list.retain(|fault| fault.times > 0);
         Some(effect)
-    }
-
-    fn list(&self) -> MutexGuard<'_, Vec<Fault<C>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -32,9 +32,9 @@ pub struct Fleet {
 /// When an operator may add a project to the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Growth {
-    /// As the README says: while no delivery is under way, and after all events before it have
-    /// grown old.
-    Paused,
+    /// As docs/reliability.md says: while no delivery is under way, and after all events before it
+    /// have grown old.
+    Stopped,
     /// Any time.
     WhileDelivering,
     /// While no delivery is under way; the events before it are still young after it.
@@ -121,7 +121,7 @@ impl Fleet {
         Self {
             rules: Rules::Ours,
             duplicates: vec![Created::Taken],
-            growth: Growth::Paused,
+            growth: Growth::Stopped,
             budget,
             orders,
         }
@@ -136,13 +136,13 @@ impl Fleet {
             user.detached == [0, 0]
                 && !user.events.iter().any(|event| matches!(event, Event::Running(_)))
         };
-        let is_paused = self.growth == Growth::WhileDelivering || state.users.iter().all(is_quiet);
-        state.left.growths > 0 && is_paused
+        let is_stopped = self.growth == Growth::WhileDelivering || state.users.iter().all(is_quiet);
+        state.left.growths > 0 && is_stopped
     }
 
     /// Whether the first attempt of an event of this user can be fresh.
     fn is_young(&self, state: &State, user: &User) -> bool {
-        self.growth != Growth::Paused
+        self.growth != Growth::Stopped
             || user.known_since.is_none_or(|n_projects| n_projects == state.n_projects)
     }
 

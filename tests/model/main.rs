@@ -118,9 +118,9 @@ fn ignoring_the_older_projects_makes_second_databases() {
     breaks("one user, one database", fleet);
 }
 
-/// Why the README says to pause deliveries for five minutes before a project joins.
+/// Why the function is stopped for five minutes before a project joins (docs/reliability.md).
 #[test]
-fn a_project_that_joins_without_a_pause_can_make_a_second_database() {
+fn a_project_that_joins_while_the_function_runs_can_make_a_second_database() {
     let budget = Budget { growths: 1, ..NOTHING };
     for growth in [Growth::WhileDelivering, Growth::WithinMinutes] {
         breaks("one user, one database", Fleet { growth, ..Fleet::new(budget) });

@@ -3,6 +3,7 @@
 
 mod dev;
 mod send;
+mod simulate;
 mod standins;
 
 use std::net::TcpListener;

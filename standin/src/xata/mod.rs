@@ -11,7 +11,7 @@ use axum::Router;
 
 use self::lite::Lite;
 use self::platform::{NewDatabase, Platform};
-use crate::fault::Fault;
+use crate::fault::{Fate, Fault};
 use crate::record::Recorded;
 
 /// One of the two APIs. Clones are the same one.
@@ -74,6 +74,22 @@ impl Xata {
                 };
                 lite.faults().push(Fault { on, skip, times, effect });
             }
+        }
+    }
+
+    /// Leaves to this what happens to the calls that both APIs have.
+    pub fn leave_to(&self, mut fate: Fate<Call>) {
+        match self {
+            Self::Platform(platform) => platform.faults().leave_to(Box::new(move |call| match call {
+                platform::Call::CreateBranch => fate(Call::Create),
+                platform::Call::ListBranches => fate(Call::LookUp),
+                _ => None,
+            })),
+            Self::Lite(lite) => lite.faults().leave_to(Box::new(move |call| match call {
+                lite::Call::CreateDatabase => fate(Call::Create),
+                lite::Call::GetDatabase => fate(Call::LookUp),
+                _ => None,
+            })),
         }
     }
 
