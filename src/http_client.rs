@@ -25,6 +25,20 @@ pub const USER_AGENT: &str = concat!("per-user-db/", env!("CARGO_PKG_VERSION"));
 /// A host that does not complete a TCP handshake in this time is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What was sent on an open connection and is not acknowledged in this time will not be: the path
+/// is gone without a word. The peer's kernel acknowledges, however long its application thinks.
+#[cfg(target_os = "linux")] // no other system can be told; there, the time set aside runs out
+const ACKNOWLEDGE_TIMEOUT: Duration = CONNECT_TIMEOUT;
+
+/// A connection that was idle for longer is not used again.
+///
+/// Lambda freezes the process between deliveries, and what ends an idle connection meanwhile may do
+/// so unheard: the request would go nowhere and hang. 10 s is more than most pauses within a
+/// delivery, so that its requests share a connection, and far less than any idle limit usual in
+/// front of an API (60 s and more). A new connection costs two round trips and 4 million
+/// instructions, nothing beside a create; docs/reliability.md has what was measured.
+const IDLE_LIMIT: Duration = Duration::from_secs(10);
+
 /// Why there is no answer, or no whole one. Whether the request took effect is unknown in each
 /// case.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +60,8 @@ pub fn live() -> HttpClient {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    #[cfg(target_os = "linux")]
+    connector.set_tcp_user_timeout(Some(ACKNOWLEDGE_TIMEOUT));
     let connector = hyper_rustls::HttpsConnectorBuilder::new()
         .with_webpki_roots()
         .https_or_http() // settings let plain http through for loopback only
@@ -53,7 +69,8 @@ pub fn live() -> HttpClient {
         .wrap_connector(connector);
     boxed(
         hyper_util::client::legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new()) // its clock counts while a process is stopped
+            .pool_idle_timeout(IDLE_LIMIT)
             .build(connector),
     )
 }
@@ -75,7 +92,25 @@ where
 }
 
 /// Sends a request; the head of the answer must be there by `until`.
+///
+/// A request that only reads is sent once more when its connection breaks, since that connection
+/// may have been dead already. No other is: whether it took effect is for the caller to find out.
+/// Requests that provably were not begun, hyper's pool moves to another connection by itself.
 pub async fn send(
+    client: &HttpClient,
+    request: Request<Full<Bytes>>,
+    until: Instant,
+) -> Result<Response<Body>, CallError> {
+    let again = request.method().is_safe().then(|| request.clone());
+    match (send_once(client, request, until).await, again) {
+        (Err(CallError::Broken(error)), Some(again)) if was_connected(&error) => {
+            send_once(client, again, until).await
+        }
+        (answer, _) => answer,
+    }
+}
+
+async fn send_once(
     client: &HttpClient,
     request: Request<Full<Bytes>>,
     until: Instant,
@@ -84,6 +119,12 @@ pub async fn send(
         Ok(answer) => answer.map_err(CallError::Broken),
         Err(_) => Err(CallError::TimeUp),
     }
+}
+
+/// Whether there was a connection that broke. A host that could not be reached was asked just now.
+fn was_connected(error: &BoxError) -> bool {
+    let error = error.downcast_ref::<hyper_util::client::legacy::Error>();
+    error.is_some_and(|error| !error.is_connect())
 }
 
 /// Reads a body of at most `limit_bytes`, all of it by `until`.
@@ -121,8 +162,96 @@ pub async fn next_chunk(body: &mut Body, until: Instant) -> Result<Option<Bytes>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::AsyncReadExt;
-    use tokio::net::TcpListener;
+    use http::Method;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    /// Any port here, and the URL that leads to it.
+    async fn listener() -> (TcpListener, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("its address"));
+        (listener, url)
+    }
+
+    /// Takes a request, unless there is none to come, and answers with this digit.
+    async fn answer(stream: &mut TcpStream, digit: u8) -> bool {
+        let read = stream.read(&mut [0; 1024]).await.expect("a request or its absence");
+        let answer = [b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n", &[digit][..]].concat();
+        read > 0 && stream.write_all(&answer).await.is_ok()
+    }
+
+    /// Asks and reads the answer.
+    async fn ask(client: &HttpClient, method: Method, url: &str) -> Result<Vec<u8>, CallError> {
+        let request = Request::builder().method(method).uri(url);
+        let request = request.body(Full::default()).expect("a request");
+        let until = Instant::now() + Duration::from_secs(30);
+        read(send(client, request, until).await?.into_body(), 1, until).await
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_idle_for_too_long_is_not_used_again() {
+        let (listener, url) = listener().await;
+        let numbers_its_connections = async {
+            for digit in b'1'.. {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                tokio::spawn(async move { while answer(&mut stream, digit).await {} });
+            }
+        };
+        let client = live();
+        let asks = async {
+            let mut answers = Vec::new();
+            for idle in [Duration::ZERO, IDLE_LIMIT / 2, IDLE_LIMIT] {
+                // Paused for no longer than this: a paused clock runs ahead of real sockets.
+                tokio::time::pause();
+                tokio::time::advance(idle).await;
+                tokio::time::resume();
+                answers.extend(ask(&client, Method::POST, &url).await.expect("an answer"));
+            }
+            answers
+        };
+        tokio::select! {
+            answers = asks => assert_eq!(answers, b"112"),
+            () = numbers_its_connections => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_closed_is_not_used_again() {
+        let (listener, url) = listener().await;
+        let client = live();
+        for digit in *b"12" {
+            let server = async {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                answer(&mut stream, digit).await;
+                stream.shutdown().await.expect("a close");
+                stream.read(&mut [0]).await.expect("the client's close")
+            };
+            let (answer, _) = tokio::join!(ask(&client, Method::POST, &url), server);
+            assert_eq!(answer.expect("an answer"), [digit]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_broken_connection_is_replaced_once_for_a_request_that_only_reads() {
+        for (method, expected) in [(Method::GET, 2), (Method::POST, 1), (Method::PUT, 1)] {
+            let (listener, url) = listener().await;
+            let client = live();
+            let mut requests = 0;
+            let breaks_off = async {
+                loop {
+                    let (mut stream, _) = listener.accept().await.expect("a connection");
+                    requests += stream.read(&mut [0; 1024]).await.expect("a request").min(1);
+                }
+            };
+            tokio::select! {
+                answer = ask(&client, method, &url) => {
+                    assert!(matches!(answer, Err(CallError::Broken(_))));
+                }
+                () = breaks_off => {}
+            }
+            assert_eq!(requests, expected);
+        }
+    }
 
     #[tokio::test]
     async fn the_live_client_speaks_tls_to_an_https_address() {
