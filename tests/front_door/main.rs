@@ -9,6 +9,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "nobody calls a test")]
 
 mod binary;
+mod cancellation;
 mod clerk_events;
 mod conformance;
 mod docs;
