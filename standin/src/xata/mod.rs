@@ -80,11 +80,13 @@ impl Xata {
     /// Leaves to this what happens to the calls that both APIs have.
     pub fn leave_to(&self, mut fate: Fate<Call>) {
         match self {
-            Self::Platform(platform) => platform.faults().leave_to(Box::new(move |call| match call {
-                platform::Call::CreateBranch => fate(Call::Create),
-                platform::Call::ListBranches => fate(Call::LookUp),
-                _ => None,
-            })),
+            Self::Platform(platform) => {
+                platform.faults().leave_to(Box::new(move |call| match call {
+                    platform::Call::CreateBranch => fate(Call::Create),
+                    platform::Call::ListBranches => fate(Call::LookUp),
+                    _ => None,
+                }));
+            }
             Self::Lite(lite) => lite.faults().leave_to(Box::new(move |call| match call {
                 lite::Call::CreateDatabase => fate(Call::Create),
                 lite::Call::GetDatabase => fate(Call::LookUp),
