@@ -87,7 +87,9 @@ impl Environment {
     pub(super) fn url(&self, name: &'static str, default: &str) -> Result<String, SettingsError> {
         let text = self.optional(name).unwrap_or(default).trim_end_matches('/');
         let bad = || {
-            SettingsError::new(name, "must be an https URL, or an http URL of a loopback address")
+            let problem =
+                "must be an https URL, or an http URL of a loopback address, and end with its path";
+            SettingsError::new(name, problem)
         };
         let uri: Uri = text.parse().map_err(|_| bad())?;
         let authority = uri.authority().ok_or_else(bad)?;
@@ -96,7 +98,10 @@ impl Environment {
             || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         let is_safe =
             uri.scheme_str() == Some("https") || (uri.scheme_str() == Some("http") && is_loopback);
-        let is_bare = uri.query().is_none() && !authority.as_str().contains('@');
+        // The parser looks neither at the port nor at what else surrounds the host.
+        let port = authority.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+        let is_bare = authority.as_str() == format!("{}{port}", authority.host())
+            && !text.contains(['?', '#']);
         if is_safe && is_bare { Ok(text.to_owned()) } else { Err(bad()) }
     }
 }

@@ -213,6 +213,11 @@ fn a_url_is_https_or_on_this_machine() {
         "//localhost",
         "https://",
         "https://x/?key=1",
+        "https://x/#base",
+        "https://x:99999",
+        "https://x:port",
+        "https://user:pass/word@example.com",
+        "http://[::1].example.com",
     ] {
         assert!(refused(&[("XATA_API_URL", url)]).starts_with("XATA_API_URL must be"), "{url}");
     }
