@@ -1,0 +1,7 @@
+//! Tries `tests/properties/envelope.rs` on what libFuzzer comes up with.
+#![no_main]
+
+#[path = "../../tests/properties/envelope.rs"]
+mod envelope;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| envelope::check(data));

@@ -1,0 +1,7 @@
+//! Tries `tests/properties/request.rs` on what libFuzzer comes up with.
+#![no_main]
+
+#[path = "../../tests/properties/request.rs"]
+mod request;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| request::check(data));
