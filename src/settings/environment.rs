@@ -87,9 +87,7 @@ impl Environment {
     pub(super) fn url(&self, name: &'static str, default: &str) -> Result<String, SettingsError> {
         let text = self.optional(name).unwrap_or(default).trim_end_matches('/');
         let bad = || {
-            let problem =
-                "must be an https URL, or an http URL of a loopback address, and end with its path";
-            SettingsError::new(name, problem)
+            SettingsError::new(name, "must be an https URL, or an http URL of a loopback address")
         };
         let uri: Uri = text.parse().map_err(|_| bad())?;
         let authority = uri.authority().ok_or_else(bad)?;
