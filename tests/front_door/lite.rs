@@ -48,6 +48,24 @@ async fn a_failure_inside_a_success_is_a_failure() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_about_another_database_is_not_taken_for_ours() {
+    let another = user_id(2);
+    let created = serde_json::json!({ "databaseName": another, "status": "completed" });
+    let read = serde_json::json!({ "name": another, "region": "us-east-1" });
+    let answer = |status, body: serde_json::Value| {
+        Effect::Answer(Answer::new(status).with_body("application/json", body.to_string()))
+    };
+    let (world, _) = world();
+    world.xata.fault(Fault::once(Call::Create, answer(StatusCode::CREATED, created)));
+    assert_eq!(world.deliver(event()).await.word("status"), "created");
+    assert_eq!(world.databases(&user_id(1)).len(), 1);
+
+    world.xata.fault(Fault::always(Call::LookUp, answer(StatusCode::OK, read)));
+    let answered = world.deliver(event()).await;
+    assert_eq!(answered.row(), (503, "unavailable", Some("xata_unreadable"), None));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_without_a_database_behind_it_is_one() {
     for (status, answer, word, reason) in [
         (409, 503, "unavailable", "locked"),

@@ -46,6 +46,7 @@ async fn an_unclear_create_that_worked_is_found_and_counts_as_created() {
         Effect::AnswerAfter(Answer::html(StatusCode::CREATED)),
         Effect::AnswerAfter(Answer::message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Error")),
         Effect::AnswerAfter(Answer::new(StatusCode::NO_CONTENT)),
+        Effect::AnswerAfter(Answer::message(StatusCode::REQUEST_TIMEOUT, "Request Timeout")),
     ];
     for (api, effect) in on_both(&effects) {
         let world = World::on(api, &[]);
