@@ -30,6 +30,12 @@ pub enum Answer {
     Exists,
     /// The user is gone; the database stays.
     Retained,
+    /// The user is gone; the database is renamed and asleep.
+    Parked,
+    /// The user is gone, and the database with them.
+    Removed,
+    /// The user is gone, and there is no database of theirs.
+    Gone,
     /// Nothing to do.
     Ignored(Reason),
     /// Not shown to come from our Hookdeck project. The same bytes whatever the cause.
@@ -67,7 +73,13 @@ impl Answer {
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         match self {
-            Self::Created { .. } | Self::Exists | Self::Retained | Self::Ignored(_) => 200,
+            Self::Created { .. }
+            | Self::Exists
+            | Self::Retained
+            | Self::Parked
+            | Self::Removed
+            | Self::Gone
+            | Self::Ignored(_) => 200,
             Self::Invalid(_) => 400,
             Self::Unauthorized => 401,
             Self::NotFound => 404,

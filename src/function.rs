@@ -8,15 +8,15 @@ use tokio::time::Instant;
 
 use crate::Clock;
 use crate::answer::{Answer, RetryAfter};
-use crate::clerk::{Event, Instances, Intent, SignUp};
+use crate::clerk::{Event, Instances, Intent, SignUp, UserId, svix};
 use crate::hookdeck::Verifier;
 use crate::http_client::HttpClient;
-use crate::provision::{self, Budget, Outcome};
+use crate::provision::{self, Budget, Outcome, Parting};
 use crate::region::{self, Hints, Policy};
 use crate::request::{BodyError, Request};
-use crate::settings::Settings;
+use crate::settings::{OnUserDeleted, Settings};
 use crate::telemetry::Line;
-use crate::xata::{self, Again, Database, Databases, Projects, Trouble};
+use crate::xata::{self, Again, Database, Databases, Projects, Removal, Trouble};
 
 /// The paths that take deliveries.
 const PATHS: [&str; 2] = ["/", "/webhooks/clerk"];
@@ -43,9 +43,11 @@ const LAST_DEFERRED_ATTEMPT: u32 = 3;
 /// Everything that outlives a delivery.
 pub struct Function {
     verifier: Verifier,
+    svix: svix::Check,
     instances: Instances,
     policy: Policy,
     projects: Projects,
+    on_user_deleted: OnUserDeleted,
     databases: Box<dyn Databases>,
     client: HttpClient,
     clock: Clock,
@@ -56,9 +58,11 @@ impl Function {
     pub fn new(settings: Settings, client: HttpClient, clock: Clock) -> Self {
         Self {
             verifier: settings.verifier,
+            svix: settings.svix,
             instances: settings.instances,
             policy: settings.policy,
             projects: settings.projects,
+            on_user_deleted: settings.on_user_deleted,
             databases: settings.xata.databases(client.clone(), clock.clone()),
             client,
             clock,
@@ -116,6 +120,12 @@ impl Function {
         let delivery = self.verifier.delivery(&request.headers);
         let (attempt, first) = (delivery.attempt, delivery.is_first());
         line.delivery = Some(delivery);
+        if let svix::Check::Report(secrets) | svix::Check::Enforce(secrets) = &self.svix {
+            line.svix = secrets.verify(&request.headers, &body).err().map(Into::into);
+            if line.svix.is_some() && matches!(self.svix, svix::Check::Enforce(_)) {
+                return Answer::Unauthorized;
+            }
+        }
         let event = match Event::read(&body, &self.instances) {
             Ok(event) => event,
             Err(invalid) => return Answer::Invalid(invalid.into()),
@@ -127,8 +137,8 @@ impl Function {
         match event.intent {
             Intent::Ignore(ignored) => Answer::Ignored(ignored.into()),
             Intent::Remove(user_id) => {
-                line.user_id = Some(user_id);
-                Answer::Retained
+                line.user_id = Some(user_id.clone());
+                self.remove(&user_id, attempt, budget, line).await
             }
             Intent::Provision(sign_up) => {
                 let fresh = first && age.is_some_and(|age| age <= FRESH);
@@ -176,6 +186,35 @@ impl Function {
                 refuse(&trouble, attempt, sign_up.user_id.as_str())
             }
         }
+    }
+
+    async fn remove(
+        &self,
+        user_id: &UserId,
+        attempt: u32,
+        budget: Budget,
+        line: &mut Line,
+    ) -> Answer {
+        let (removal, done) = match self.on_user_deleted {
+            OnUserDeleted::Retain => return Answer::Retained,
+            OnUserDeleted::Park => (self.park(user_id), Answer::Parked),
+            OnUserDeleted::Delete => (Removal::Delete, Answer::Removed),
+        };
+        let databases = self.databases.as_ref();
+        match provision::remove(databases, &self.projects, user_id, &removal, budget).await {
+            Ok(Parting::Done) => done,
+            Ok(Parting::Gone) => Answer::Gone,
+            Err(trouble) => {
+                line.xata_status = trouble.status;
+                refuse(&trouble, attempt, user_id.as_str())
+            }
+        }
+    }
+
+    /// The name of a parked database says whose it was, and since when.
+    fn park(&self, user_id: &UserId) -> Removal {
+        let now = (self.clock)().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Removal::Park { name: format!("parked/{}/{}", user_id.as_str(), now.as_secs()) }
     }
 }
 

@@ -7,7 +7,7 @@
 //! | [`request`] | what arrived: the Function URL's event |
 //! | [`function`] | one delivery in, one answer out: the order of work and nothing else |
 //! | [`hookdeck`] | who sent this: signature, delivery headers |
-//! | [`clerk`] | what happened: event, user id |
+//! | [`clerk`] | what happened: event, user id; Clerk's own signature |
 //! | [`region`] | where: preference, then address, then default; the country table |
 //! | [`provision`] | make it so: the only place that decides to try again |
 //! | [`xata`] | how to ask: the [`Databases`](xata::Databases) port, the platform and Xata Lite |

@@ -44,6 +44,8 @@ pub struct Line {
     pub decision: Option<region::Decision>,
     /// More than the answer tells: why a delivery is refused.
     pub detail: Option<Reason>,
+    /// What is wrong with Clerk's own signature, where it is checked.
+    pub svix: Option<Reason>,
     /// The HTTP status with which Xata refused.
     pub xata_status: Option<u16>,
     /// The region in which the database was really made, when that is not where it belongs.
@@ -75,6 +77,7 @@ impl Line {
                     preference_rejected =
                         decision.filter(|it| it.preference_rejected).map(|_| true),
                     detail = self.detail,
+                    svix = self.svix,
                     xata_status = self.xata_status,
                     wrong_region = self.wrong_region.as_ref().map(region::Region::as_str),
                     duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),

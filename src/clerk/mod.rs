@@ -1,6 +1,7 @@
 //! What happened: Clerk's webhook event, and whose it is.
 
 mod event;
+pub mod svix;
 mod user_id;
 
 pub use event::{Event, Ignored, Instances, Intent, Invalid, Metadata, SignUp};

@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
 
-use crate::clerk::Instances;
+use crate::clerk::{Instances, svix};
 use crate::hookdeck::{self, Verifier};
 use crate::region::Policy;
 use crate::xata::Projects;
@@ -27,6 +27,8 @@ pub use self::xata::Xata;
 pub struct Settings {
     /// `HOOKDECK_WEBHOOK_SECRET`, `HOOKDECK_HEADER_PREFIX`, `REQUIRE_SOURCE_VERIFIED`.
     pub verifier: Verifier,
+    /// `SVIX_CHECK`, `CLERK_WEBHOOK_SIGNING_SECRET` or `CLERK_WEBHOOK_SECRET`.
+    pub svix: svix::Check,
     /// `CLERK_INSTANCE_ID`.
     pub instances: Instances,
     /// `DEFAULT_REGION`, `REGION_BY_CONTINENT`, `REGION_BY_COUNTRY`, `ALLOWED_REGIONS`,
@@ -36,10 +38,23 @@ pub struct Settings {
     pub projects: Projects,
     /// The other `XATA_…` variables.
     pub xata: Xata,
+    /// `ON_USER_DELETED`.
+    pub on_user_deleted: OnUserDeleted,
     /// `LOG_LEVEL`.
     pub log_level: LevelFilter,
     /// What someone set that has no effect, one sentence each.
     pub warnings: Vec<String>,
+}
+
+/// What becomes of a user's database when they leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnUserDeleted {
+    /// It stays.
+    Retain,
+    /// It is renamed and put to sleep, which can be undone.
+    Park,
+    /// It is deleted, which cannot.
+    Delete,
 }
 
 /// A value that cannot work.
@@ -59,7 +74,7 @@ impl SettingsError {
 }
 
 /// Every variable that this version reads.
-pub const VARIABLES: [&str; 24] = [
+pub const VARIABLES: [&str; 27] = [
     "HOOKDECK_WEBHOOK_SECRET",
     "HOOKDECK_HEADER_PREFIX",
     "REQUIRE_SOURCE_VERIFIED",
@@ -83,19 +98,15 @@ pub const VARIABLES: [&str; 24] = [
     "IP_API_KEY",
     "ON_USER_DELETED",
     "CLERK_INSTANCE_ID",
+    "CLERK_WEBHOOK_SIGNING_SECRET",
+    "CLERK_WEBHOOK_SECRET",
+    "SVIX_CHECK",
     "LOG_LEVEL",
 ];
 
 /// Promised variables that this version does not support. Set, they stop the start: a promise is
 /// never silently ignored.
-const NOT_YET: [&str; 6] = [
-    "CLERK_SECRET_KEY",
-    "CLERK_API_URL",
-    "CLERK_WEBHOOK_SIGNING_SECRET",
-    "CLERK_WEBHOOK_SECRET",
-    "SVIX_CHECK",
-    "SECRETS_ID",
-];
+const NOT_YET: [&str; 3] = ["CLERK_SECRET_KEY", "CLERK_API_URL", "SECRETS_ID"];
 
 /// Variables of ours that belong to the companion tool.
 const OF_OPS: [&str; 2] = ["HOOKDECK_API_KEY", "HOOKDECK_API_URL"];
@@ -110,17 +121,9 @@ impl Settings {
     ) -> Result<Self, SettingsError> {
         let env = Environment::collect(variables, &[&VARIABLES[..], &NOT_YET, &OF_OPS].concat())?;
         for name in NOT_YET {
-            // `SVIX_CHECK=off` asks for nothing.
-            if env.optional(name).is_some_and(|value| (name, value) != ("SVIX_CHECK", "off")) {
+            if env.optional(name).is_some() {
                 return Err(SettingsError::new(name, "is not supported yet; unset it"));
             }
-        }
-        match env.optional("ON_USER_DELETED") {
-            None | Some("retain") => {}
-            Some("park" | "delete") => {
-                return Err(SettingsError::new("ON_USER_DELETED", "supports only retain yet"));
-            }
-            Some(_) => return Err(SettingsError::new("ON_USER_DELETED", "must be retain")),
         }
         let mut warnings: Vec<_> = env
             .unknown()
@@ -138,6 +141,7 @@ impl Settings {
         };
         Ok(Self {
             verifier,
+            svix: svix_check(&env)?,
             instances: match env.list("CLERK_INSTANCE_ID")? {
                 ids if ids.is_empty() => Instances::Any,
                 ids => Instances::Only(ids.into_iter().map(str::to_owned).collect()),
@@ -145,12 +149,30 @@ impl Settings {
             policy,
             projects,
             xata,
+            on_user_deleted: on_user_deleted(&env, workspace.is_some())?,
             log_level: env.optional("LOG_LEVEL").unwrap_or("info").parse().map_err(|_| {
                 SettingsError::new("LOG_LEVEL", "must be off, error, warn, info, debug or trace")
             })?,
             warnings,
         })
     }
+}
+
+fn on_user_deleted(env: &Environment, is_lite: bool) -> Result<OnUserDeleted, SettingsError> {
+    let chosen = match env.optional("ON_USER_DELETED") {
+        None | Some("retain") => return Ok(OnUserDeleted::Retain),
+        Some("park") => OnUserDeleted::Park,
+        Some("delete") => OnUserDeleted::Delete,
+        Some(_) => {
+            let problem = "must be retain, park or delete";
+            return Err(SettingsError::new("ON_USER_DELETED", problem));
+        }
+    };
+    if is_lite {
+        let problem = "must be retain with Xata Lite, which gets nothing beyond creation";
+        return Err(SettingsError::new("ON_USER_DELETED", problem));
+    }
+    Ok(chosen)
 }
 
 fn verifier(env: &Environment) -> Result<Verifier, SettingsError> {
@@ -182,6 +204,34 @@ fn verifier(env: &Environment) -> Result<Verifier, SettingsError> {
         require_source_verified,
     )
     .map_err(|_| SettingsError::new(name, "is empty"))
+}
+
+/// The names of Clerk's signing secret: Clerk's own, and the tutorial's.
+const SVIX_SECRET: [&str; 2] = ["CLERK_WEBHOOK_SIGNING_SECRET", "CLERK_WEBHOOK_SECRET"];
+
+fn svix_check(env: &Environment) -> Result<svix::Check, SettingsError> {
+    let check = match env.optional("SVIX_CHECK") {
+        None | Some("off") => return Ok(svix::Check::Off),
+        Some("report") => svix::Check::Report,
+        Some("enforce") => svix::Check::Enforce,
+        Some(_) => {
+            return Err(SettingsError::new("SVIX_CHECK", "must be off, report or enforce"));
+        }
+    };
+    let name = match SVIX_SECRET.map(|name| env.optional(name).is_some()) {
+        [true, true] => {
+            let problem = format!("and {} are the same setting; unset one", SVIX_SECRET[1]);
+            return Err(SettingsError::new(SVIX_SECRET[0], problem));
+        }
+        [false, true] => SVIX_SECRET[1],
+        [true, false] => SVIX_SECRET[0],
+        [false, false] => {
+            return Err(SettingsError::new(SVIX_SECRET[0], "is missing; SVIX_CHECK needs it"));
+        }
+    };
+    let secrets: Vec<_> = env.list(name)?.into_iter().map(SecretString::from).collect();
+    let problem = "must be as Clerk shows it: whsec_ and base64";
+    Ok(check(svix::Secrets::parse(&secrets).map_err(|_| SettingsError::new(name, problem))?))
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ fn every_value_can_be_chosen() {
         ("REGION_BY_COUNTRY", "ca=eu-central-1"),
         ("ALLOWED_REGIONS", "us-east-1,eu-central-1"),
         ("GEO_LOOKUP", "off"),
-        ("ON_USER_DELETED", "retain"),
+        ("ON_USER_DELETED", "park"),
         ("SVIX_CHECK", "off"),
         ("CLERK_INSTANCE_ID", "ins_a,ins_b"),
         ("LOG_LEVEL", "debug"),
@@ -260,8 +260,22 @@ fn a_promise_that_is_not_kept_yet_stops_the_start() {
     for name in NOT_YET {
         assert_eq!(refused(&[(name, "x")]), format!("{name} is not supported yet; unset it"));
     }
-    for (name, value) in [("ON_USER_DELETED", "park"), ("ON_USER_DELETED", "delete")] {
-        assert!(refused(&[(name, value)]).ends_with(" yet"), "{name}={value}");
+}
+
+#[test]
+fn what_becomes_of_a_left_database_is_one_of_three_and_lite_only_keeps_it() {
+    for (value, chosen) in [
+        ("retain", OnUserDeleted::Retain),
+        ("park", OnUserDeleted::Park),
+        ("delete", OnUserDeleted::Delete),
+    ] {
+        assert_eq!(settings(&[("ON_USER_DELETED", value)]).on_user_deleted, chosen);
+    }
+    let unknown = "ON_USER_DELETED must be retain, park or delete";
+    assert_eq!(refused(&[("ON_USER_DELETED", "Delete")]), unknown);
+    for value in ["park", "delete"] {
+        let problem = refused(&[&LITE[..], &[("ON_USER_DELETED", value)]].concat());
+        assert!(problem.starts_with("ON_USER_DELETED must be retain with Xata Lite"), "{problem}");
     }
 }
 

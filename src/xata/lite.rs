@@ -14,7 +14,8 @@ use tokio::time::Instant;
 
 use super::api::{Answer, Api};
 use super::{
-    Created, Database, DatabaseName, Databases, LookedUp, ProjectId, Reason, Trouble, WorkspaceId,
+    Created, Database, DatabaseId, DatabaseName, Databases, LookedUp, ProjectId, Reason, Removal,
+    Removed, Trouble, WorkspaceId,
 };
 use crate::Clock;
 use crate::http_client::HttpClient;
@@ -157,5 +158,16 @@ impl Databases for Lite {
         until: Instant,
     ) -> BoxFuture<'a, LookedUp> {
         Box::pin(self.look_up(name, until))
+    }
+
+    /// Never asked for: the settings refuse it, since Xata Lite gets nothing beyond creation.
+    fn remove<'a>(
+        &'a self,
+        _: &'a ProjectId,
+        _: &'a DatabaseId,
+        _: &'a Removal,
+        _: Instant,
+    ) -> BoxFuture<'a, Removed> {
+        Box::pin(async { Removed::Refused(Trouble::silent(Reason::RequestRejected)) })
     }
 }

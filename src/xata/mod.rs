@@ -39,6 +39,40 @@ pub trait Databases: Send + Sync {
         name: &'a DatabaseName,
         until: Instant,
     ) -> BoxFuture<'a, LookedUp>;
+
+    /// Takes a database away, by its id.
+    fn remove<'a>(
+        &'a self,
+        project: &'a ProjectId,
+        id: &'a DatabaseId,
+        removal: &'a Removal,
+        until: Instant,
+    ) -> BoxFuture<'a, Removed>;
+}
+
+/// How a database is taken away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removal {
+    /// For good: there is no undo.
+    Delete,
+    /// Renamed and put to sleep, in one change. Its old name is free at once.
+    Park {
+        /// What it is called from then on.
+        name: String,
+    },
+}
+
+/// What became of a removal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Removed {
+    /// By this call.
+    Done,
+    /// There is no database of this id any more.
+    Absent,
+    /// Not done.
+    Refused(Trouble),
+    /// Nobody knows.
+    Unclear(Trouble),
 }
 
 /// What became of a create.

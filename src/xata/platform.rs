@@ -15,7 +15,7 @@ use super::api::{Answer, Api, reason};
 use super::listing::{Element, Listing, Progress};
 use super::{
     Created, Database, DatabaseId, DatabaseName, Databases, LookedUp, OrganizationId, ProjectId,
-    Reason, Trouble,
+    Reason, Removal, Removed, Trouble,
 };
 use crate::Clock;
 use crate::http_client::{self, Body, HttpClient};
@@ -142,6 +142,35 @@ impl Platform {
         LookedUp::Unknown(answer.trouble(self.classify(&answer)))
     }
 
+    /// Deletes, or renames and puts to sleep in one change (§6.4, 6.5).
+    async fn remove(
+        &self,
+        project: &ProjectId,
+        id: &DatabaseId,
+        removal: &Removal,
+        until: Instant,
+    ) -> Removed {
+        let path = format!("{}/{}", self.branches(project), id.as_str());
+        let (method, body) = match removal {
+            Removal::Delete => (Method::DELETE, None),
+            Removal::Park { name } => {
+                (Method::PATCH, Some(json!({ "name": name, "hibernate": true })))
+            }
+        };
+        let answer = match self.api.exchange(method, &path, body.as_ref(), until).await {
+            Ok(answer) => answer,
+            Err(trouble) => return Removed::Unclear(trouble),
+        };
+        match answer.status.as_u16() {
+            200..=299 => Removed::Done,
+            404 => Removed::Absent,
+            _ => match self.classify(&answer) {
+                Created::Unclear(trouble) => Removed::Unclear(trouble),
+                refused => Removed::Refused(answer.trouble(refused)),
+            },
+        }
+    }
+
     fn classify(&self, answer: &Answer) -> Created {
         let retry_after = self.api.wait(&answer.headers, &RETRY_AFTER);
         classify(answer.status, retry_after, &answer.message())
@@ -223,5 +252,15 @@ impl Databases for Platform {
         until: Instant,
     ) -> BoxFuture<'a, LookedUp> {
         Box::pin(self.look_up(project, name, until))
+    }
+
+    fn remove<'a>(
+        &'a self,
+        project: &'a ProjectId,
+        id: &'a DatabaseId,
+        removal: &'a Removal,
+        until: Instant,
+    ) -> BoxFuture<'a, Removed> {
+        Box::pin(self.remove(project, id, removal, until))
     }
 }

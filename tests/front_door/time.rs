@@ -2,13 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
+use http::StatusCode;
 use standin::clerk::{SignUp, user_id};
-use standin::fault::{Effect, Fault};
+use standin::fault::{Answer, Effect, Fault};
 use standin::function_url::{self, BodyEncoding};
 use standin::xata::Call;
 use tokio::time::Instant;
 
-use crate::world::{Api, LONG, World, delivery};
+use crate::world::{Api, LONG, TWO_PROJECTS, World, delivery, retry};
 
 fn payload() -> String {
     let event = SignUp::new(&user_id(1)).user_created();
@@ -70,10 +71,33 @@ async fn a_deadline_beyond_hookdeck_s_patience_is_cut() {
 
 #[tokio::test(start_paused = true)]
 async fn without_time_there_is_no_request_and_a_retryable_answer() {
-    let world = World::new();
-    for late in [Duration::ZERO, Duration::from_secs(5)] {
-        let answered = world.invoke_until(&payload(), (world.clock)() - late).await;
-        assert_eq!(answered.row(), (503, "unavailable", Some("time_up"), None));
+    let created = SignUp::new(&user_id(1)).user_created();
+    let deleted = SignUp::new(&user_id(1)).user_deleted(1_767_866_800_000);
+    let delete = ("ON_USER_DELETED", "delete");
+    // What begins with a create, and what begins with a look-up.
+    for (changes, request) in [
+        (&[][..], delivery(created.clone())),
+        (&TWO_PROJECTS, retry(created, 2)),
+        (&[delete], delivery(deleted)),
+    ] {
+        let world = World::with(changes);
+        let payload = function_url::event(&request, BodyEncoding::Text).to_string();
+        for late in [Duration::ZERO, Duration::from_secs(5)] {
+            let answered = world.invoke_until(&payload, (world.clock)() - late).await;
+            assert_eq!(answered.row(), (503, "unavailable", Some("time_up"), None));
+        }
+        assert_eq!(world.requests(), []);
     }
-    assert_eq!(world.requests(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_would_outlast_the_time_is_not_begun() {
+    let busy = Answer::message(StatusCode::CONFLICT, "busy").with_retry_after("1");
+    for api in Api::BOTH {
+        let world = World::on(api, &[]);
+        world.xata.fault(Fault::always(Call::Create, Effect::Answer(busy.clone())));
+        let (begun, deadline) = (Instant::now(), (world.clock)() + Duration::from_secs(10));
+        assert_eq!(world.invoke_until(&payload(), deadline).await.status, 503);
+        assert!(begun.elapsed() < Duration::from_secs(9), "{api:?}: {:?}", begun.elapsed());
+    }
 }

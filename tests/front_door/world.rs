@@ -23,6 +23,15 @@ use tracing::level_filters::LevelFilter;
 
 pub const SECRET: &str = "fake-signing-secret";
 pub const PROJECTS: [&str; 3] = ["prj_a", "prj_b", "prj_c"];
+/// Settings with two of the projects.
+pub const TWO_PROJECTS: [(&str, &str); 2] = [
+    ("XATA_PROJECT_ID", "prj_a,prj_b"),
+    (
+        "XATA_TEMPLATES",
+        "prj_a/us-east-1=tpl-a-0,prj_a/eu-central-1=tpl-a-1,prj_a/ap-southeast-2=tpl-a-2,\
+         prj_b/us-east-1=tpl-b-0,prj_b/eu-central-1=tpl-b-1,prj_b/ap-southeast-2=tpl-b-2",
+    ),
+];
 pub const REGIONS: [&str; 3] = ["us-east-1", "eu-central-1", "ap-southeast-2"];
 
 /// Which of Xata's APIs the function speaks.
@@ -187,6 +196,13 @@ impl World {
     /// Hands the function a payload and leaves its answer and its lines alone.
     pub async fn handle(&self, payload: &str, deadline: SystemTime) -> per_user_db::answer::Answer {
         self.function.handle(payload, deadline).await
+    }
+
+    /// The word that a request is answered with, its lines left alone, so that several can run at
+    /// once.
+    pub async fn answer(&self, request: Request<Bytes>) -> &'static str {
+        let payload = function_url::event(&request, BodyEncoding::Text).to_string();
+        (&self.handle(&payload, (self.clock)() + TIMEOUT).await).into()
     }
 
     /// The requests that Xata has seen, as method and status.

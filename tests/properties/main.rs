@@ -7,6 +7,7 @@ mod envelope;
 mod request;
 mod settings;
 mod signature;
+mod svix;
 
 use std::path::Path;
 
@@ -21,11 +22,12 @@ use serde_json::Value;
 type Check = fn(&[u8]);
 
 /// The fuzz targets.
-const TARGETS: [(&str, Check); 4] = [
+const TARGETS: [(&str, Check); 5] = [
     ("signature", signature::check),
     ("envelope", envelope::check),
     ("settings", settings::check),
     ("request", request::check),
+    ("svix", svix::check),
 ];
 
 /// The committed corpus of a target, by the files' names.

@@ -1,22 +1,8 @@
-//! Make it so: one user, one database, from any state of the world.
-//!
-//! The decisions are a machine without IO ([`Ensure`]): told what happened last, it says what to do
-//! next. The driver ([`ensure`]) does it. This is the only place that decides to try again.
-//!
-//! What it rests on: Xata refuses a second database of one name in one project, so a create can be
-//! repeated; a refusal at quota may hide a database that exists, and an unclear create may have
-//! worked, so neither is believed before a look-up by name; a look-up that did not read the whole
-//! list is no absence.
+//! One user, one database: the decisions of a sign-up.
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
-
-use crate::clerk::UserId;
-use crate::region::Region;
-use crate::xata::{
-    Again, Created, Database, DatabaseName, Databases, LookedUp, Projects, Reason, Trouble,
-};
+use crate::xata::{Again, Created, Database, LookedUp, Trouble};
 
 /// Creates per delivery, the first included. More belongs to Hookdeck's schedule.
 const MOST_CREATES: u8 = 3;
@@ -159,70 +145,10 @@ impl Ensure {
     }
 }
 
-/// The time one delivery has.
-#[derive(Debug, Clone, Copy)]
-pub struct Budget {
-    /// By then there must be an answer.
-    answer_by: Instant,
-    /// By then a create must have ended, so that its outcome can still be looked up.
-    create_by: Instant,
-}
-
-impl Budget {
-    /// Plans the time that is left. A create gets nearly all of it, since breaking it off undoes
-    /// it.
-    pub fn new(left: Duration) -> Self {
-        let now = Instant::now();
-        let for_look_up = (left / 5).min(Duration::from_secs(5));
-        Self { answer_by: now + left, create_by: now + left - for_look_up }
-    }
-
-    /// By then there must be an answer.
-    pub fn answer_by(&self) -> Instant {
-        self.answer_by
-    }
-}
-
-/// Sees to it that the user has one database, or says what is in the way.
-pub async fn ensure(
-    databases: &dyn Databases,
-    projects: &Projects,
-    user_id: &UserId,
-    region: &Region,
-    fresh: bool,
-    budget: Budget,
-) -> Result<Outcome, Trouble> {
-    let name = DatabaseName::from(user_id);
-    let projects = projects.for_user(&name);
-    let (mut machine, mut action) = Ensure::begin(projects.len(), fresh);
-    loop {
-        let begins = Instant::now();
-        action = match action {
-            Action::Stop(result) => return result,
-            Action::Create if begins < budget.create_by => machine
-                .after_create(databases.create(projects[0], &name, region, budget.create_by).await),
-            Action::LookUp(rank) if begins < budget.answer_by => machine
-                .after_look_up(databases.look_up(projects[rank], &name, budget.answer_by).await),
-            Action::Pause(pause) if begins + pause < budget.create_by => {
-                sleep(pause).await;
-                machine.after_pause()
-            }
-            Action::Create | Action::LookUp(_) | Action::Pause(_) => {
-                return Err(Trouble::silent(Reason::TimeUp));
-            }
-        };
-    }
-}
-
-impl From<&UserId> for DatabaseName {
-    fn from(user_id: &UserId) -> Self {
-        user_id.as_str().try_into().expect("the alphabet of user ids is part of that of names")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::xata::Reason;
 
     fn trouble(reason: Reason) -> Trouble {
         Trouble::silent(reason)

@@ -1,0 +1,129 @@
+//! A user who left: the decisions of a deletion.
+
+use crate::xata::{DatabaseId, LookedUp, Reason, Removed, Trouble};
+
+/// What became of the database of a user who left. Only certainties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parting {
+    /// It was parked, or deleted, by this delivery.
+    Done,
+    /// There was none any more.
+    Gone,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Look up in the project of this rank, 0 being the home.
+    LookUp(usize),
+    /// Take this database away, which is in the project of this rank.
+    Remove(usize, DatabaseId),
+    /// Stop: this is what is certain, or what is in the way.
+    Stop(Result<Parting, Trouble>),
+}
+
+/// The decisions for one delivery. Pure: it knows no clock and no network.
+///
+/// It touches one database, found by the user's exact name, and by its id, so that nothing which
+/// takes the name meanwhile is touched instead. It tries nothing twice: Hookdeck does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Remove {
+    projects: usize,
+    rank: usize,
+    /// What the removal came to, if nobody knows.
+    doubt: Option<Trouble>,
+}
+
+impl Remove {
+    /// Begins with a look into the home project.
+    pub fn begin(projects: usize) -> (Self, Action) {
+        (Self { projects, rank: 0, doubt: None }, Action::LookUp(0))
+    }
+
+    /// Says what to do after a look-up.
+    pub fn after_look_up(&mut self, looked_up: LookedUp) -> Action {
+        match (looked_up, self.doubt.take()) {
+            (LookedUp::Absent, Some(_)) => Action::Stop(Ok(Parting::Done)),
+            (LookedUp::Found(_), Some(trouble)) => Action::Stop(Err(trouble)),
+            (LookedUp::Found(database), None) => match database.id {
+                Some(id) => Action::Remove(self.rank, id),
+                None => Action::Stop(Err(Trouble::silent(Reason::XataUnreadable))),
+            },
+            (LookedUp::Absent, None) if self.rank + 1 < self.projects => {
+                self.rank += 1;
+                Action::LookUp(self.rank)
+            }
+            (LookedUp::Absent, None) => Action::Stop(Ok(Parting::Gone)),
+            (LookedUp::Unknown(trouble), _) => Action::Stop(Err(trouble)),
+        }
+    }
+
+    /// Says what to do after a removal.
+    pub fn after_remove(&mut self, removed: Removed) -> Action {
+        match removed {
+            Removed::Done => Action::Stop(Ok(Parting::Done)),
+            Removed::Absent => Action::Stop(Ok(Parting::Gone)),
+            Removed::Refused(trouble) => Action::Stop(Err(trouble)),
+            Removed::Unclear(trouble) => {
+                self.doubt = Some(trouble);
+                Action::LookUp(self.rank)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xata::Database;
+
+    fn found() -> LookedUp {
+        let (name, region) = ("user_abcdefghij".try_into(), "us-east-1".try_into());
+        let (name, region) = (name.expect("a name"), region.expect("a region"));
+        LookedUp::Found(Database { name, region, id: Some(id()) })
+    }
+
+    fn id() -> DatabaseId {
+        "b0".try_into().expect("an id")
+    }
+
+    fn trouble() -> Trouble {
+        Trouble::silent(Reason::XataTimeout)
+    }
+
+    #[test]
+    fn each_project_is_looked_into_until_the_database_is_found() {
+        let (mut machine, action) = Remove::begin(2);
+        assert_eq!(action, Action::LookUp(0));
+        assert_eq!(machine.after_look_up(LookedUp::Absent), Action::LookUp(1));
+        let mut other = machine.clone();
+        assert_eq!(other.after_look_up(LookedUp::Absent), Action::Stop(Ok(Parting::Gone)));
+        assert_eq!(machine.after_look_up(found()), Action::Remove(1, id()));
+        assert_eq!(machine.after_remove(Removed::Done), Action::Stop(Ok(Parting::Done)));
+    }
+
+    #[test]
+    fn what_is_gone_when_it_is_to_be_removed_is_gone() {
+        let (mut machine, _) = Remove::begin(1);
+        machine.after_look_up(found());
+        assert_eq!(machine.after_remove(Removed::Absent), Action::Stop(Ok(Parting::Gone)));
+    }
+
+    #[test]
+    fn an_unclear_removal_is_looked_up_before_it_is_believed() {
+        let (mut machine, _) = Remove::begin(2);
+        machine.after_look_up(LookedUp::Absent);
+        machine.after_look_up(found());
+        assert_eq!(machine.after_remove(Removed::Unclear(trouble())), Action::LookUp(1));
+        let mut other = machine.clone();
+        assert_eq!(other.after_look_up(found()), Action::Stop(Err(trouble())));
+        assert_eq!(machine.after_look_up(LookedUp::Absent), Action::Stop(Ok(Parting::Done)));
+    }
+
+    #[test]
+    fn a_list_that_could_not_be_read_is_no_absence() {
+        let (mut machine, _) = Remove::begin(1);
+        let unknown = LookedUp::Unknown(trouble());
+        assert_eq!(machine.after_look_up(unknown), Action::Stop(Err(trouble())));
+    }
+}

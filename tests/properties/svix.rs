@@ -1,0 +1,156 @@
+//! A delivery is Clerk's exactly when a secret of ours signed its bytes, whenever that was.
+
+use base64::alphabet::STANDARD as ALPHABET;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine, engine::general_purpose};
+use per_user_db::clerk::svix::{Refusal, Secrets};
+use standin::hookdeck::signature;
+
+/// Reads three fields, between which stands 0xFF: the secrets, the headers as `name=value`, and the
+/// body. Between secrets and between headers stands 0xFE. No UTF-8 text contains either. In a secret
+/// what follows the byte 1 is a key that is yet to be encoded. In the value of a signature header
+/// the bytes 1 to 9 stand for what [`spellings`] lists, which no fuzzer could guess.
+pub(crate) fn check(data: &[u8]) {
+    let mut fields = data.splitn(3, |&byte| byte == 0xff);
+    let mut field = || fields.next().unwrap_or_default();
+    let encoded = |text: String| match text.split_once('\u{1}') {
+        Some((start, key)) => start.to_owned() + &general_purpose::STANDARD.encode(key),
+        None => text,
+    };
+    let texts_of_secrets: Vec<_> = texts(field()).into_iter().map(encoded).collect();
+    let headers = texts(field());
+    let headers: Vec<_> = headers.iter().filter_map(|header| header.split_once('=')).collect();
+    let body = field();
+
+    let kept: Vec<_> = texts_of_secrets.iter().map(|text| text.as_str().into()).collect();
+    let secrets = Secrets::parse(&kept);
+    let keys: Option<Vec<_>> = texts_of_secrets.iter().map(|text| key(text)).collect();
+    let Some(keys) = keys.filter(|keys| !keys.is_empty()) else {
+        assert!(secrets.is_err(), "no key, no check");
+        return;
+    };
+    let secrets = secrets.expect("usable secrets");
+    let others = Secrets::parse(&vec!["AAAA".into(); keys.len()]).expect("usable secrets");
+    assert_eq!(format!("{secrets:?}"), format!("{others:?}"), "a secret shows");
+
+    let (id, timestamp) = (header(&headers, "id"), header(&headers, "timestamp"));
+    let seconds = timestamp.as_deref().and_then(canonical);
+    let signed = [id.as_deref(), seconds.as_deref()].map(Option::unwrap_or_default).join(".") + ".";
+    // The oracle takes keys that are texts.
+    let are_texts = keys.iter().all(|key| str::from_utf8(key).is_ok());
+    let keys: Vec<_> = keys.iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect();
+    let spellings = spellings(&texts_of_secrets, &keys, signed.as_bytes(), body);
+    let spelled = |(name, value): (&str, &str)| {
+        let bytes = (1_u8..).map(char::from).zip(&spellings);
+        let is_signature = name.to_ascii_lowercase().ends_with("-signature");
+        let bytes = bytes.filter(|_| is_signature);
+        let value = bytes.fold(value.to_owned(), |text, (byte, to)| text.replace(byte, to));
+        (name.to_owned(), value)
+    };
+    let sent: Vec<_> = headers.into_iter().map(spelled).collect();
+    let list = header(&sent, "signature");
+
+    let message = [signed.as_bytes(), body].concat();
+    let genuine: Vec<_> =
+        keys.iter().map(|key| format!("v1,{}", signature(key, &message))).collect();
+    let is_genuine = |entry: &str| genuine.iter().any(|known| known == entry);
+    let verified = secrets.verify(&sent.into_iter().collect(), body);
+    match (id, timestamp, list) {
+        (Some(_), Some(_), Some(_)) if seconds.is_none() => {
+            assert_eq!(verified, Err(Refusal::InvalidTimestamp));
+        }
+        (Some(_), Some(_), Some(list)) if list.split(' ').any(is_genuine) => {
+            assert!(verified == Ok(()) || !are_texts, "{verified:?}");
+        }
+        (Some(_), Some(_), Some(_)) => {
+            let refused = verified == Err(Refusal::NoMatchingSignature);
+            assert!(refused || (verified == Ok(()) && !are_texts), "{verified:?}");
+        }
+        _ => assert_eq!(verified, Err(Refusal::MissingHeader)),
+    }
+}
+
+fn texts(field: &[u8]) -> Vec<String> {
+    let texts = field.split(|&byte| byte == 0xfe).filter(|_| !field.is_empty());
+    texts.map(|text| String::from_utf8_lossy(text).into_owned()).collect()
+}
+
+/// The key whose only spelling the text is, after the prefix: whatever a lenient reader finds there
+/// must come out the same when it is written again.
+fn key(text: &str) -> Option<Vec<u8>> {
+    let lenient = GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let text = text.strip_prefix("whsec_").unwrap_or(text);
+    let key = GeneralPurpose::new(&ALPHABET, lenient).decode(text).ok()?;
+    let is_canonical = general_purpose::STANDARD.encode(&key) == text;
+    Some(key).filter(|key| is_canonical && !key.is_empty())
+}
+
+/// What the headers say: Svix's own name first, then the other. Blanks say nothing; of what is sent
+/// twice a comma is left over.
+fn header<N: AsRef<str>, V: AsRef<str>>(headers: &[(N, V)], suffix: &str) -> Option<String> {
+    let value = |family| {
+        let name = format!("{family}-{suffix}");
+        let is_it = |header: &&(N, V)| header.0.as_ref().eq_ignore_ascii_case(&name);
+        let mut sent = headers.iter().filter(is_it);
+        let value = sent.next()?.1.as_ref().to_owned() + &",".repeat(sent.count());
+        Some(value).filter(|value| !value.chars().all(char::is_whitespace))
+    };
+    value("svix").or_else(|| value("webhook"))
+}
+
+/// The number as Svix signs it, read by its letters: from 0 to the largest of 64 bits with a sign.
+fn canonical(text: &str) -> Option<String> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let number = digits.trim_start_matches('0');
+    let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let fits = (number.len(), number) <= (19, "9223372036854775807");
+    let is_negative = text.starts_with('-') && !number.is_empty();
+    let shown = if number.is_empty() { "0" } else { number };
+    (is_whole && fits && !is_negative).then(|| shown.to_owned())
+}
+
+/// Signatures of the message, two of them genuine, of what is nearly the message, and spellings that
+/// decoders have been known to accept.
+fn spellings(secrets: &[String], keys: &[String], signed: &[u8], body: &[u8]) -> [String; 9] {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+    let message = [signed, body].concat();
+    let first = signature(&keys[0], &message);
+    let bytes = general_purpose::STANDARD.decode(&first).expect("base64");
+    let unpadded = first.trim_end_matches('=');
+    // The bits of the last digit that encode nothing are zero in the genuine one.
+    let (start, last) = unpadded.split_at(unpadded.len() - 1);
+    let digit = DIGITS.iter().position(|digit| last.as_bytes() == [*digit]).expect("a digit");
+    [
+        signature(&keys[keys.len() - 1], &message),
+        signature("a stranger's secret", &message),
+        signature(&keys[0], &[&message[..], b"\n"].concat()),
+        signature(&keys[0], body),
+        signature(&secrets[0], &message),
+        format!("{start}{}=", char::from(DIGITS[digit + 1])),
+        unpadded.to_owned(),
+        general_purpose::URL_SAFE.encode(&bytes),
+        first,
+    ]
+}
+
+#[cfg(test)]
+#[test]
+fn only_what_a_secret_of_ours_signed_is_clerk_s() {
+    let secrets = r"(?x: (whsec_)? (\x01[\x20-\x7e]{0,9} | \x01\PC{1,40} | \x01[ab] | whsec_QUJD |
+        [A-D]{2,4}=?=?) )";
+    let names = "(id|timestamp|signature)";
+    let values = r"(?x: (v1,[\x01-\x09]\x20?)+ | v[12],?\x09[,=\n]? | v1a,\x09 \x20 v1,\x01 |
+        0{0,2}[0-9]{1,10} | [+-]?[0-9]{1,20} | msg_\w{0,9} | \x20? | \PC{0,20})";
+    let headers =
+        format!(r"((svix-{names}|webhook-{names}|Svix-{names})=({values})(?-u:\xfe)){{0,3}}");
+    let complete = r"((svix|webhook)-id=msg_\w{1,9}(?-u:\xfe)
+        (svix|webhook)-timestamp=0{0,2}[0-9]{1,10}(?-u:\xfe)
+        (svix|webhook)-signature=((v1,[\x01-\x09]\x20?)+|v1,\x02[\n\x0c]v1,\x09)(?-u:\xfe))?";
+    let complete = complete.replace(char::is_whitespace, "");
+    let deliveries = format!(
+        r"{secrets}((?-u:\xfe){secrets}){{0,2}}(?-u:\xff){complete}{headers}(?-u:\xff)\PC{{0,20}}"
+    );
+    crate::generate(check, proptest::string::bytes_regex(&deliveries).expect("an expression"));
+}
