@@ -2,7 +2,7 @@
 //! where the settings ask for that.
 //!
 //! The decisions are machines without IO ([`Ensure`], [`Remove`]): told what happened last, they say
-//! what to do next. The drivers ([`ensure`], [`remove`]) do it. This is the only place that decides
+//! what to do next. The drivers ([`ensure()`], [`remove()`]) do it. This is the only place that decides
 //! to try again.
 //!
 //! What it rests on: Xata refuses a second database of one name in one project, so a create can be

@@ -44,7 +44,9 @@ impl Remove {
     pub fn after_look_up(&mut self, looked_up: LookedUp) -> Action {
         match (looked_up, self.doubt.take()) {
             (LookedUp::Absent, Some(_)) => Action::Stop(Ok(Parting::Done)),
-            (LookedUp::Found(_), Some(trouble)) => Action::Stop(Err(trouble)),
+            (LookedUp::Found(_), Some(trouble)) | (LookedUp::Unknown(trouble), _) => {
+                Action::Stop(Err(trouble))
+            }
             (LookedUp::Found(database), None) => match database.id {
                 Some(id) => Action::Remove(self.rank, id),
                 None => Action::Stop(Err(Trouble::silent(Reason::XataUnreadable))),
@@ -54,7 +56,6 @@ impl Remove {
                 Action::LookUp(self.rank)
             }
             (LookedUp::Absent, None) => Action::Stop(Ok(Parting::Gone)),
-            (LookedUp::Unknown(trouble), _) => Action::Stop(Err(trouble)),
         }
     }
 

@@ -90,6 +90,16 @@ async fn what_is_absent_already_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_somebody_else_removes_between_look_up_and_change_is_gone() {
+    for (change, call) in [(PARK, Call::PatchBranch), (DELETE, Call::DeleteBranch)] {
+        let world = world(&[change]).await;
+        let gone = Answer::message(StatusCode::NOT_FOUND, "branch [x] not found");
+        world.platform().faults().push(Fault::once(call, Effect::Answer(gone)));
+        assert_eq!(world.deliver(deleted(1)).await.row(), (200, "gone", None, None), "{change:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_database_is_found_in_whatever_project_it_is() {
     for seed in 1..=8 {
         let world = World::new();
@@ -139,8 +149,8 @@ async fn a_refusal_says_who_has_to_act_and_leaves_the_database_alone() {
             let answer = Answer::message(StatusCode::from_u16(status).unwrap(), text);
             world.platform().faults().push(Fault::once(call, Effect::Answer(answer)));
             let answered = world.deliver(deleted(1)).await;
-            let (status, word, reason, _) = answered.row();
-            assert_eq!((status, word, reason), row);
+            let (status, outcome, reason, _) = answered.row();
+            assert_eq!((status, outcome, reason), row);
             assert_eq!(world.databases(&user_id(1)).len(), 1);
         }
     }

@@ -257,14 +257,19 @@ async fn a_look_up_that_cannot_be_finished_is_never_an_absence() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_beyond_its_bound_is_unknown() {
-    let world = World::new();
-    let long = format!(r#"{{"branches":[{}"#, " ".repeat(64 * 1024 * 1024));
-    let list = Answer::new(StatusCode::OK).with_body("application/json", long);
-    world.xata.fault(once(Effect::ResetBefore));
-    world.xata.fault(Fault::once(Call::LookUp, Effect::Answer(list)));
-    let answered = world.deliver(event(1)).await;
-    assert_eq!(answered.row(), (503, "unavailable", Some("list_too_long"), None));
+async fn a_list_is_read_up_to_64_mib_and_beyond_that_it_is_unknown() {
+    for (bytes_beyond, row) in
+        [(0, (200, "created", None, None)), (1, (503, "unavailable", Some("list_too_long"), None))]
+    {
+        let world = World::new();
+        let (start, end) = (r#"{"branches":["#, "]}");
+        let blanks = 64 * 1024 * 1024 - start.len() - end.len() + bytes_beyond;
+        let list = [start, &" ".repeat(blanks), end].concat();
+        let list = Answer::new(StatusCode::OK).with_body("application/json", list);
+        world.xata.fault(once(Effect::ResetBefore));
+        world.xata.fault(Fault::once(Call::LookUp, Effect::Answer(list)));
+        assert_eq!(world.deliver(event(1)).await.row(), row, "{bytes_beyond} more");
+    }
 }
 
 #[tokio::test(start_paused = true)]
