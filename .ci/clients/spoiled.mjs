@@ -1,7 +1,7 @@
 // A wrong field in a stand-in makes a named check fail: each answer of the stand-in is spoiled on its way, in one
 // way at a time, and the checks must notice each time.
-// Usage: node spoiled.mjs platform|lite, with the environment of that script. `--ways renamed,retyped` is quicker than
-// all of them; `--all` prints who noticed what.
+// Usage: node spoiled.mjs platform|lite|clerk, with the environment of that script. `--ways renamed,retyped` is quicker
+// than all of them; `--all` prints who noticed what.
 import { inspect, parseArgs } from 'node:util';
 import { Checks } from './checks.mjs';
 import { through } from './proxy.mjs';
@@ -9,14 +9,22 @@ import { through } from './proxy.mjs';
 const SCRIPTS = {
   platform: {
     module: './xata-platform.mjs',
+    url: 'XATA_API_URL',
     only: { retries: false },
     atOnce: 24,
   },
   lite: {
     module: './xata-lite.mjs',
+    url: 'XATA_API_URL',
     only: { policy: false },
     // All clients of a process share the `fetch` that was set last.
     atOnce: 1,
+  },
+  clerk: {
+    module: './clerk-backend.mjs',
+    url: 'CLERK_API_URL',
+    only: { policy: false },
+    atOnce: 4,
   },
 };
 
@@ -34,6 +42,10 @@ const OPEN = {
     /4\d\d \.id (dropped|changed)$/,
     // How a region is called (section 3.5).
     /\.regions\.\*\.name changed$/,
+  ],
+  clerk: [
+    // The texts of errors, and what a trace id is (section 11).
+    /\.(message|long_message|clerk_trace_id) changed$/,
   ],
 };
 
@@ -59,7 +71,7 @@ const environment = read();
 /** A call without its ids: `GET /organizations/_/projects/_/branches 200`. */
 const kind = ({ method, path }, status) => {
   const [route] = path.split('?');
-  return `${method} ${route.replace(/(organizations|projects|branches|workspaces|dbs)\/(?!limits$)[^/]+/g, '$1/_')} ${status}`;
+  return `${method} ${route.replace(/(organizations|projects|branches|workspaces|dbs|users)\/(?!(limits|count)$)[^/]+/g, '$1/_')} ${status}`;
 };
 
 /** Every place of a JSON value, as its path; the elements of a list are one place. */
@@ -85,11 +97,10 @@ function spoil(value, [first, ...rest], way) {
 async function noticed(change) {
   const act = (request) => (answer) => change(kind(request, answer.status), answer, request);
   const checks = new Checks({ print() {}, stop: true });
-  await through(environment.XATA_API_URL, act, ({ url }) => run({ ...environment, XATA_API_URL: url }, checks, script.only)).catch(
-    (error) => {
-      if (checks.failures.length === 0) throw error;
-    },
-  );
+  const only = { ...script.only, direct: environment };
+  await through(environment[script.url], act, ({ url }) => run({ ...environment, [script.url]: url }, checks, only)).catch((error) => {
+    if (checks.failures.length === 0) throw error;
+  });
   return checks.failures;
 }
 

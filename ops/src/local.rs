@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use per_user_db::region::Region;
+use standin::clerk::backend::{self, Backend};
+use standin::clerk::{SignUp, user_id};
 use standin::xata::{Xata, lite, platform};
 
 /// Signs deliveries where no real Hookdeck project is at hand. It protects nothing.
@@ -99,6 +101,17 @@ fn lite(regions: &BTreeSet<Region>) -> lite::Lite {
     let region = |id: &Region| lite::Region { id: id.to_string(), name: id.to_string() };
     let regions = regions.iter().map(region).collect();
     lite::Lite::new(lite::Options { regions, ..lite::Options::default() })
+}
+
+/// Clerk's Backend API, with users whom its own client may change and delete. Only changes of one
+/// user are limited.
+pub(crate) fn clerk() -> Backend {
+    let options = backend::Options { most_requests: None, ..backend::Options::default() };
+    let clerk = Backend::new(options);
+    for seed in 0..3000 {
+        clerk.insert(SignUp::new(&user_id(seed)));
+    }
+    clerk
 }
 
 /// A branch id, 26 characters that begin with a letter, which tells its region.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::local::Api;
+use crate::local::{self, Api};
 use crate::server;
 
 /// Run the stand-ins alone, and print the settings that point at them
@@ -14,7 +14,7 @@ use crate::server;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
-    /// Where the Xata stand-in listens, on 127.0.0.1
+    /// Where they listen, on 127.0.0.1: Xata, and Clerk's Backend API under /v1/
     #[arg(long, default_value_t = 9100)]
     port: u16,
     /// Which of Xata's APIs to stand in for
@@ -41,8 +41,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         writeln!(out, "{name}=\"{value}\"")?;
     }
     out.flush()?;
+    let router = local::clerk().beside(api.xata(&regions).router());
     tokio::select! {
-        ended = standin::serve::serve(listener, api.xata(&regions).router()) => ended?,
+        ended = standin::serve::serve(listener, router) => ended?,
         interrupted = tokio::signal::ctrl_c() => interrupted?,
     }
     Ok(ExitCode::SUCCESS)

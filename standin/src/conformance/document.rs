@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::{env, fs};
 
-use http::Method;
+use http::{Method, Uri};
 use jsonschema::{Registry, Validator};
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Value, json};
@@ -23,6 +23,8 @@ const BASE: &str = "openapi:/document";
 #[derive(Debug)]
 pub struct Specification {
     document: Value,
+    /// What the server's address adds before the paths.
+    base: String,
     registry: Registry<'static>,
     validators: Mutex<HashMap<String, Arc<Validator>>>,
 }
@@ -68,17 +70,27 @@ impl Specification {
     /// As [`absence`] does, and if the document is there but cannot be read.
     pub fn xata_platform() -> Option<&'static Self> {
         static DOCUMENT: OnceLock<Option<Specification>> = OnceLock::new();
-        let read = || {
-            if let Some(why) = absence() {
-                // Not by the macro, whose text a passing test keeps to itself. If it is lost, so be it.
-                let _ = writeln!(std::io::stderr(), "skipped: {why}");
-                return None;
-            }
-            let path = directory().join("xata-projects.yaml");
-            let read = Self::read(&path);
-            Some(read.unwrap_or_else(|why| panic!("{}: {why}", path.display())))
-        };
-        DOCUMENT.get_or_init(read).as_ref()
+        DOCUMENT.get_or_init(|| Self::found("xata-projects.yaml")).as_ref()
+    }
+
+    /// The document of Clerk's Backend API, as [`Self::xata_platform`] is Xata's.
+    ///
+    /// # Panics
+    ///
+    /// Likewise.
+    pub fn clerk_backend() -> Option<&'static Self> {
+        static DOCUMENT: OnceLock<Option<Specification>> = OnceLock::new();
+        DOCUMENT.get_or_init(|| Self::found("clerk-bapi.yaml")).as_ref()
+    }
+
+    fn found(file: &str) -> Option<Self> {
+        if let Some(why) = absence() {
+            // Not by the macro, whose text a passing test keeps to itself. If it is lost, so be it.
+            let _ = writeln!(std::io::stderr(), "skipped: {why}");
+            return None;
+        }
+        let path = directory().join(file);
+        Some(Self::read(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display())))
     }
 
     fn read(path: &Path) -> Result<Self, String> {
@@ -91,16 +103,20 @@ impl Specification {
     fn new(document: &Value) -> Self {
         let version = document["openapi"].as_str().unwrap_or_default();
         assert!(version.starts_with("3.0."), "OpenAPI 3.0 is understood, not {version:?}");
+        let server = document["servers"][0]["url"].as_str().and_then(|url| url.parse().ok());
+        let base =
+            server.map_or_else(String::new, |url: Uri| url.path().trim_end_matches('/').into());
         let document = schema::translate(document);
         let registry = Registry::new()
             .add(BASE, document.clone())
             .and_then(jsonschema::RegistryBuilder::prepare)
             .unwrap_or_else(|error| panic!("the document's schemas: {error}"));
-        Self { document, registry, validators: Mutex::default() }
+        Self { document, base, registry, validators: Mutex::default() }
     }
 
     /// The operation of a path without its query. A path without parameters comes before one with.
     pub(super) fn operation<'a>(&'a self, method: &Method, path: &'a str) -> Option<Operation<'a>> {
+        let path = path.strip_prefix(&self.base)?;
         let paths = self.document["paths"].as_object()?;
         let bound = paths.iter().filter_map(|(template, item)| {
             bind(template, path).map(|parameters| (template, item, parameters))
@@ -179,6 +195,17 @@ fn json(yaml: Yaml) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_paths_begin_behind_the_servers_own() {
+        let specification = Specification::new(&json!({
+            "openapi": "3.0.3",
+            "servers": [{ "url": "https://api.example.com/v1" }],
+            "paths": { "/a": { "get": { "operationId": "all" } } },
+        }));
+        assert!(specification.operation(&Method::GET, "/v1/a").is_some());
+        assert!(specification.operation(&Method::GET, "/a").is_none());
+    }
 
     #[test]
     fn a_path_without_parameters_comes_before_one_with() {

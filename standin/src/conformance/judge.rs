@@ -136,6 +136,13 @@ impl Specification {
                 _ => request.headers().get(name).and_then(|value| value.to_str().ok()),
             };
             let at = format!("{place} {name}");
+            if parameter["schema"]["type"] == "array" && place == "query" {
+                // Each value is an element; the name may be repeated.
+                let values = query.iter().filter(|it| it.0 == name).map(|it| it.1.as_str());
+                let found = self.faults(&format!("{pointer}/schema"), &values.collect());
+                faults.extend(found.into_iter().map(|it| (at.clone(), it.1, it.2)));
+                continue;
+            }
             match value {
                 None if parameter["required"] == true => {
                     faults.push(fault(&at, "required", "is missing"));

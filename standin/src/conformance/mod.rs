@@ -27,8 +27,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use http::{Request, Response};
 
-pub use self::deviation::{DEVIATIONS, Deviation};
+pub use self::deviation::{CLERK_DEVIATIONS, DEVIATIONS, Deviation};
 pub use self::document::{Specification, absence};
+use crate::clerk::backend::Backend;
 use crate::gate::Observer;
 use crate::xata::platform::Platform;
 
@@ -81,7 +82,7 @@ pub enum Requests {
     Taken(&'static [Deviation]),
 }
 
-/// The judge of one platform's exchanges. Clones are the same one, and each of them that is dropped
+/// The judge of one stand-in's exchanges. Clones are the same one, and each of them that is dropped
 /// panics while there is a violation, so no test passes with one.
 #[derive(Clone, Debug)]
 pub struct Watch(Option<Arc<Judge>>);
@@ -90,6 +91,7 @@ pub struct Watch(Option<Arc<Judge>>);
 struct Judge {
     specification: &'static Specification,
     requests: Requests,
+    known: &'static [Deviation],
     found: Mutex<Found>,
 }
 
@@ -103,13 +105,31 @@ struct Found {
 impl Watch {
     /// Watches this platform from now on; does nothing without the documents.
     pub fn platform(platform: &Platform, requests: Requests) -> Self {
-        let judge = Specification::xata_platform().map(|specification| {
-            Arc::new(Judge { specification, requests, found: Mutex::default() })
-        });
-        if let Some(judge) = &judge {
+        let watch = Self::new(Specification::xata_platform(), requests, &DEVIATIONS);
+        if let Some(judge) = &watch.0 {
             platform.observe(judge.clone());
         }
-        Self(judge)
+        watch
+    }
+
+    /// Watches this instance of Clerk from now on; does nothing without the documents.
+    pub fn clerk(backend: &Backend, requests: Requests) -> Self {
+        let watch = Self::new(Specification::clerk_backend(), requests, &CLERK_DEVIATIONS);
+        if let Some(judge) = &watch.0 {
+            backend.observe(judge.clone());
+        }
+        watch
+    }
+
+    fn new(
+        specification: Option<&'static Specification>,
+        requests: Requests,
+        known: &'static [Deviation],
+    ) -> Self {
+        let judge = |specification| {
+            Arc::new(Judge { specification, requests, known, found: Mutex::default() })
+        };
+        Self(specification.map(judge))
     }
 
     /// Fails while there is a violation.
@@ -162,7 +182,7 @@ impl Judge {
         let mut found = self.found();
         found.n_judged += 1;
         for violation in violations {
-            match DEVIATIONS.iter().chain(taken).find(|known| known.excuses(&violation)) {
+            match self.known.iter().chain(taken).find(|known| known.excuses(&violation)) {
                 Some(known) => found.met.push(known),
                 None => found.violations.push(violation),
             }

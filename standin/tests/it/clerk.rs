@@ -1,4 +1,6 @@
-//! Clerk's events.
+//! Clerk: its events, and its Backend API.
+
+mod backend;
 
 use serde_json::{Value, json};
 use standin::clerk::{SignUp, user_id};

@@ -6,8 +6,10 @@ use crate::id;
 
 /// The first characters of a KSUID of January 2026.
 const KSUID_OF_2026: &str = "37v";
+/// The instance that everything belongs to unless it is told otherwise.
+pub(super) const INSTANCE_ID: &str = "ins_2r1MCXTfhzB11e2rVlwx3jYfyDo";
 /// How long before the event the user was stored, in milliseconds (section 2).
-const USER_LAG_MS: u64 = 18;
+pub(super) const USER_LAG_MS: u64 = 18;
 const CODE_LIFETIME_MS: u64 = 600_000;
 const ABANDON_AFTER_MS: u64 = 30 * 24 * 3_600_000;
 const EXPIRE_AFTER_MS: u64 = 7 * 24 * 3_600_000;
@@ -20,6 +22,36 @@ pub fn user_id(seed: u64) -> String {
 fn ksuid(prefix: &str, seed: &str) -> String {
     let tail = id::text(id::BASE62, 24, &format!("{prefix} {seed}"));
     format!("{prefix}_{KSUID_OF_2026}{tail}")
+}
+
+/// What is left of a user: the `data` of `user.deleted` (section 5).
+pub(super) fn deleted(user_id: &str) -> Value {
+    json!({ "deleted": true, "id": user_id, "object": "user" })
+}
+
+/// An event (section 2). `request` is the address and the program of the client that caused it (section 4).
+pub(super) fn envelope(
+    kind: &str,
+    timestamp_ms: u64,
+    data: &Value,
+    request: Option<(&str, &str)>,
+    instance_id: Option<&str>,
+) -> Vec<u8> {
+    let attributes = request.map(|(client_ip, user_agent)| {
+        let request = json!({ "client_ip": client_ip, "user_agent": user_agent });
+        ("event_attributes", json!({ "http_request": request }))
+    });
+    let members = [
+        Some(("data", data.clone())),
+        attributes,
+        instance_id.map(|id| ("instance_id", json!(id))),
+        Some(("object", json!("event"))),
+        Some(("timestamp", json!(timestamp_ms))),
+        Some(("type", json!(kind))),
+    ];
+    let envelope: serde_json::Map<String, Value> =
+        members.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect();
+    Value::from(envelope).to_string().into_bytes()
 }
 
 /// One person's sign-up, and what else Clerk tells of them.
@@ -60,7 +92,7 @@ impl SignUp {
             private_metadata: json!({}),
             public_metadata: json!({}),
             unsafe_metadata: json!({}),
-            instance_id: Some("ins_2r1MCXTfhzB11e2rVlwx3jYfyDo".into()),
+            instance_id: Some(INSTANCE_ID.into()),
             timestamp_ms: 1_767_784_000_231,
             first_name: "Mara".into(),
             last_name: "Lindqvist".into(),
@@ -75,8 +107,7 @@ impl SignUp {
 
     /// The event `user.deleted` (section 5) at a time in milliseconds since the Unix epoch.
     pub fn user_deleted(&self, timestamp_ms: u64) -> Vec<u8> {
-        let data = json!({ "deleted": true, "id": self.user_id, "object": "user" });
-        self.envelope("user.deleted", timestamp_ms, &data)
+        self.envelope("user.deleted", timestamp_ms, &deleted(&self.user_id))
     }
 
     /// The event `session.created` (section 5) at a time in milliseconds since the Unix epoch.
@@ -101,27 +132,23 @@ impl SignUp {
     }
 
     fn envelope(&self, kind: &str, timestamp_ms: u64, data: &Value) -> Vec<u8> {
-        let attributes = self.client_ip.as_ref().map(|client_ip| {
-            let request = json!({ "client_ip": client_ip, "user_agent": self.user_agent });
-            ("event_attributes", json!({ "http_request": request }))
-        });
-        let instance = self.instance_id.as_ref().map(|id| ("instance_id", json!(id)));
-        let members = [
-            Some(("data", data.clone())),
-            attributes,
-            instance,
-            Some(("object", json!("event"))),
-            Some(("timestamp", json!(timestamp_ms))),
-            Some(("type", json!(kind))),
-        ];
-        let envelope: serde_json::Map<String, Value> =
-            members.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect();
-        Value::from(envelope).to_string().into_bytes()
+        let request = self.client_ip.as_deref().map(|client_ip| (client_ip, &*self.user_agent));
+        envelope(kind, timestamp_ms, data, request, self.instance_id.as_deref())
     }
 
-    fn user(&self) -> Value {
-        let updated_at = self.timestamp_ms.saturating_sub(USER_LAG_MS);
-        let created_at = updated_at.saturating_sub(USER_LAG_MS);
+    /// When the user was created, in milliseconds since the Unix epoch.
+    pub(super) fn created_at(&self) -> u64 {
+        self.stored_at().saturating_sub(USER_LAG_MS)
+    }
+
+    /// When the user was stored for good, in milliseconds since the Unix epoch.
+    pub(super) fn stored_at(&self) -> u64 {
+        self.timestamp_ms.saturating_sub(USER_LAG_MS)
+    }
+
+    /// The user object that has not changed since the sign-up (section 3).
+    pub(super) fn user(&self) -> Value {
+        let (created_at, updated_at) = (self.created_at(), self.stored_at());
         let email_id = ksuid("idn", &self.user_id);
         let image_url = format!("https://img.clerk.com/placeholder-{}", self.user_id);
         let email_addresses: Vec<Value> = self

@@ -1,0 +1,6 @@
+//! Clerk: the webhook events it sends, and its [`backend`] API (`contracts/clerk.md`).
+
+pub mod backend;
+mod event;
+
+pub use self::event::{SignUp, user_id};

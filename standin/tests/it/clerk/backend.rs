@@ -1,0 +1,201 @@
+//! Clerk's Backend API: what a client sees, what the instance holds afterwards, and what it tells of.
+
+mod conformance;
+mod door;
+mod exchanges;
+mod faults;
+mod limits;
+mod metadata;
+mod paging;
+
+use std::time::Duration;
+
+use axum::Router;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use serde_json::{Value, json};
+use standin::clerk::backend::{Backend, Options};
+use standin::clerk::{SignUp, user_id};
+use standin::conformance::{Deviation, Requests, Side, Watch};
+use standin::serve;
+use standin::xata::lite::Lite;
+use tower::{BoxError, ServiceExt};
+
+use crate::helpers::Answer;
+
+const VERSION: &str = "2026-05-12";
+const AGENT: &str = "per-user-db/test";
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What the stand-in takes beside its document, as these tests show.
+const LENIENT: [Deviation; 2] = [
+    query("GetInstance", "query __clerk_api_version", "the version may be a parameter of any call"),
+    query("GetUsersCount", "query starting_after", "the vendor's client repeats it there"),
+];
+
+const fn query(operation: &'static str, pointer: &'static str, why: &'static str) -> Deviation {
+    Deviation { operation, side: Side::Request, pointer, keyword: "parameters", why }
+}
+
+/// An instance, and a client that has the key. No test passes in which an answer, or a request that was taken, is not
+/// as specified.
+struct Instance {
+    backend: Backend,
+    watch: Watch,
+    router: Router,
+}
+
+impl Instance {
+    /// With one user, `user_id(1)`.
+    fn new() -> Self {
+        let instance = Self::with(|_| {});
+        instance.backend.insert(SignUp::new(&user_id(1)));
+        instance
+    }
+
+    /// Without users.
+    fn with(change: impl FnOnce(&mut Options)) -> Self {
+        let mut options = Options::default();
+        change(&mut options);
+        let backend = Backend::new(options);
+        let watch = Watch::clerk(&backend, Requests::Taken(&LENIENT));
+        let router = backend.router();
+        Self { backend, watch, router }
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, BoxError> {
+        let response = serve::service(self.router.clone()).oneshot(request).await?;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        self.send(request(method, path, body)).await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, None).await
+    }
+}
+
+fn request(method: Method, path: &str, body: Option<Value>) -> Request<Full<Bytes>> {
+    let key = Options::default().secret_key;
+    let request = Request::builder().method(method).uri(path);
+    let request = request.header(AUTHORIZATION, format!("Bearer {key}"));
+    let request = request.header("Clerk-API-Version", VERSION).header(USER_AGENT, AGENT);
+    let request = request.header(CONTENT_TYPE, "application/json");
+    request.body(Full::from(body.map(|body| body.to_string()).unwrap_or_default())).unwrap()
+}
+
+fn user(n: u64) -> String {
+    format!("/v1/users/{}", user_id(n))
+}
+
+fn metadata(n: u64) -> String {
+    format!("{}/metadata", user(n))
+}
+
+/// Status and first error code.
+fn refusal(answer: &Answer) -> (u16, String) {
+    let body = answer.json();
+    let [error] = &body["errors"].as_array().unwrap()[..] else { panic!("{body}") };
+    assert!(error["message"].is_string() && error["long_message"].is_string(), "{body}");
+    assert_eq!(body["clerk_trace_id"].as_str().map(str::len), Some(32), "{body}");
+    assert_eq!(answer.headers[CONTENT_TYPE], "application/json");
+    (answer.status, error["code"].as_str().unwrap().to_owned())
+}
+
+fn refused(status: u16, code: &str) -> (u16, String) {
+    (status, code.to_owned())
+}
+
+fn events(instance: &Instance) -> Vec<Value> {
+    let bodies = instance.backend.take_events().into_iter();
+    bodies.map(|body| serde_json::from_slice(&body).unwrap()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_key_belongs_to_one_instance() {
+    let instance = Instance::new().get("/v1/instance").await.json();
+    let event: Value = serde_json::from_slice(&SignUp::new(&user_id(1)).user_created()).unwrap();
+    assert_eq!(instance["id"], event["instance_id"]);
+    assert_eq!(instance["environment_type"], "development");
+    let other = Instance::with(|options| {
+        let secret_key = options.secret_key.clone();
+        *options = Options { secret_key, instance_id: "ins_other".into(), ..Options::production() };
+    });
+    let other = other.get("/v1/instance").await.json();
+    assert_eq!(
+        (&other["id"], &other["environment_type"]),
+        (&json!("ins_other"), &json!("production"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_is_the_one_that_the_sign_up_told_of() {
+    let instance = Instance::new();
+    let event: Value = serde_json::from_slice(&SignUp::new(&user_id(1)).user_created()).unwrap();
+    let found = instance.get(&user(1)).await;
+    assert_eq!((found.status, found.json()), (200, event["data"].clone()));
+    assert_eq!(instance.get("/v1/users").await.json(), json!([event["data"]]));
+    assert_eq!(events(&instance), [] as [Value; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_user_is_gone_and_told_of_once() {
+    let instance = Instance::new();
+    let deleted = instance.call(Method::DELETE, &user(1), None).await;
+    let left = json!({ "object": "user", "id": user_id(1), "deleted": true });
+    assert_eq!((deleted.status, deleted.json()), (200, left.clone()));
+    let told = events(&instance);
+    assert_eq!(told.len(), 1);
+    assert_eq!((&told[0]["type"], &told[0]["data"]), (&json!("user.deleted"), &left));
+    assert_eq!(
+        told[0]["event_attributes"]["http_request"],
+        json!({ "client_ip": "", "user_agent": AGENT })
+    );
+    assert_eq!(told[0]["instance_id"], Options::default().instance_id);
+    for (method, path) in [
+        (Method::DELETE, user(1)),
+        (Method::GET, user(1)),
+        (Method::PATCH, user(1)),
+        (Method::PATCH, metadata(1)),
+        (Method::PUT, metadata(1)),
+    ] {
+        let gone = instance.call(method.clone(), &path, None).await;
+        assert_eq!(refusal(&gone), refused(404, "resource_not_found"), "{method} {path}");
+    }
+    assert_eq!(events(&instance), [] as [Value; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_done_behind_its_back_is_seen_and_not_told_of() {
+    let instance = Instance::new();
+    instance.backend.insert(SignUp::new(&user_id(2)));
+    instance.backend.change_user(&user_id(2), |it| it.private_metadata = json!({ "a": 1 }));
+    assert_eq!(instance.get(&user(2)).await.json()["private_metadata"], json!({ "a": 1 }));
+    assert!(instance.backend.remove(&user_id(2)));
+    assert!(!instance.backend.remove(&user_id(2)));
+    assert_eq!(instance.get(&user(2)).await.status, 404);
+    instance.backend.change(|options| options.api_version = "2030-01-01".into());
+    assert_eq!(instance.get(&user(1)).await.status, 400);
+    assert_eq!(events(&instance), [] as [Value; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_shares_a_socket_with_another_stand_in() {
+    let instance = Instance::new();
+    let router =
+        instance.backend.beside(Lite::new(standin::xata::lite::Options::default()).router());
+    let status = |path: &str| {
+        let request = request(Method::GET, path, None);
+        let answer = serve::service(router.clone()).oneshot(request);
+        async { answer.await.unwrap().status().as_u16() }
+    };
+    assert_eq!(status("/v1/instance").await, 200);
+    assert_eq!(status("/workspaces/tutorial-abc123/dbs").await, 401);
+    assert_eq!(instance.backend.requests().len(), 1);
+}
