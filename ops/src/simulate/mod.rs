@@ -24,7 +24,7 @@ use self::world::Played;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// How many worlds to play
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     seeds: u64,
     /// Play this one only, and tell what happened to each user
     #[arg(long, conflicts_with = "seeds")]
