@@ -5,7 +5,9 @@ use std::time::Duration;
 use http::StatusCode;
 use standin::clerk::{SignUp, user_id};
 use standin::fault::{Answer, Effect, Fault};
+use standin::function_url::{self, BodyEncoding};
 use standin::xata::platform::Call;
+use tokio::time::Instant;
 
 use crate::world::{TWO_PROJECTS, World, delivery, retry};
 
@@ -182,4 +184,25 @@ async fn two_deletions_at_once_and_one_beside_a_creation_end_in_a_promised_state
         assert_eq!(creation, "created");
         assert_eq!(world.databases(&user_id(1)).len(), usize::from(deletion == "gone"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_not_begun_when_it_could_not_be_looked_up_any_more() {
+    let event = function_url::event(&delivery(deleted(1)), BodyEncoding::Text).to_string();
+    let slow = Effect::Trickle { chunk: 100, every: Duration::from_secs(1) };
+    let slow_world = async || {
+        let world = world(&[DELETE]).await;
+        world.platform().faults().push(Fault::always(Call::ListBranches, slow.clone()));
+        world
+    };
+    let (world, begun) = (slow_world().await, Instant::now());
+    assert_eq!(world.invoke(&event).await.word("status"), "removed");
+    let look_up = begun.elapsed();
+
+    let world = slow_world().await;
+    // A second is kept back for the answer, and a fifth of the rest for a look-up after the change.
+    let deadline = (world.clock)() + look_up + Duration::from_millis(1500);
+    let answered = world.invoke_until(&event, deadline).await;
+    assert_eq!(answered.row(), (503, "unavailable", Some("time_up"), None));
+    assert_eq!(methods(&world), ["GET"]);
 }
