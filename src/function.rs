@@ -181,10 +181,7 @@ impl Function {
                     (database.region != placement.region).then(|| database.region.clone());
                 Answer::Created { database, placement }
             }
-            Err(trouble) => {
-                line.xata_status = trouble.status;
-                refuse(&trouble, attempt, sign_up.user_id.as_str())
-            }
+            Err(trouble) => refuse(&trouble, attempt, &sign_up.user_id, line),
         }
     }
 
@@ -204,10 +201,7 @@ impl Function {
         match provision::remove(databases, &self.projects, user_id, &removal, budget).await {
             Ok(Parting::Done) => done,
             Ok(Parting::Gone) => Answer::Gone,
-            Err(trouble) => {
-                line.xata_status = trouble.status;
-                refuse(&trouble, attempt, user_id.as_str())
-            }
+            Err(trouble) => refuse(&trouble, attempt, user_id, line),
         }
     }
 
@@ -232,14 +226,15 @@ fn hints(sign_up: &SignUp) -> Hints<'_> {
 }
 
 /// The answer to a delivery that something is in the way of.
-fn refuse(trouble: &Trouble, attempt: u32, user_id: &str) -> Answer {
+fn refuse(trouble: &Trouble, attempt: u32, user_id: &UserId, line: &mut Line) -> Answer {
+    line.xata_status = trouble.status;
     let reason = trouble.reason.into();
     if matches!(trouble.reason.again(), Again::Never | Again::NowOrNever) {
         return Answer::Misconfigured(reason);
     }
     let wait = trouble
         .retry_after
-        .or_else(|| (trouble.reason == xata::Reason::Contention).then(|| spread(user_id)));
+        .or_else(|| (trouble.reason == xata::Reason::Contention).then(|| spread(user_id.as_str())));
     let retry_after = wait.filter(|_| attempt <= LAST_DEFERRED_ATTEMPT).map(RetryAfter::from);
     Answer::Unavailable { reason, retry_after }
 }
