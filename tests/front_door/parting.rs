@@ -9,7 +9,7 @@ use standin::function_url::{self, BodyEncoding};
 use standin::xata::platform::Call;
 use tokio::time::Instant;
 
-use crate::world::{TWO_PROJECTS, World, delivery, retry};
+use crate::world::{ALL_PROJECTS, World, delivery, retry};
 
 const PARK: (&str, &str) = ("ON_USER_DELETED", "park");
 const DELETE: (&str, &str) = ("ON_USER_DELETED", "delete");
@@ -106,7 +106,7 @@ async fn a_database_is_found_in_whatever_project_it_is() {
     for seed in 1..=8 {
         let world = World::new();
         world.deliver(created(seed)).await;
-        let world = world.redeployed(&[&TWO_PROJECTS[..], &[DELETE]].concat());
+        let world = world.redeployed(&[&ALL_PROJECTS[..], &[DELETE]].concat());
         assert_eq!(world.deliver(deleted(seed)).await.word("status"), "removed");
         assert_eq!(world.deliver(deleted(seed)).await.word("status"), "gone");
     }

@@ -4,13 +4,8 @@ use std::time::Duration;
 
 use standin::clerk::{SignUp, user_id};
 
-use crate::world::{World, retry};
+use crate::world::{ALL_PROJECTS, World, retry};
 
-const TEMPLATES: &str = "prj_a/us-east-1=tpl-a-0,prj_a/eu-central-1=tpl-a-1,prj_a/ap-southeast-2=tpl-a-2,\
-    prj_b/us-east-1=tpl-b-0,prj_b/eu-central-1=tpl-b-1,prj_b/ap-southeast-2=tpl-b-2,\
-    prj_c/us-east-1=tpl-c-0,prj_c/eu-central-1=tpl-c-1,prj_c/ap-southeast-2=tpl-c-2";
-const ALL: [(&str, &str); 2] =
-    [("XATA_PROJECT_ID", "prj_a,prj_b,prj_c"), ("XATA_TEMPLATES", TEMPLATES)];
 const USERS: u64 = 30;
 
 fn event(seed: u64) -> Vec<u8> {
@@ -19,7 +14,7 @@ fn event(seed: u64) -> Vec<u8> {
 
 #[tokio::test(start_paused = true)]
 async fn users_are_spread_with_one_request_each() {
-    let world = World::with(&ALL);
+    let world = World::with(&ALL_PROJECTS);
     for seed in 1..=USERS {
         assert_eq!(world.deliver(event(seed)).await.row(), (200, "created", None, None));
     }
@@ -42,7 +37,7 @@ async fn a_list_that_grew_makes_no_second_database() {
     for seed in 1..=USERS {
         assert_eq!(world.deliver(event(seed)).await.word("status"), "created");
     }
-    let world = world.redeployed(&ALL);
+    let world = world.redeployed(&ALL_PROJECTS);
     tokio::time::advance(Duration::from_secs(5 * 60 + 1)).await;
     for seed in 1..=USERS {
         // A replay of the old event is a new Hookdeck event, so its first attempt.
@@ -58,7 +53,7 @@ async fn a_retry_looks_in_every_project_before_it_creates() {
     for seed in 1..=USERS {
         world.deliver(event(seed)).await;
     }
-    let world = world.redeployed(&ALL);
+    let world = world.redeployed(&ALL_PROJECTS);
     for seed in 1..=USERS {
         assert_eq!(world.send(retry(event(seed), 2)).await.word("status"), "exists");
     }
@@ -79,7 +74,7 @@ async fn an_event_of_unknown_age_is_treated_as_old() {
     for seed in 1..=USERS {
         world.deliver(sparse(seed)).await;
     }
-    let world = world.redeployed(&ALL);
+    let world = world.redeployed(&ALL_PROJECTS);
     for seed in 1..=USERS {
         assert_eq!(world.deliver(sparse(seed)).await.word("status"), "exists");
     }

@@ -9,7 +9,7 @@ use standin::function_url::{self, BodyEncoding};
 use standin::xata::Call;
 use tokio::time::Instant;
 
-use crate::world::{Api, LONG, TWO_PROJECTS, World, delivery, retry};
+use crate::world::{ALL_PROJECTS, Api, LONG, World, delivery, retry};
 
 fn payload() -> String {
     let event = SignUp::new(&user_id(1)).user_created();
@@ -77,7 +77,7 @@ async fn without_time_there_is_no_request_and_a_retryable_answer() {
     // What begins with a create, and what begins with a look-up.
     for (changes, request) in [
         (&[][..], delivery(created.clone())),
-        (&TWO_PROJECTS, retry(created, 2)),
+        (&ALL_PROJECTS, retry(created, 2)),
         (&[delete], delivery(deleted)),
     ] {
         let world = World::with(changes);

@@ -23,13 +23,14 @@ use tracing::level_filters::LevelFilter;
 
 pub const SECRET: &str = "fake-signing-secret";
 pub const PROJECTS: [&str; 3] = ["prj_a", "prj_b", "prj_c"];
-/// Settings with two of the projects.
-pub const TWO_PROJECTS: [(&str, &str); 2] = [
-    ("XATA_PROJECT_ID", "prj_a,prj_b"),
+/// Settings with all of the projects.
+pub const ALL_PROJECTS: [(&str, &str); 2] = [
+    ("XATA_PROJECT_ID", "prj_a,prj_b,prj_c"),
     (
         "XATA_TEMPLATES",
         "prj_a/us-east-1=tpl-a-0,prj_a/eu-central-1=tpl-a-1,prj_a/ap-southeast-2=tpl-a-2,\
-         prj_b/us-east-1=tpl-b-0,prj_b/eu-central-1=tpl-b-1,prj_b/ap-southeast-2=tpl-b-2",
+         prj_b/us-east-1=tpl-b-0,prj_b/eu-central-1=tpl-b-1,prj_b/ap-southeast-2=tpl-b-2,\
+         prj_c/us-east-1=tpl-c-0,prj_c/eu-central-1=tpl-c-1,prj_c/ap-southeast-2=tpl-c-2",
     ),
 ];
 pub const REGIONS: [&str; 3] = ["us-east-1", "eu-central-1", "ap-southeast-2"];
