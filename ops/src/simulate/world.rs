@@ -51,6 +51,7 @@ struct World {
     /// None while it is stopped, and another when it was deployed with other settings.
     function: Mutex<Option<Arc<Function>>>,
     client: HttpClient,
+    regions: BTreeSet<Region>,
     clock: Clock,
     began: Instant,
     calls_struck: Arc<AtomicU64>,
@@ -116,6 +117,7 @@ impl World {
             scenario,
             xata,
             client,
+            regions,
             clock,
             began,
         }))
@@ -187,8 +189,7 @@ impl World {
         *self.function() = None;
         sleep(STOP).await;
         let Scenario { api, n_projects, .. } = self.scenario;
-        let regions = api.regions(&api.placement().into_iter().collect())?;
-        let function = function(api, &regions, n_projects, &self.client, self.clock)?;
+        let function = function(api, &self.regions, n_projects, &self.client, self.clock)?;
         *self.function() = Some(Arc::new(function));
         Ok(())
     }
