@@ -101,10 +101,15 @@ impl Answer {
         }
     }
 
+    /// Whether it keeps Hookdeck from trying again.
+    pub fn stops_retries(&self) -> bool {
+        matches!(self, Self::Invalid(_) | Self::TooLarge)
+    }
+
     /// The value of `Retry-After`, where we send one.
     fn retry_after(&self) -> Option<String> {
         match self {
-            Self::Invalid(_) | Self::TooLarge => Some("-1".to_owned()),
+            _ if self.stops_retries() => Some("-1".to_owned()),
             Self::Unavailable { retry_after, .. } => {
                 retry_after.map(|RetryAfter(seconds)| seconds.to_string())
             }

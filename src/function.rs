@@ -4,19 +4,21 @@ use std::panic::AssertUnwindSafe;
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::Clock;
 use crate::answer::{Answer, RetryAfter};
-use crate::clerk::{Event, Instances, Intent, SignUp, UserId, svix};
+use crate::clerk::{Backend, Event, Ignored, Instances, Intent, Presence, SignUp, UserId, svix};
 use crate::hookdeck::Verifier;
 use crate::http_client::HttpClient;
-use crate::provision::{self, Budget, Outcome, Parting};
+use crate::provision::{self, Budget, Outcome, Parting, Upstream};
 use crate::region::{self, Hints, Policy};
 use crate::request::{BodyError, Request};
 use crate::settings::{OnUserDeleted, Settings};
-use crate::telemetry::Line;
-use crate::xata::{self, Again, Database, Databases, Projects, Removal, Trouble};
+use crate::telemetry::{Line, WRITTEN};
+use crate::trouble::{self, Again, Trouble};
+use crate::xata::{Database, DatabaseName, Databases, Projects, Removal};
 
 /// The paths that take deliveries.
 const PATHS: [&str; 2] = ["/", "/webhooks/clerk"];
@@ -33,8 +35,12 @@ const MARGIN: Duration = Duration::from_secs(1);
 /// lambda watch` 1.9.2 sends such a one.
 const LONGEST_INVOCATION: Duration = Duration::from_secs(15 * 60);
 
-/// An event older than this may concern a user who was served under older settings.
+/// An event older than this may concern a user who was served under older settings, or who left.
 const FRESH: Duration = Duration::from_secs(5 * 60);
+
+/// This long after a sign-up no fresh delivery of it is under way any more, nor anything that one
+/// asked of Xata: a delivery has a minute.
+const SETTLED: Duration = Duration::from_secs(10 * 60);
 
 /// Up to this attempt our `Retry-After` decides when Hookdeck returns. Each such deferral uses up
 /// one of its retries, and only its own growing schedule outlasts a long outage.
@@ -49,6 +55,7 @@ pub struct Function {
     projects: Projects,
     on_user_deleted: OnUserDeleted,
     databases: Box<dyn Databases>,
+    clerk: Option<Backend>,
     client: HttpClient,
     clock: Clock,
 }
@@ -64,6 +71,7 @@ impl Function {
             projects: settings.projects,
             on_user_deleted: settings.on_user_deleted,
             databases: settings.xata.databases(client.clone(), clock.clone()),
+            clerk: settings.clerk.map(|it| Backend::new(it, client.clone(), clock.clone())),
             client,
             clock,
         }
@@ -130,79 +138,128 @@ impl Function {
             Ok(event) => event,
             Err(invalid) => return Answer::Invalid(invalid.into()),
         };
-        let age = event
+        line.event_age = event
             .happened
             .map(|happened| (self.clock)().duration_since(happened).unwrap_or_default());
-        line.event_age = age;
-        match event.intent {
-            Intent::Ignore(ignored) => Answer::Ignored(ignored.into()),
+        let upstream = Upstream {
+            databases: self.databases.as_ref(),
+            projects: &self.projects,
+            clerk: self.clerk.as_ref(),
+            instance: event.instance.as_deref(),
+        };
+        let answer = match &event.intent {
+            Intent::Ignore(ignored) => Ok(Answer::Ignored(ignored.into())),
             Intent::Remove(user_id) => {
                 line.user_id = Some(user_id.clone());
-                self.remove(&user_id, attempt, budget, line).await
+                self.remove(user_id, upstream, budget, line).await
             }
             Intent::Provision(sign_up) => {
-                let fresh = first && age.is_some_and(|age| age <= FRESH);
-                self.provision(&sign_up, fresh, attempt, budget, line).await
+                line.user_id = Some(sign_up.user_id.clone());
+                let fresh = first && line.event_age.is_some_and(|age| age <= FRESH);
+                self.provision(sign_up, fresh, upstream, budget, line).await
             }
-        }
+        };
+        answer.unwrap_or_else(|trouble| refuse(&trouble, attempt, line))
     }
 
     async fn provision(
         &self,
         sign_up: &SignUp,
         fresh: bool,
-        attempt: u32,
+        upstream: Upstream<'_>,
         budget: Budget,
         line: &mut Line,
-    ) -> Answer {
-        line.user_id = Some(sign_up.user_id.clone());
+    ) -> Result<Answer, Trouble> {
+        let user_id = &sign_up.user_id;
         let decision = self.policy.place(&hints(sign_up), &self.client, budget.answer_by()).await;
         let placement = decision.placement.clone();
         line.decision = Some(decision);
-        let databases = self.databases.as_ref();
-        let ensured = provision::ensure(
-            databases,
-            &self.projects,
-            &sign_up.user_id,
-            &placement.region,
-            fresh,
-            budget,
-        )
-        .await;
-        match ensured {
-            Ok(Outcome::Exists) => Answer::Exists,
-            Ok(Outcome::Created(database)) => {
-                let database = database.unwrap_or_else(|| Database {
-                    name: (&sign_up.user_id).into(),
-                    region: placement.region.clone(),
-                    id: None,
+        let region = &placement.region;
+        Ok(match provision::ensure(upstream, user_id, region, fresh, budget).await? {
+            Outcome::UserGone => Answer::Ignored(Ignored::UserGone.into()),
+            Outcome::Exists(database) => {
+                if !fresh {
+                    self.tell(user_id, database.as_ref(), budget, line).await;
+                }
+                Answer::Exists
+            }
+            Outcome::Created(database) => {
+                self.tell(user_id, database.as_ref(), budget, line).await;
+                let database = database.unwrap_or_else(|| {
+                    let name = DatabaseName::from(user_id);
+                    let project = self.projects.for_user(&name)[0].clone();
+                    Database { project, name, region: region.clone(), id: None }
                 });
-                line.wrong_region =
-                    (database.region != placement.region).then(|| database.region.clone());
+                line.wrong_region = (database.region != *region).then(|| database.region.clone());
                 Answer::Created { database, placement }
             }
-            Err(trouble) => refuse(&trouble, attempt, &sign_up.user_id, line),
+        })
+    }
+
+    /// Writes down at Clerk's where the database is, for the application to read. As well as may be:
+    /// what is certain is certain without it, and a later delivery repairs it.
+    async fn tell(
+        &self,
+        user_id: &UserId,
+        database: Option<&Database>,
+        budget: Budget,
+        line: &mut Line,
+    ) {
+        let Some(clerk) = &self.clerk else { return };
+        let Some(database) = database else {
+            line.directory = Some("unknown");
+            return;
+        };
+        let mut entry = json!({
+            "name": database.name.as_str(),
+            "project": database.project.as_str(),
+            "region": database.region.as_str(),
+            "status": "created",
+        });
+        if let Some(id) = &database.id {
+            entry["id"] = id.as_str().into();
         }
+        let members = json!({ "database": entry });
+        let told = clerk.merge_private_metadata(user_id, &members, budget.clerk_by()).await;
+        line.directory = Some(match told {
+            Ok(Presence::Here) => WRITTEN,
+            Ok(Presence::Gone) => Ignored::UserGone.into(),
+            Err(trouble) => trouble.reason.into(),
+        });
     }
 
     async fn remove(
         &self,
         user_id: &UserId,
-        attempt: u32,
+        upstream: Upstream<'_>,
         budget: Budget,
-        line: &mut Line,
-    ) -> Answer {
+        line: &Line,
+    ) -> Result<Answer, Trouble> {
         let (removal, done) = match self.on_user_deleted {
-            OnUserDeleted::Retain => return Answer::Retained,
+            OnUserDeleted::Retain => return Ok(Answer::Retained),
             OnUserDeleted::Park => (self.park(user_id), Answer::Parked),
             OnUserDeleted::Delete => (Removal::Delete, Answer::Removed),
         };
-        let databases = self.databases.as_ref();
-        match provision::remove(databases, &self.projects, user_id, &removal, budget).await {
-            Ok(Parting::Done) => done,
-            Ok(Parting::Gone) => Answer::Gone,
-            Err(trouble) => refuse(&trouble, attempt, user_id, line),
+        if let Some(wait) = self.too_early(user_id, line.event_age) {
+            let trouble = Trouble::silent(trouble::Reason::TooEarly);
+            return Err(Trouble { retry_after: Some(wait), ..trouble });
         }
+        Ok(match provision::remove(upstream, user_id, &removal, budget).await? {
+            Parting::Done => done,
+            Parting::Gone => Answer::Gone,
+            Parting::UserHere => Answer::Retained,
+        })
+    }
+
+    /// How long a deletion has to wait, so that no fresh delivery of the sign-up, which asks nobody,
+    /// can undo it. Without a key any delivery can, and waiting would be in vain.
+    ///
+    /// The sign-up is at least as old as the deletion, and as old as the user's id says.
+    fn too_early(&self, user_id: &UserId, event_age: Option<Duration>) -> Option<Duration> {
+        self.clerk.as_ref()?;
+        let id_age = user_id.made().and_then(|made| (self.clock)().duration_since(made).ok());
+        let wait = SETTLED.saturating_sub(id_age.max(event_age)?);
+        (!wait.is_zero()).then_some(wait)
     }
 
     /// The name of a parked database says whose it was, and since when.
@@ -226,15 +283,16 @@ fn hints(sign_up: &SignUp) -> Hints<'_> {
 }
 
 /// The answer to a delivery that something is in the way of.
-fn refuse(trouble: &Trouble, attempt: u32, user_id: &UserId, line: &mut Line) -> Answer {
-    line.xata_status = trouble.status;
+fn refuse(trouble: &Trouble, attempt: u32, line: &mut Line) -> Answer {
+    line.upstream_status = trouble.status;
     let reason = trouble.reason.into();
     if matches!(trouble.reason.again(), Again::Never | Again::NowOrNever) {
         return Answer::Misconfigured(reason);
     }
+    let user_id = line.user_id.as_ref().map(UserId::as_str).unwrap_or_default();
     let wait = trouble
         .retry_after
-        .or_else(|| (trouble.reason == xata::Reason::Contention).then(|| spread(user_id.as_str())));
+        .or_else(|| (trouble.reason == trouble::Reason::Contention).then(|| spread(user_id)));
     let retry_after = wait.filter(|_| attempt <= LAST_DEFERRED_ATTEMPT).map(RetryAfter::from);
     Answer::Unavailable { reason, retry_after }
 }

@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
-use strum::IntoStaticStr;
+use strum::{EnumString, IntoStaticStr};
 
 use crate::request::Headers;
 
@@ -97,7 +97,10 @@ impl Verifier {
                 .header(headers, "attempt-count")
                 .and_then(|it| it.parse().ok())
                 .unwrap_or(1),
-            automatic: self.header(headers, "attempt-trigger").is_none_or(|it| it == "INITIAL"),
+            trigger: self
+                .header(headers, "attempt-trigger")
+                .map(|it| it.parse().unwrap_or(Trigger::Unknown)),
+            is_last: self.header(headers, "will-retry-after").is_none_or(str::is_empty),
         }
     }
 }
@@ -117,13 +120,40 @@ pub struct Delivery {
     /// 1 on the first attempt, then one more each time, manual attempts included. Absent or
     /// unreadable counts as 1.
     pub attempt: u32,
-    automatic: bool,
+    /// What caused this attempt, if it says so.
+    pub trigger: Option<Trigger>,
+    /// Whether no automatic attempt follows, should this one fail.
+    pub is_last: bool,
+}
+
+/// What causes an attempt (`contracts/hookdeck.md` section 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
+pub enum Trigger {
+    /// The event arrived.
+    Initial,
+    /// An earlier attempt failed.
+    Automatic,
+    /// Somebody retried this event.
+    Manual,
+    /// Somebody retried many.
+    BulkRetry,
+    /// The connection was paused until now.
+    Unpause,
+    /// A word that we do not know.
+    Unknown,
 }
 
 impl Delivery {
     /// Whether Hookdeck calls this the first delivery of its event: no retry, by nobody's hand.
     pub fn is_first(&self) -> bool {
-        self.attempt <= 1 && self.automatic
+        self.attempt <= 1 && matches!(self.trigger, None | Some(Trigger::Initial))
+    }
+
+    /// Whether it was Hookdeck that decided on this attempt, so that nobody waits for its end.
+    pub fn is_automatic(&self) -> bool {
+        let by_hand = [Trigger::Manual, Trigger::BulkRetry];
+        self.trigger.is_some_and(|trigger| !by_hand.contains(&trigger))
     }
 }
 
@@ -211,6 +241,16 @@ mod tests {
         assert!(first("1", "INITIAL") && first("", "") && first("many", "INITIAL"));
         assert!(!first("2", "AUTOMATIC") && !first("2", "INITIAL"));
         assert!(!first("1", "MANUAL") && !first("1", "BULK_RETRY") && !first("1", "UNPAUSE"));
+    }
+
+    #[test]
+    fn the_last_attempt_is_the_one_after_which_no_retry_is_announced() {
+        let verifier = verifier(&["any"], DEFAULT_HEADER_PREFIX);
+        let is_last = |headers: &[(&str, &str)]| {
+            verifier.delivery(&headers.iter().copied().collect()).is_last
+        };
+        assert!(is_last(&[]) && is_last(&[("x-hookdeck-will-retry-after", "")]));
+        assert!(!is_last(&[("x-hookdeck-will-retry-after", "30")]));
     }
 
     #[test]

@@ -7,15 +7,15 @@
 //! | [`request`] | what arrived: the Function URL's event |
 //! | [`function`] | one delivery in, one answer out: the order of work and nothing else |
 //! | [`hookdeck`] | who sent this: signature, delivery headers |
-//! | [`clerk`] | what happened: event, user id; Clerk's own signature |
+//! | [`clerk`] | what happened: event, user id; Clerk's own signature; who is still there |
 //! | [`region`] | where: preference, then address, then default; the country table |
 //! | [`provision`] | make it so: the only place that decides to try again |
 //! | [`xata`] | how to ask: the [`Databases`](xata::Databases) port, the platform and Xata Lite |
 //! | [`answer`] | the only statuses we can send |
 //!
 //! Beside the way: [`settings`] turns the environment into types once, at start; [`http_client`] is
-//! the outgoing call that everything upstream goes through; [`telemetry`] writes the one line a
-//! delivery leaves.
+//! the outgoing call that everything upstream goes through, and [`trouble`] what is in its way;
+//! [`telemetry`] writes the one line a delivery leaves.
 //!
 //! The process itself is `main.rs`: cold start only. What the rooms promise to people outside is in
 //! the README; why they are built like this is in `docs/decisions.md`.
@@ -30,6 +30,7 @@ pub mod region;
 pub mod request;
 pub mod settings;
 pub mod telemetry;
+pub mod trouble;
 pub mod xata;
 
 /// Where the time of day comes from: the live clock, or a test's own.

@@ -31,6 +31,9 @@ where
         .with(lines.with_filter(Targets::new().with_target("per_user_db", level)))
 }
 
+/// The word for a directory entry that is as it should be.
+pub const WRITTEN: Reason = "written";
+
 /// What is known of one delivery when it is answered.
 #[derive(Debug, Default)]
 pub struct Line {
@@ -46,15 +49,17 @@ pub struct Line {
     pub detail: Option<Reason>,
     /// What is wrong with Clerk's own signature, where it is checked.
     pub svix: Option<Reason>,
-    /// The HTTP status with which Xata refused.
-    pub xata_status: Option<u16>,
+    /// The HTTP status with which Xata or Clerk refused; the reason says which.
+    pub upstream_status: Option<u16>,
+    /// What became of the directory entry at Clerk's: [`WRITTEN`], or what was in the way.
+    pub directory: Option<Reason>,
     /// The region in which the database was really made, when that is not where it belongs.
     pub wrong_region: Option<region::Region>,
 }
 
 impl Line {
-    /// Writes the line: at `error` when someone must look, at `warn` when a retry will mend it,
-    /// else at `info`.
+    /// Writes the line: at `error` when someone must look, at `warn` when a retry will mend it or the
+    /// application was not told, else at `info`.
     pub fn write(&self, answer: &Answer, took: Duration) {
         let outcome: &str = answer.into();
         let delivery = self.delivery.as_ref();
@@ -70,6 +75,8 @@ impl Line {
                         .and_then(|delivery| delivery.event_id.as_ref())
                         .map(tracing::field::display),
                     attempt = delivery.map(|delivery| delivery.attempt),
+                    trigger = delivery.and_then(|it| it.trigger).map(<&str>::from),
+                    last_attempt = self.is_lost(answer).then_some(true),
                     event_age_s = self.event_age.map(|age| age.as_secs()),
                     region = decision.map(|decision| decision.placement.region.as_str()),
                     placement = decision.map(|decision| <&str>::from(decision.placement.reason)),
@@ -78,7 +85,8 @@ impl Line {
                         decision.filter(|it| it.preference_rejected).map(|_| true),
                     detail = self.detail,
                     svix = self.svix,
-                    xata_status = self.xata_status,
+                    upstream_status = self.upstream_status,
+                    directory = self.directory,
                     wrong_region = self.wrong_region.as_ref().map(region::Region::as_str),
                     duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                     "delivery {outcome}",
@@ -92,11 +100,20 @@ impl Line {
         }
     }
 
+    /// Whether Hookdeck gives the event up after this answer.
+    fn is_lost(&self, answer: &Answer) -> bool {
+        let is_last =
+            |it: &hookdeck::Delivery| it.is_automatic() && (it.is_last || answer.stops_retries());
+        answer.status() != 200 && self.delivery.as_ref().is_some_and(is_last)
+    }
+
     fn level(&self, answer: &Answer) -> Level {
         match answer {
+            _ if self.is_lost(answer) => Level::ERROR,
             Answer::Misconfigured(_) => Level::ERROR,
             Answer::Created { .. } if self.wrong_region.is_some() => Level::ERROR,
             Answer::Unavailable { .. } | Answer::Invalid(_) | Answer::TooLarge => Level::WARN,
+            _ if self.directory.is_some_and(|word| word != WRITTEN) => Level::WARN,
             _ => Level::INFO,
         }
     }

@@ -27,6 +27,8 @@ pub struct Event {
     pub intent: Intent,
     /// When it happened, if it says so.
     pub happened: Option<SystemTime>,
+    /// The Clerk instance in which it happened, if it says so.
+    pub instance: Option<String>,
 }
 
 /// What an event asks of us.
@@ -76,6 +78,8 @@ pub enum Ignored {
     SampleEvent,
     /// From an instance that is not ours.
     ForeignInstance,
+    /// Clerk does not know the user any more.
+    UserGone,
 }
 
 /// Why a body can never be handled.
@@ -150,23 +154,29 @@ impl Event {
         let envelope = Object::read(whole.get()).ok_or(Invalid::InvalidPayload)?;
         let kind: String = envelope.get("type").ok_or(Invalid::InvalidPayload)?;
         let happened = envelope.get("timestamp").map(moment);
+        let instance: Option<String> = envelope.get("instance_id");
         let intent = match kind.as_str() {
-            "user.created" | "user.deleted" => of_user(&kind, &envelope, instances)?,
+            "user.created" | "user.deleted" => {
+                of_user(&kind, &envelope, instance.as_deref(), instances)?
+            }
             _ => Intent::Ignore(Ignored::UnhandledType),
         };
-        Ok(Self { intent, happened })
+        Ok(Self { intent, happened, instance })
     }
 }
 
 /// What an event asks for one user, unless it is nobody's or not ours.
-fn of_user(kind: &str, envelope: &Object<'_>, instances: &Instances) -> Result<Intent, Invalid> {
+fn of_user(
+    kind: &str,
+    envelope: &Object<'_>,
+    instance: Option<&str>,
+    instances: &Instances,
+) -> Result<Intent, Invalid> {
     let user = envelope.object("data").ok_or(Invalid::InvalidPayload)?;
     let raw_id = user.0.get("id").map(|raw| raw.get()).filter(|raw| *raw != "null");
     let raw_id = raw_id.ok_or(Invalid::MissingUserId)?;
     let id: String = serde_json::from_str(raw_id).map_err(|_| Invalid::InvalidPayload)?;
     let user_id = UserId::try_from(id.as_str()).map_err(|_| Invalid::InvalidUserId)?;
-    let instance: Option<String> = envelope.get("instance_id");
-    let instance = instance.as_deref();
     if SAMPLE_USERS.contains(&user_id.as_str())
         || instance.is_some_and(|id| SAMPLE_INSTANCES.contains(&id))
     {

@@ -1,8 +1,10 @@
-//! What happened: Clerk's webhook event, and whose it is.
+//! What happened: Clerk's webhook event, and whose it is; and whether they are still there.
 
+pub mod backend;
 mod event;
 pub mod svix;
 mod user_id;
 
+pub use backend::{Backend, Presence};
 pub use event::{Event, Ignored, Instances, Intent, Invalid, Metadata, SignUp};
 pub use user_id::UserId;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::xata::{Again, Created, Database, LookedUp, Trouble};
+use crate::clerk::Presence;
+use crate::trouble::{Again, Trouble};
+use crate::xata::{Created, Database, LookedUp};
 
 /// Creates per delivery, the first included. More belongs to Hookdeck's schedule.
 const MOST_CREATES: u8 = 3;
@@ -24,13 +26,17 @@ pub enum Outcome {
     /// Made by this delivery. What Xata tells of it, unless all it told is that the name is taken
     /// now.
     Created(Option<Database>),
-    /// It was there already.
-    Exists,
+    /// It was there already. What Xata tells of it, where it was looked up.
+    Exists(Option<Database>),
+    /// Clerk does not know the user any more, and nothing was done.
+    UserGone,
 }
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
+    /// Ask Clerk whether the user is there.
+    Ask,
     /// Create in the home project.
     Create,
     /// Look up in the project of this rank, 0 being the home.
@@ -45,10 +51,22 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ensure {
     projects: usize,
+    told: Told,
     creates: u8,
     /// A create of this delivery may have worked without our knowing.
     in_doubt: bool,
     looking: Looking,
+}
+
+/// What Clerk is told of, and so has to be known exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Told {
+    /// Nothing.
+    Nothing,
+    /// A database that was made.
+    Made,
+    /// A database, made or found: what was told earlier may have been lost.
+    Any,
 }
 
 /// Why a look-up is under way.
@@ -60,25 +78,52 @@ enum Looking {
     AfterRefusal(Trouble),
     /// A create may have worked.
     AfterDoubt(Trouble),
+    /// It is there, and Clerk is to be told where.
+    ToTell,
 }
 
 impl Ensure {
     /// Begins. A fresh delivery, the first of an event that just happened, asks the home project at
-    /// once; any other may concern a user who was served when the list of projects was shorter, so
-    /// with several projects it looks in each of them first.
-    pub fn begin(projects: usize, fresh: bool) -> (Self, Action) {
-        let mut machine =
-            Self { projects, creates: 0, in_doubt: false, looking: Looking::Before(0) };
-        let action = if fresh || projects == 1 { machine.create() } else { Action::LookUp(0) };
+    /// once. Any other may concern a user who left meanwhile, so Clerk is asked, where it can be; or
+    /// one who was served when the list of projects was shorter, so with several projects it looks
+    /// in each of them first.
+    pub fn begin(projects: usize, fresh: bool, clerk: bool) -> (Self, Action) {
+        let told = match (clerk, fresh) {
+            (false, _) => Told::Nothing,
+            (true, true) => Told::Made,
+            (true, false) => Told::Any,
+        };
+        let (creates, in_doubt, looking) = (0, false, Looking::Before(0));
+        let mut machine = Self { projects, told, creates, in_doubt, looking };
+        let action = match (fresh, clerk) {
+            (true, _) => machine.create(),
+            (false, true) => Action::Ask,
+            (false, false) => machine.start_late(),
+        };
         (machine, action)
+    }
+
+    fn start_late(&mut self) -> Action {
+        if self.projects == 1 { self.create() } else { Action::LookUp(0) }
+    }
+
+    /// Says what to do after Clerk was asked.
+    pub fn after_asking(&mut self, presence: Result<Presence, Trouble>) -> Action {
+        match presence {
+            Ok(Presence::Here) => self.start_late(),
+            Ok(Presence::Gone) => Action::Stop(Ok(Outcome::UserGone)),
+            Err(trouble) => Action::Stop(Err(trouble)),
+        }
     }
 
     /// Says what to do after a create.
     pub fn after_create(&mut self, created: Created) -> Action {
         match created {
             Created::Made(database) => Action::Stop(Ok(Outcome::Created(Some(database)))),
-            Created::Taken if self.in_doubt => Action::Stop(Ok(Outcome::Created(None))),
-            Created::Taken => Action::Stop(Ok(Outcome::Exists)),
+            Created::Taken => match (self.told, self.in_doubt) {
+                (Told::Any, _) | (Told::Made, true) => self.look(Looking::ToTell),
+                (Told::Nothing, _) | (Told::Made, false) => self.found(None),
+            },
             Created::Refused(trouble) => {
                 let again = match trouble.reason.again() {
                     Again::Now => {
@@ -107,10 +152,8 @@ impl Ensure {
     /// Says what to do after a look-up.
     pub fn after_look_up(&mut self, looked_up: LookedUp) -> Action {
         match (looked_up, self.looking.clone()) {
-            (LookedUp::Found(database), _) if self.in_doubt => {
-                Action::Stop(Ok(Outcome::Created(Some(database))))
-            }
-            (LookedUp::Found(_), _) => Action::Stop(Ok(Outcome::Exists)),
+            (LookedUp::Found(database), _) => self.found(Some(database)),
+            (_, Looking::ToTell) => self.found(None),
             (LookedUp::Absent, Looking::Before(rank)) if rank + 1 < self.projects => {
                 self.looking = Looking::Before(rank + 1);
                 Action::LookUp(rank + 1)
@@ -125,6 +168,11 @@ impl Ensure {
             (LookedUp::Absent, Looking::AfterRefusal(trouble))
             | (LookedUp::Unknown(trouble), _) => Action::Stop(Err(trouble)),
         }
+    }
+
+    fn found(&self, database: Option<Database>) -> Action {
+        let outcome = if self.in_doubt { Outcome::Created } else { Outcome::Exists };
+        Action::Stop(Ok(outcome(database)))
     }
 
     fn create(&mut self) -> Action {
@@ -148,15 +196,21 @@ impl Ensure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::xata::Reason;
+    use crate::trouble::Reason;
 
     fn trouble(reason: Reason) -> Trouble {
         Trouble::silent(reason)
     }
 
     fn database() -> Database {
-        let (name, region) = ("user_abcdefghij".try_into(), "us-east-1".try_into());
-        Database { name: name.expect("a name"), region: region.expect("a region"), id: None }
+        let (project, name) = ("prj_a".try_into(), "user_abcdefghij".try_into());
+        let region = "us-east-1".try_into().expect("a region");
+        Database {
+            project: project.expect("a project"),
+            name: name.expect("a name"),
+            region,
+            id: None,
+        }
     }
 
     fn stopped(result: Result<Outcome, Reason>) -> Action {
@@ -165,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_fresh_sign_up_is_one_create() {
-        let (mut machine, action) = Ensure::begin(3, true);
+        let (mut machine, action) = Ensure::begin(3, true, false);
         assert_eq!(action, Action::Create);
         assert_eq!(
             machine.after_create(Created::Made(database())),
@@ -175,12 +229,12 @@ mod tests {
 
     #[test]
     fn a_later_delivery_looks_in_every_project_before_it_creates() {
-        let (mut machine, action) = Ensure::begin(3, false);
+        let (mut machine, action) = Ensure::begin(3, false, false);
         assert_eq!(action, Action::LookUp(0));
         assert_eq!(machine.after_look_up(LookedUp::Absent), Action::LookUp(1));
         assert_eq!(
             machine.clone().after_look_up(LookedUp::Found(database())),
-            stopped(Ok(Outcome::Exists))
+            stopped(Ok(Outcome::Exists(Some(database()))))
         );
         assert_eq!(machine.after_look_up(LookedUp::Absent), Action::LookUp(2));
         assert_eq!(machine.after_look_up(LookedUp::Absent), Action::Create);
@@ -188,17 +242,17 @@ mod tests {
 
     #[test]
     fn with_one_project_the_create_itself_finds_out() {
-        assert_eq!(Ensure::begin(1, false).1, Action::Create);
+        assert_eq!(Ensure::begin(1, false, false).1, Action::Create);
     }
 
     #[test]
     fn a_list_that_could_not_be_read_is_no_absence() {
         let unknown = || LookedUp::Unknown(trouble(Reason::ListTooLong));
         assert_eq!(
-            Ensure::begin(2, false).0.after_look_up(unknown()),
+            Ensure::begin(2, false, false).0.after_look_up(unknown()),
             stopped(Err(Reason::ListTooLong))
         );
-        let (mut machine, _) = Ensure::begin(1, true);
+        let (mut machine, _) = Ensure::begin(1, true, false);
         machine.after_create(Created::Refused(trouble(Reason::StandingQuota)));
         assert_eq!(machine.after_look_up(unknown()), stopped(Err(Reason::ListTooLong)));
     }
@@ -211,11 +265,11 @@ mod tests {
             Reason::RequestRejected,
             Reason::AccessDenied,
         ] {
-            let (mut machine, _) = Ensure::begin(2, true);
+            let (mut machine, _) = Ensure::begin(2, true, false);
             assert_eq!(machine.after_create(Created::Refused(trouble(reason))), Action::LookUp(0));
             assert_eq!(
                 machine.clone().after_look_up(LookedUp::Found(database())),
-                stopped(Ok(Outcome::Exists))
+                stopped(Ok(Outcome::Exists(Some(database()))))
             );
             assert_eq!(machine.after_look_up(LookedUp::Absent), stopped(Err(reason)));
         }
@@ -223,7 +277,7 @@ mod tests {
 
     #[test]
     fn an_unclear_create_that_worked_is_created_and_one_that_did_not_is_tried_again() {
-        let (mut machine, _) = Ensure::begin(1, true);
+        let (mut machine, _) = Ensure::begin(1, true, false);
         for _ in 0..MOST_CREATES {
             assert_eq!(
                 machine.after_create(Created::Unclear(trouble(Reason::XataTimeout))),
@@ -246,7 +300,7 @@ mod tests {
         let busy = |seconds| {
             Created::Refused(Trouble { retry_after: seconds, ..trouble(Reason::Contention) })
         };
-        let (mut machine, _) = Ensure::begin(1, true);
+        let (mut machine, _) = Ensure::begin(1, true, false);
         for (asked, pause) in [(None, 1), (Some(1), 2), (Some(5), 5), (None, 8), (Some(2), 16)] {
             let pause = Duration::from_secs(pause);
             let asked = asked.map(Duration::from_secs);
@@ -256,7 +310,7 @@ mod tests {
         assert_eq!(machine.after_create(busy(None)), Action::LookUp(0));
         assert_eq!(machine.after_look_up(LookedUp::Absent), stopped(Err(Reason::Contention)));
 
-        let (mut machine, _) = Ensure::begin(1, true);
+        let (mut machine, _) = Ensure::begin(1, true, false);
         assert_eq!(machine.after_create(busy(Some(LONGEST_PAUSE + PAUSE))), Action::LookUp(0));
     }
 
@@ -264,7 +318,7 @@ mod tests {
     fn an_outage_that_names_its_end_is_left_to_hookdeck() {
         let half_a_minute = Some(Duration::from_secs(30));
         let outage = Trouble { retry_after: half_a_minute, ..trouble(Reason::XataError) };
-        let (mut machine, _) = Ensure::begin(1, true);
+        let (mut machine, _) = Ensure::begin(1, true, false);
         assert_eq!(machine.after_create(Created::Unclear(outage.clone())), Action::LookUp(0));
         assert_eq!(machine.after_look_up(LookedUp::Absent), Action::Stop(Err(outage)));
     }
@@ -272,7 +326,7 @@ mod tests {
     #[test]
     fn a_refused_key_gets_two_more_chances() {
         let refused = || Created::Refused(trouble(Reason::KeyRefused));
-        let (mut machine, _) = Ensure::begin(1, true);
+        let (mut machine, _) = Ensure::begin(1, true, false);
         for _ in 1..MOST_CREATES {
             assert_eq!(machine.after_create(refused()), Action::Pause(PAUSE));
             assert_eq!(machine.after_pause(), Action::Create);

@@ -5,6 +5,9 @@
 //! what to do next. The drivers ([`ensure()`], [`remove()`]) do it. This is the only place that decides
 //! to try again.
 //!
+//! Clerk, where a key was given, is asked first whether the user is there: before a database is taken
+//! away, and before one is made for anything but the first delivery of an event that just happened.
+//!
 //! What it rests on: Xata refuses a second database of one name in one project, so a create can be
 //! repeated; a refusal at quota may hide a database that exists, and an unclear create may have
 //! worked, so neither is believed before a look-up by name; a look-up that did not read the whole
@@ -20,9 +23,36 @@ use tokio::time::{Instant, sleep};
 pub use self::ensure::{Action, Ensure, Outcome};
 pub use self::remove::{Action as RemoveAction, Parting, Remove};
 
-use crate::clerk::UserId;
+use crate::clerk::{Backend, Presence, UserId};
 use crate::region::Region;
-use crate::xata::{DatabaseName, Databases, Projects, Reason, Removal, Trouble};
+use crate::trouble::{Reason, Trouble};
+use crate::xata::{DatabaseName, Databases, Projects, Removal};
+
+/// Clerk gets no more for an answer: it has seconds, or an outage (`contracts/clerk.md` section 13,
+/// rule 8).
+pub const CLERK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who is asked.
+#[derive(Clone, Copy)]
+pub struct Upstream<'a> {
+    /// Xata.
+    pub databases: &'a dyn Databases,
+    /// The projects to ask about.
+    pub projects: &'a Projects,
+    /// Clerk, where a key was given.
+    pub clerk: Option<&'a Backend>,
+    /// The Clerk instance that the event names.
+    pub instance: Option<&'a str>,
+}
+
+impl Upstream<'_> {
+    async fn presence(&self, user_id: &UserId, budget: Budget) -> Result<Presence, Trouble> {
+        match self.clerk {
+            Some(clerk) => clerk.presence(user_id, self.instance, budget.clerk_by()).await,
+            None => Ok(Presence::Here),
+        }
+    }
+}
 
 /// The time one delivery has.
 #[derive(Debug, Clone, Copy)]
@@ -46,24 +76,32 @@ impl Budget {
     pub fn answer_by(&self) -> Instant {
         self.answer_by
     }
+
+    /// By then Clerk must have answered what it is asked now.
+    pub fn clerk_by(&self) -> Instant {
+        self.answer_by.min(Instant::now() + CLERK_PATIENCE)
+    }
 }
 
 /// Sees to it that the user has one database, or says what is in the way.
 pub async fn ensure(
-    databases: &dyn Databases,
-    projects: &Projects,
+    upstream: Upstream<'_>,
     user_id: &UserId,
     region: &Region,
     fresh: bool,
     budget: Budget,
 ) -> Result<Outcome, Trouble> {
+    let Upstream { databases, clerk, .. } = upstream;
     let name = DatabaseName::from(user_id);
-    let projects = projects.for_user(&name);
-    let (mut machine, mut action) = Ensure::begin(projects.len(), fresh);
+    let projects = upstream.projects.for_user(&name);
+    let (mut machine, mut action) = Ensure::begin(projects.len(), fresh, clerk.is_some());
     loop {
         let begins = Instant::now();
         action = match action {
             Action::Stop(result) => return result,
+            Action::Ask if begins < budget.answer_by => {
+                machine.after_asking(upstream.presence(user_id, budget).await)
+            }
             Action::Create if begins < budget.change_by => machine
                 .after_create(databases.create(projects[0], &name, region, budget.change_by).await),
             Action::LookUp(rank) if begins < budget.answer_by => machine
@@ -72,7 +110,7 @@ pub async fn ensure(
                 sleep(pause).await;
                 machine.after_pause()
             }
-            Action::Create | Action::LookUp(_) | Action::Pause(_) => {
+            Action::Ask | Action::Create | Action::LookUp(_) | Action::Pause(_) => {
                 return Err(Trouble::silent(Reason::TimeUp));
             }
         };
@@ -81,26 +119,29 @@ pub async fn ensure(
 
 /// Takes the database away of a user who left, or says what is in the way.
 pub async fn remove(
-    databases: &dyn Databases,
-    projects: &Projects,
+    upstream: Upstream<'_>,
     user_id: &UserId,
     removal: &Removal,
     budget: Budget,
 ) -> Result<Parting, Trouble> {
+    let Upstream { databases, clerk, .. } = upstream;
     let name = DatabaseName::from(user_id);
-    let projects = projects.for_user(&name);
-    let (mut machine, mut action) = Remove::begin(projects.len());
+    let projects = upstream.projects.for_user(&name);
+    let (mut machine, mut action) = Remove::begin(projects.len(), clerk.is_some());
     loop {
         let begins = Instant::now();
         action = match action {
             RemoveAction::Stop(result) => return result,
+            RemoveAction::Ask if begins < budget.answer_by => {
+                machine.after_asking(upstream.presence(user_id, budget).await)
+            }
             RemoveAction::LookUp(rank) if begins < budget.answer_by => machine
                 .after_look_up(databases.look_up(projects[rank], &name, budget.answer_by).await),
             RemoveAction::Remove(rank, id) if begins < budget.change_by => {
                 let (project, until) = (projects[rank], budget.change_by);
                 machine.after_remove(databases.remove(project, &id, removal, until).await)
             }
-            RemoveAction::LookUp(_) | RemoveAction::Remove(..) => {
+            RemoveAction::Ask | RemoveAction::LookUp(_) | RemoveAction::Remove(..) => {
                 return Err(Trouble::silent(Reason::TimeUp));
             }
         };

@@ -1,6 +1,8 @@
 //! A user who left: the decisions of a deletion.
 
-use crate::xata::{DatabaseId, LookedUp, Reason, Removed, Trouble};
+use crate::clerk::Presence;
+use crate::trouble::{Reason, Trouble};
+use crate::xata::{DatabaseId, LookedUp, Removed};
 
 /// What became of the database of a user who left. Only certainties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,11 +11,15 @@ pub enum Parting {
     Done,
     /// There was none any more.
     Gone,
+    /// Clerk still knows the user, and nothing was done.
+    UserHere,
 }
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
+    /// Ask Clerk whether the user is there.
+    Ask,
     /// Look up in the project of this rank, 0 being the home.
     LookUp(usize),
     /// Take this database away, which is in the project of this rank.
@@ -35,9 +41,19 @@ pub struct Remove {
 }
 
 impl Remove {
-    /// Begins with a look into the home project.
-    pub fn begin(projects: usize) -> (Self, Action) {
-        (Self { projects, rank: 0, doubt: None }, Action::LookUp(0))
+    /// Begins with Clerk, where it can be asked, and then with a look into the home project.
+    pub fn begin(projects: usize, clerk: bool) -> (Self, Action) {
+        let action = if clerk { Action::Ask } else { Action::LookUp(0) };
+        (Self { projects, rank: 0, doubt: None }, action)
+    }
+
+    /// Says what to do after Clerk was asked.
+    pub fn after_asking(&mut self, presence: Result<Presence, Trouble>) -> Action {
+        match presence {
+            Ok(Presence::Gone) => Action::LookUp(self.rank),
+            Ok(Presence::Here) => Action::Stop(Ok(Parting::UserHere)),
+            Err(trouble) => Action::Stop(Err(trouble)),
+        }
     }
 
     /// Says what to do after a look-up.
@@ -79,9 +95,10 @@ mod tests {
     use crate::xata::Database;
 
     fn found() -> LookedUp {
-        let (name, region) = ("user_abcdefghij".try_into(), "us-east-1".try_into());
-        let (name, region) = (name.expect("a name"), region.expect("a region"));
-        LookedUp::Found(Database { name, region, id: Some(id()) })
+        let (project, name) = ("prj_a".try_into(), "user_abcdefghij".try_into());
+        let (project, name) = (project.expect("a project"), name.expect("a name"));
+        let region = "us-east-1".try_into().expect("a region");
+        LookedUp::Found(Database { project, name, region, id: Some(id()) })
     }
 
     fn id() -> DatabaseId {
@@ -94,7 +111,7 @@ mod tests {
 
     #[test]
     fn each_project_is_looked_into_until_the_database_is_found() {
-        let (mut machine, action) = Remove::begin(2);
+        let (mut machine, action) = Remove::begin(2, false);
         assert_eq!(action, Action::LookUp(0));
         assert_eq!(machine.after_look_up(LookedUp::Absent), Action::LookUp(1));
         let mut other = machine.clone();
@@ -105,14 +122,14 @@ mod tests {
 
     #[test]
     fn what_is_gone_when_it_is_to_be_removed_is_gone() {
-        let (mut machine, _) = Remove::begin(1);
+        let (mut machine, _) = Remove::begin(1, false);
         machine.after_look_up(found());
         assert_eq!(machine.after_remove(Removed::Absent), Action::Stop(Ok(Parting::Gone)));
     }
 
     #[test]
     fn an_unclear_removal_is_looked_up_before_it_is_believed() {
-        let (mut machine, _) = Remove::begin(2);
+        let (mut machine, _) = Remove::begin(2, false);
         machine.after_look_up(LookedUp::Absent);
         machine.after_look_up(found());
         assert_eq!(machine.after_remove(Removed::Unclear(trouble())), Action::LookUp(1));
@@ -123,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_list_that_could_not_be_read_is_no_absence() {
-        let (mut machine, _) = Remove::begin(1);
+        let (mut machine, _) = Remove::begin(1, false);
         let unknown = LookedUp::Unknown(trouble());
         assert_eq!(machine.after_look_up(unknown), Action::Stop(Err(trouble())));
     }

@@ -3,6 +3,7 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 
 use http::Uri;
+use secrecy::SecretString;
 
 use super::SettingsError;
 
@@ -52,6 +53,15 @@ impl Environment {
             Some("") => Err(SettingsError::new(name, "is empty")),
             Some(value) => Ok(value),
         }
+    }
+
+    /// A key that must be there, and can stand in a header.
+    pub(super) fn key(&self, name: &'static str) -> Result<SecretString, SettingsError> {
+        let key = self.secret(name)?;
+        if key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Ok(key.into());
+        }
+        Err(SettingsError::new(name, "has a blank, or a character that no key has"))
     }
 
     /// The members of a comma-separated list.

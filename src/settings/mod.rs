@@ -11,10 +11,10 @@ mod xata;
 
 use std::ffi::OsString;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tracing::level_filters::LevelFilter;
 
-use crate::clerk::{Instances, svix};
+use crate::clerk::{Instances, backend, svix};
 use crate::hookdeck::{self, Verifier};
 use crate::region::Policy;
 use crate::xata::Projects;
@@ -38,6 +38,8 @@ pub struct Settings {
     pub projects: Projects,
     /// The other `XATA_…` variables.
     pub xata: Xata,
+    /// `CLERK_SECRET_KEY`, `CLERK_API_URL`.
+    pub clerk: Option<backend::Settings>,
     /// `ON_USER_DELETED`.
     pub on_user_deleted: OnUserDeleted,
     /// `LOG_LEVEL`.
@@ -74,7 +76,7 @@ impl SettingsError {
 }
 
 /// Every variable that this version reads.
-pub const VARIABLES: [&str; 27] = [
+pub const VARIABLES: [&str; 29] = [
     "HOOKDECK_WEBHOOK_SECRET",
     "HOOKDECK_HEADER_PREFIX",
     "REQUIRE_SOURCE_VERIFIED",
@@ -97,6 +99,8 @@ pub const VARIABLES: [&str; 27] = [
     "IP_API_URL",
     "IP_API_KEY",
     "ON_USER_DELETED",
+    "CLERK_SECRET_KEY",
+    "CLERK_API_URL",
     "CLERK_INSTANCE_ID",
     "CLERK_WEBHOOK_SIGNING_SECRET",
     "CLERK_WEBHOOK_SECRET",
@@ -106,7 +110,7 @@ pub const VARIABLES: [&str; 27] = [
 
 /// Promised variables that this version does not support. Set, they stop the start: a promise is
 /// never silently ignored.
-const NOT_YET: [&str; 3] = ["CLERK_SECRET_KEY", "CLERK_API_URL", "SECRETS_ID"];
+const NOT_YET: [&str; 1] = ["SECRETS_ID"];
 
 /// Variables of ours that belong to the companion tool.
 const OF_OPS: [&str; 2] = ["HOOKDECK_API_KEY", "HOOKDECK_API_URL"];
@@ -149,6 +153,7 @@ impl Settings {
             policy,
             projects,
             xata,
+            clerk: clerk(&env, &mut warnings)?,
             on_user_deleted: on_user_deleted(&env, workspace.is_some())?,
             log_level: env.optional("LOG_LEVEL").unwrap_or("info").parse().map_err(|_| {
                 SettingsError::new("LOG_LEVEL", "must be off, error, warn, info, debug or trace")
@@ -173,6 +178,25 @@ fn on_user_deleted(env: &Environment, is_lite: bool) -> Result<OnUserDeleted, Se
         return Err(SettingsError::new("ON_USER_DELETED", problem));
     }
     Ok(chosen)
+}
+
+fn clerk(
+    env: &Environment,
+    warnings: &mut Vec<String>,
+) -> Result<Option<backend::Settings>, SettingsError> {
+    let name = "CLERK_SECRET_KEY";
+    if env.optional(name).is_none() {
+        if env.optional("CLERK_API_URL").is_some() {
+            warnings.push(format!("CLERK_API_URL has no effect without {name}"));
+        }
+        return Ok(None);
+    }
+    let key = env.key(name)?;
+    // The other key that Clerk shows is the publishable one, pk_… (contracts/clerk.md section 11).
+    if !key.expose_secret().starts_with("sk_") {
+        return Err(SettingsError::new(name, "is no secret key of Clerk's: they begin with sk_"));
+    }
+    Ok(Some(backend::Settings { url: env.url("CLERK_API_URL", backend::DEFAULT_URL)?, key }))
 }
 
 fn verifier(env: &Environment) -> Result<Verifier, SettingsError> {

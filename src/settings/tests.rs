@@ -345,3 +345,22 @@ fn a_setting_of_another_way_to_look_up_is_warned_of() {
     let off = warned(&[("GEO_LOOKUP", "off"), ("GEOIP_DATABASE", "/no/such/file")]);
     assert_eq!(off, format!("GEOIP_DATABASE {no_effect}"));
 }
+
+#[test]
+fn a_key_of_clerk_s_is_a_secret_one_and_goes_to_clerk_unless_told_otherwise() {
+    assert!(settings(&[]).clerk.is_none());
+    let key = ("CLERK_SECRET_KEY", "sk_test_fake");
+    let clerk = settings(&[key]).clerk.expect("Clerk is asked");
+    assert_eq!(clerk.url, "https://api.clerk.com/v1");
+    let elsewhere = settings(&[key, ("CLERK_API_URL", "http://localhost:1/v1/")]).clerk;
+    assert_eq!(elsewhere.expect("Clerk is asked").url, "http://localhost:1/v1");
+    for (value, problem) in [
+        ("pk_test_publishable", "is no secret key of Clerk's: they begin with sk_"),
+        ("sk_test fake", "has a blank, or a character that no key has"),
+    ] {
+        let refused = refused(&[("CLERK_SECRET_KEY", value)]);
+        assert_eq!(refused, format!("CLERK_SECRET_KEY {problem}"));
+    }
+    let alone = settings(&[("CLERK_API_URL", "http://localhost:1/v1")]).warnings;
+    assert_eq!(alone, ["CLERK_API_URL has no effect without CLERK_SECRET_KEY"]);
+}

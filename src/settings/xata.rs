@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use secrecy::SecretString;
-
 use super::SettingsError;
 use super::environment::Environment;
 use crate::Clock;
@@ -84,7 +82,8 @@ pub(super) fn lite(
     for ignored in PLATFORM_ONLY.into_iter().filter(|&name| env.optional(name).is_some()) {
         warnings.push(format!("{ignored} has no effect on Xata Lite"));
     }
-    let settings = lite::Settings { url: env.url("XATA_API_URL", "")?, key: key(env)?, workspace };
+    let (url, key) = (env.url("XATA_API_URL", "")?, env.key("XATA_API_KEY")?);
+    let settings = lite::Settings { url, key, workspace };
     Ok((Projects::from(project), Xata::Lite(settings)))
 }
 
@@ -94,7 +93,7 @@ pub(super) fn platform(
     policy: &Policy,
     warnings: &mut Vec<String>,
 ) -> Result<(Projects, Xata), SettingsError> {
-    let key = key(env)?;
+    let key = env.key("XATA_API_KEY")?;
     let name = "XATA_ORGANIZATION_ID";
     let organization = env.optional(name).ok_or_else(|| {
         SettingsError::new(name, "is missing; set it to the id of your Xata organization")
@@ -111,14 +110,6 @@ pub(super) fn platform(
         scale_to_zero_minutes: scale_to_zero(env)?,
     };
     Ok((projects, Xata::Platform(settings)))
-}
-
-fn key(env: &Environment) -> Result<SecretString, SettingsError> {
-    let key = env.secret("XATA_API_KEY")?;
-    if key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Ok(key.into());
-    }
-    Err(SettingsError::new("XATA_API_KEY", "has a blank, or a character that no key has"))
 }
 
 fn projects(env: &Environment) -> Result<Projects, SettingsError> {

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::Database;
+use super::{Database, ProjectId};
 
 /// An element longer than this is none that we know how to read. Real ones are a few hundred bytes.
 const ELEMENT_LIMIT_BYTES: usize = 64 * 1024;
@@ -18,10 +18,11 @@ pub(super) struct Element {
 
 impl Element {
     /// The database, unless its name or region is none.
-    pub(super) fn into_database(self) -> Option<Database> {
+    pub(super) fn into_database(self, project: &ProjectId) -> Option<Database> {
         let (name, region) =
             (self.name.as_str().try_into().ok()?, self.region.as_str().try_into().ok()?);
-        Some(Database { name, region, id: self.id.as_str().try_into().ok() })
+        let id = self.id.as_str().try_into().ok();
+        Some(Database { project: project.clone(), name, region, id })
     }
 }
 

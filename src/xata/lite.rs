@@ -5,21 +5,22 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::header::{HeaderName, RETRY_AFTER};
+use http::header::HeaderName;
 use http::{Method, StatusCode};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::api::{Answer, Api};
 use super::{
-    Created, Database, DatabaseId, DatabaseName, Databases, LookedUp, ProjectId, Reason, Removal,
-    Removed, Trouble, WorkspaceId,
+    Created, Database, DatabaseId, DatabaseName, Databases, LookedUp, ProjectId, Removal, Removed,
+    WorkspaceId, reason,
 };
 use crate::Clock;
-use crate::http_client::HttpClient;
+use crate::http_client::api::{Answer, Api};
+use crate::http_client::{CallError, HttpClient};
 use crate::region::Region;
+use crate::trouble::{Reason, Trouble};
 
 /// Seconds until the rate limit lets us through again (§4).
 const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
@@ -68,12 +69,18 @@ impl Lite {
         format!("/workspaces/{}/dbs/{}", self.workspace.as_str(), name.as_str())
     }
 
-    async fn create(&self, name: &DatabaseName, region: &Region, until: Instant) -> Created {
+    async fn create(
+        &self,
+        project: &ProjectId,
+        name: &DatabaseName,
+        region: &Region,
+        until: Instant,
+    ) -> Created {
         let body = json!({ "region": region.as_str() });
         let answer =
             match self.api.exchange(Method::PUT, &self.path(name), Some(&body), until).await {
                 Ok(answer) => answer,
-                Err(trouble) => return Created::Unclear(trouble),
+                Err(error) => return Created::Unclear(Trouble::silent(reason(error))),
             };
         if !answer.status.is_success() {
             return self.classify(&answer);
@@ -85,31 +92,32 @@ impl Lite {
                 Created::Unclear(Trouble::at(answer.status, Reason::XataError))
             }
             Ok(creation) if creation.database_name == name.as_str() => {
-                Created::Made(Database { name: name.clone(), region: region.clone(), id: None })
+                let (name, region) = (name.clone(), region.clone());
+                Created::Made(Database { project: project.clone(), name, region, id: None })
             }
             Ok(_) => Created::Unclear(Trouble::at(answer.status, Reason::XataUnreadable)),
-            Err(reason) => Created::Unclear(Trouble::at(answer.status, reason)),
+            Err(error) => Created::Unclear(Trouble::at(answer.status, reason(error))),
         }
     }
 
-    async fn look_up(&self, name: &DatabaseName, until: Instant) -> LookedUp {
+    async fn look_up(&self, project: &ProjectId, name: &DatabaseName, until: Instant) -> LookedUp {
         let answer = match self.api.exchange(Method::GET, &self.path(name), None, until).await {
             Ok(answer) => answer,
-            Err(trouble) => return LookedUp::Unknown(trouble),
+            Err(error) => return LookedUp::Unknown(Trouble::silent(reason(error))),
         };
         match answer.status.as_u16() {
-            200 => match answer.json().and_then(|metadata| found(&metadata, name)) {
+            200 => match answer.json().and_then(|metadata| found(&metadata, project, name)) {
                 Ok(database) => LookedUp::Found(database),
-                Err(reason) => LookedUp::Unknown(Trouble::at(answer.status, reason)),
+                Err(error) => LookedUp::Unknown(Trouble::at(answer.status, reason(error))),
             },
             404 => LookedUp::Absent,
-            _ => LookedUp::Unknown(answer.trouble(self.classify(&answer))),
+            _ => LookedUp::Unknown(self.classify(&answer).trouble(answer.status)),
         }
     }
 
     fn classify(&self, answer: &Answer) -> Created {
-        let wait = |name| self.api.wait(&answer.headers, name);
-        classify(answer.status, wait(&RATE_LIMIT_RESET).or_else(|| wait(&RETRY_AFTER)))
+        let reset = self.api.wait(&answer.headers, &RATE_LIMIT_RESET);
+        classify(answer.status, reset.or(answer.retry_after))
     }
 }
 
@@ -130,12 +138,16 @@ fn classify(status: StatusCode, retry_after: Option<Duration>) -> Created {
     }
 }
 
-fn found(metadata: &Metadata, name: &DatabaseName) -> Result<Database, Reason> {
+fn found(
+    metadata: &Metadata,
+    project: &ProjectId,
+    name: &DatabaseName,
+) -> Result<Database, CallError> {
     match metadata.region.as_str().try_into() {
         Ok(region) if metadata.name == name.as_str() => {
-            Ok(Database { name: name.clone(), region, id: None })
+            Ok(Database { project: project.clone(), name: name.clone(), region, id: None })
         }
-        _ => Err(Reason::XataUnreadable),
+        _ => Err(CallError::Unreadable),
     }
 }
 
@@ -143,21 +155,21 @@ fn found(metadata: &Metadata, name: &DatabaseName) -> Result<Database, Reason> {
 impl Databases for Lite {
     fn create<'a>(
         &'a self,
-        _: &'a ProjectId,
+        project: &'a ProjectId,
         name: &'a DatabaseName,
         region: &'a Region,
         until: Instant,
     ) -> BoxFuture<'a, Created> {
-        Box::pin(self.create(name, region, until))
+        Box::pin(self.create(project, name, region, until))
     }
 
     fn look_up<'a>(
         &'a self,
-        _: &'a ProjectId,
+        project: &'a ProjectId,
         name: &'a DatabaseName,
         until: Instant,
     ) -> BoxFuture<'a, LookedUp> {
-        Box::pin(self.look_up(name, until))
+        Box::pin(self.look_up(project, name, until))
     }
 
     /// Never asked for: the settings refuse it, since Xata Lite gets nothing beyond creation.

@@ -5,20 +5,18 @@
 //! before names); everything else is in doubt, and only a look-up by name ends a doubt. What to do
 //! about it is not decided here.
 
-mod api;
 mod listing;
 pub mod lite;
 pub mod platform;
 
-use std::time::Duration;
-
 use futures_util::future::BoxFuture;
 use http::StatusCode;
 use sha2::{Digest, Sha256};
-use strum::{IntoStaticStr, VariantNames};
 use tokio::time::Instant;
 
+use crate::http_client::CallError;
 use crate::region::Region;
+use crate::trouble::{Reason, Trouble};
 
 /// Whatever keeps databases by name.
 pub trait Databases: Send + Sync {
@@ -89,11 +87,11 @@ pub enum Created {
 }
 
 impl Created {
-    /// What is in the way, if anything is.
-    fn trouble(self) -> Option<Trouble> {
+    /// What is in the way of another request that is answered like such a create.
+    fn trouble(self, status: StatusCode) -> Trouble {
         match self {
-            Self::Made(_) | Self::Taken => None,
-            Self::Refused(trouble) | Self::Unclear(trouble) => Some(trouble),
+            Self::Refused(trouble) | Self::Unclear(trouble) => trouble,
+            Self::Made(_) | Self::Taken => Trouble::at(status, Reason::XataError),
         }
     }
 }
@@ -112,6 +110,8 @@ pub enum LookedUp {
 /// A database, as Xata tells of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Database {
+    /// Where it is kept; the workspace on Xata Lite.
+    pub project: ProjectId,
     /// Its name, the user's id.
     pub name: DatabaseName,
     /// Where it really is.
@@ -120,104 +120,12 @@ pub struct Database {
     pub id: Option<DatabaseId>,
 }
 
-/// What is in the way.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Trouble {
-    /// In one word.
-    pub reason: Reason,
-    /// When upstream wants to be asked again.
-    pub retry_after: Option<Duration>,
-    /// The HTTP status it came with, for the log.
-    pub status: Option<u16>,
-}
-
-impl Trouble {
-    /// Trouble without an answer.
-    pub fn silent(reason: Reason) -> Self {
-        Self { reason, retry_after: None, status: None }
-    }
-
-    /// Trouble with an answer of this status.
-    pub fn at(status: StatusCode, reason: Reason) -> Self {
-        Self { status: Some(status.as_u16()), ..Self::silent(reason) }
-    }
-}
-
-/// Trouble in one word, which is the variant's name in `snake_case`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, VariantNames)]
-#[strum(serialize_all = "snake_case")]
-pub enum Reason {
-    /// 401: the key is wrong, revoked, or Xata cannot check it just now.
-    KeyRefused,
-    /// 403: the key may not do this.
-    AccessDenied,
-    /// 403: the organization is disabled; see its billing.
-    OrganizationDisabled,
-    /// 400 or 403: no more databases in this project or organization.
-    StandingQuota,
-    /// 404: no such project, region or template.
-    NotFound,
-    /// Another 4xx: Xata does not accept what the settings make us ask.
-    RequestRejected,
-    /// 429: no more databases this hour.
-    HourlyQuota,
-    /// 429: too many requests.
-    RateLimited,
-    /// 409 or 423: somebody else is creating in this project.
-    Contention,
-    /// 409 or 423 of Xata Lite, about a database that is not there.
-    Locked,
-    /// 412: the template is not healthy.
-    TemplateUnhealthy,
-    /// 5xx, or a status nobody documents.
-    XataError,
-    /// The answer cannot be read.
-    XataUnreadable,
-    /// No connection, or it broke.
-    XataUnreachable,
-    /// The answer did not come in the time set aside.
-    XataTimeout,
-    /// The list is longer than we read.
-    ListTooLong,
-    /// There is no time left to ask.
-    TimeUp,
-}
-
-/// When asking again may help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Again {
-    /// Within seconds; and if not, later.
-    Now,
-    /// Within seconds, because the refusal may be passing; and if it is not, never.
-    NowOrNever,
-    /// With one of Hookdeck's next deliveries.
-    Later,
-    /// Not before a person changes something.
-    Never,
-}
-
-impl Reason {
-    /// When asking again may help.
-    pub fn again(self) -> Again {
-        match self {
-            Self::Contention => Again::Now,
-            Self::KeyRefused => Again::NowOrNever,
-            Self::HourlyQuota
-            | Self::RateLimited
-            | Self::Locked
-            | Self::TemplateUnhealthy
-            | Self::XataError
-            | Self::XataUnreadable
-            | Self::XataUnreachable
-            | Self::XataTimeout
-            | Self::ListTooLong
-            | Self::TimeUp => Again::Later,
-            Self::AccessDenied
-            | Self::OrganizationDisabled
-            | Self::StandingQuota
-            | Self::NotFound
-            | Self::RequestRejected => Again::Never,
-        }
+/// Why a call to Xata did not end in an answer that can be read.
+fn reason(error: CallError) -> Reason {
+    match error {
+        CallError::TimeUp => Reason::XataTimeout,
+        CallError::Unreachable | CallError::Broken => Reason::XataUnreachable,
+        CallError::TooLong | CallError::Unreadable => Reason::XataUnreadable,
     }
 }
 

@@ -5,21 +5,22 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::header::RETRY_AFTER;
 use http::{Method, StatusCode};
 use secrecy::SecretString;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::api::{Answer, Api, reason};
 use super::listing::{Element, Listing, Progress};
 use super::{
     Created, Database, DatabaseId, DatabaseName, Databases, LookedUp, OrganizationId, ProjectId,
-    Reason, Removal, Removed, Trouble,
+    Removal, Removed, reason,
 };
 use crate::Clock;
-use crate::http_client::{self, Body, HttpClient};
+use crate::http_client::api::{Answer, Api};
+use crate::http_client::{self, Body, CallError, HttpClient};
 use crate::region::Region;
+use crate::trouble::{Reason, Trouble};
 
 /// The public address of the platform (§1).
 pub const DEFAULT_URL: &str = "https://api.xata.tech";
@@ -116,14 +117,14 @@ impl Platform {
         let path = self.branches(project);
         let answer = match self.api.exchange(Method::POST, &path, Some(&body), until).await {
             Ok(answer) => answer,
-            Err(trouble) => return Created::Unclear(trouble),
+            Err(error) => return Created::Unclear(Trouble::silent(reason(error))),
         };
         if !answer.status.is_success() {
-            return self.classify(&answer);
+            return classify(&answer);
         }
-        match answer.json().and_then(|branch| made(branch, name)) {
+        match answer.json().and_then(|branch| made(branch, project, name)) {
             Ok(database) => Created::Made(database),
-            Err(reason) => Created::Unclear(Trouble::at(answer.status, reason)),
+            Err(error) => Created::Unclear(Trouble::at(answer.status, reason(error))),
         }
     }
 
@@ -131,15 +132,15 @@ impl Platform {
         let path = self.branches(project);
         let response = match self.api.send(Method::GET, &path, None, until).await {
             Ok(response) => response,
-            Err(trouble) => return LookedUp::Unknown(trouble),
+            Err(error) => return LookedUp::Unknown(Trouble::silent(reason(error))),
         };
         if response.status() == StatusCode::OK {
-            return find(response.into_body(), name, until)
+            return find(response.into_body(), project, name, until)
                 .await
                 .unwrap_or_else(|reason| LookedUp::Unknown(Trouble::at(StatusCode::OK, reason)));
         }
-        let answer = Answer::read(response, until).await;
-        LookedUp::Unknown(answer.trouble(self.classify(&answer)))
+        let answer = self.api.read(response, until).await;
+        LookedUp::Unknown(classify(&answer).trouble(answer.status))
     }
 
     /// Deletes, or renames and puts to sleep in one change (§6.4, 6.5).
@@ -159,27 +160,23 @@ impl Platform {
         };
         let answer = match self.api.exchange(method, &path, body.as_ref(), until).await {
             Ok(answer) => answer,
-            Err(trouble) => return Removed::Unclear(trouble),
+            Err(error) => return Removed::Unclear(Trouble::silent(reason(error))),
         };
         match answer.status.as_u16() {
             200..=299 => Removed::Done,
             404 => Removed::Absent,
-            _ => match self.classify(&answer) {
+            _ => match classify(&answer) {
                 Created::Unclear(trouble) => Removed::Unclear(trouble),
-                refused => Removed::Refused(answer.trouble(refused)),
+                refused => Removed::Refused(refused.trouble(answer.status)),
             },
         }
-    }
-
-    fn classify(&self, answer: &Answer) -> Created {
-        let retry_after = self.api.wait(&answer.headers, &RETRY_AFTER);
-        classify(answer.status, retry_after, &answer.message())
     }
 }
 
 /// What an answer other than 2xx says about a create (§2, 6.2, 6.7, 8). Statuses decide; text only
 /// tells a taken name from contention, and one reason from another.
-fn classify(status: StatusCode, retry_after: Option<Duration>, message: &str) -> Created {
+fn classify(answer: &Answer) -> Created {
+    let (status, retry_after, message) = (answer.status, answer.retry_after, message(answer));
     let trouble = |reason| Trouble { retry_after, ..Trouble::at(status, reason) };
     let refused = |reason| Created::Refused(trouble(reason));
     let says = |text: &str| message.contains(text);
@@ -206,19 +203,31 @@ fn classify(status: StatusCode, retry_after: Option<Duration>, message: &str) ->
     }
 }
 
+/// The text of an error, or nothing: what stands in front of Xata answers in HTML.
+fn message(answer: &Answer) -> String {
+    #[derive(Deserialize)]
+    struct Error {
+        message: String,
+    }
+    answer.json().map_or_else(|_| String::new(), |error: Error| error.message)
+}
+
 /// The database that an answer to a create tells of, if it is the one we asked for.
-fn made(branch: Element, name: &DatabaseName) -> Result<Database, Reason> {
-    let database = branch.into_database().filter(|database| database.name == *name);
-    database.ok_or(Reason::XataUnreadable)
+fn made(branch: Element, project: &ProjectId, name: &DatabaseName) -> Result<Database, CallError> {
+    let database = branch.into_database(project).filter(|database| database.name == *name);
+    database.ok_or(CallError::Unreadable)
 }
 
 /// Reads a list up to the name that is looked for.
-async fn find(mut body: Body, name: &DatabaseName, until: Instant) -> Result<LookedUp, Reason> {
+async fn find(
+    mut body: Body,
+    project: &ProjectId,
+    name: &DatabaseName,
+    until: Instant,
+) -> Result<LookedUp, Reason> {
     let mut listing = Listing::new(name.as_str());
     let mut read_bytes = 0;
-    while let Some(chunk) =
-        http_client::next_chunk(&mut body, until).await.map_err(|error| reason(&error))?
-    {
+    while let Some(chunk) = http_client::next_chunk(&mut body, until).await.map_err(reason)? {
         read_bytes += chunk.len();
         if read_bytes > LIST_LIMIT_BYTES {
             return Err(Reason::ListTooLong);
@@ -226,7 +235,8 @@ async fn find(mut body: Body, name: &DatabaseName, until: Instant) -> Result<Loo
         match listing.read(&chunk) {
             Progress::More => {}
             Progress::Found(element) => {
-                return element.into_database().map(LookedUp::Found).ok_or(Reason::XataUnreadable);
+                let database = element.into_database(project);
+                return database.map(LookedUp::Found).ok_or(Reason::XataUnreadable);
             }
             Progress::Unreadable => return Err(Reason::XataUnreadable),
         }

@@ -2,7 +2,7 @@
 
 use per_user_db::clerk::{Ignored, Invalid};
 use per_user_db::settings::VARIABLES;
-use per_user_db::xata::Reason;
+use per_user_db::trouble::Reason;
 use strum::VariantNames;
 
 const README: &str = include_str!("../../README.md");

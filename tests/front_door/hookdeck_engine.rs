@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use serde_json::json;
 use standin::clerk::{SignUp, user_id};
 use standin::fault::{Answer, Effect, Fault};
 use standin::function_url::{self, BodyEncoding};
 use standin::hookdeck::{Connection, Engine, EventStatus, from_fn};
 use standin::xata::{Call, Xata};
 
-use crate::world::{Api, SECRET, World};
+use crate::world::{Api, SECRET, World, take_log};
 
 fn engine(world: &Arc<World>) -> Engine {
     let connection = Connection {
@@ -108,4 +109,45 @@ async fn bytes_that_can_never_be_handled_are_tried_once() {
     engine.settle().await;
     let [event] = &engine.events()[..] else { panic!("one event") };
     assert_eq!((event.status, event.attempts.len()), (EventStatus::Failed, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_given_up_is_an_error_once_with_its_user() {
+    let world = Arc::new(World::new());
+    world.xata.fault(Fault::always(Call::Any, Effect::ResetBefore));
+    let engine = engine(&world);
+    let _ = take_log();
+    engine.ingest(HeaderMap::new(), event(1));
+    engine.settle().await;
+    let lines = take_log();
+    let [event] = &engine.events()[..] else { panic!("one event") };
+    assert_eq!((event.status, lines.len()), (EventStatus::Failed, event.attempts.len()));
+    let (last, before) = lines.split_last().expect("attempts");
+    for (line, attempt) in before.iter().zip(1..) {
+        let trigger = if attempt == 1 { "INITIAL" } else { "AUTOMATIC" };
+        assert_eq!((&line["level"], &line["attempt"]), (&json!("WARN"), &json!(attempt)));
+        assert_eq!((&line["trigger"], &line["last_attempt"]), (&json!(trigger), &json!(null)));
+    }
+    assert_eq!((&last["level"], &last["last_attempt"]), (&json!("ERROR"), &json!(true)));
+    assert_eq!(
+        (&last["user_id"], &last["event_id"]),
+        (&json!(user_id(1)), &json!(event.id.as_ref()))
+    );
+
+    // Whoever retries it by hand sees for themselves.
+    engine.retry(&event.id);
+    engine.settle().await;
+    let [by_hand] = &take_log()[..] else { panic!("one attempt") };
+    assert_eq!((&by_hand["level"], &by_hand["trigger"]), (&json!("WARN"), &json!("MANUAL")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_can_never_be_handled_is_given_up_at_once() {
+    let world = Arc::new(World::new());
+    let engine = engine(&world);
+    let _ = take_log();
+    engine.ingest(HeaderMap::new(), Bytes::from_static(b"{\"type\":\"user.created\"}"));
+    engine.settle().await;
+    let [line] = &take_log()[..] else { panic!("one attempt") };
+    assert_eq!((&line["level"], &line["last_attempt"]), (&json!("ERROR"), &json!(true)));
 }

@@ -10,6 +10,7 @@
 
 mod binary;
 mod cancellation;
+mod clerk_backend;
 mod clerk_events;
 mod conformance;
 mod docs;

@@ -239,7 +239,7 @@ async fn an_outage_is_deferred_as_xata_asks_until_the_third_attempt() {
             let expected = (503, "unavailable", Some("xata_error"), retry_after);
             assert_eq!(answered.row(), expected, "attempt {attempt}");
             assert_eq!(answered.line["attempt"], attempt);
-            assert_eq!(answered.line["xata_status"], 503);
+            assert_eq!(answered.line["upstream_status"], 503);
         }
     }
 }
@@ -257,7 +257,7 @@ async fn settings_that_xata_refuses_are_misconfigured() {
         let answered = world.deliver(sign_up().user_created()).await;
         assert_eq!(answered.row(), (500, "misconfigured", Some(reason), None), "{change:?}");
         assert_eq!(answered.line["level"], "ERROR");
-        assert_eq!(answered.line["xata_status"], status);
+        assert_eq!(answered.line["upstream_status"], status);
     }
 }
 
@@ -267,7 +267,7 @@ async fn a_line_says_who_what_and_which_delivery() {
     let line = world.deliver(sign_up().user_created()).await.line;
     let expected = json!({
         "level": "INFO", "message": "delivery created", "status": 200, "outcome": "created",
-        "user_id": user_id(1), "event_id": "evt_0001", "attempt": 1, "region": "eu-central-1",
+        "user_id": user_id(1), "event_id": "evt_0001", "attempt": 1, "trigger": "INITIAL", "region": "eu-central-1",
         "placement": "geo", "address": "public_v4", "event_age_s": 0, "duration_ms": 0,
     });
     for (name, value) in expected.as_object().unwrap() {

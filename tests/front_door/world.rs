@@ -13,6 +13,7 @@ use per_user_db::http_client::HttpClient;
 use per_user_db::settings::{Settings, SettingsError};
 use per_user_db::{Clock, http_client, telemetry};
 use serde_json::Value;
+use standin::clerk::backend::{self, Backend};
 use standin::conformance::{Requests, Watch};
 use standin::function_url::{self, BodyEncoding};
 use standin::hookdeck;
@@ -22,6 +23,11 @@ use standin::xata::{Database, Xata};
 use tracing::level_filters::LevelFilter;
 
 pub const SECRET: &str = "fake-signing-secret";
+/// Settings with which Clerk is asked and told.
+pub const CLERK: [(&str, &str); 2] = [
+    ("CLERK_SECRET_KEY", "sk_test_fake_local_development_key"),
+    ("CLERK_API_URL", "http://localhost/v1"),
+];
 pub const PROJECTS: [&str; 3] = ["prj_a", "prj_b", "prj_c"];
 /// Settings with all of the projects.
 pub const ALL_PROJECTS: [(&str, &str); 2] = [
@@ -68,13 +74,16 @@ impl Api {
     }
 }
 
-/// Xata, the function, and the time they share. No test passes in which a request of the function's
-/// to the platform, or an answer to it, is not as Xata specifies.
+/// Xata, Clerk, the function, and the time they share. No test passes in which a request of the
+/// function's to the platform or to Clerk, or an answer to it, is not as they specify.
 pub struct World {
     pub api: Api,
     pub xata: Xata,
+    /// Only asked with the settings in [`CLERK`].
+    pub clerk: Backend,
     /// Of the platform; nobody specified Xata Lite.
     pub watch: Option<Watch>,
+    _clerk_watch: Watch,
     pub clock: Clock,
     function: Function,
 }
@@ -124,11 +133,14 @@ impl World {
                 (Xata::Lite(lite.clone()), lite.clock(), None)
             }
         };
+        let clerk = Backend::new(backend::Options { clock, ..backend::Options::default() });
+        let clerk_watch = Watch::clerk(&clerk, Requests::All);
         let clock: Clock = Arc::new(move || SystemTime::UNIX_EPOCH + clock.now());
-        let client = http_client::boxed(standin::serve::service(routes.merge(xata.router())));
+        let services = clerk.beside(routes.merge(xata.router()));
+        let client = http_client::boxed(standin::serve::service(services));
         let settings = settings(api, changes).expect("settings that work");
         let function = Function::new(settings, client, clock.clone());
-        Self { api, xata, watch, clock, function }
+        Self { api, xata, clerk, watch, _clerk_watch: clerk_watch, clock, function }
     }
 
     /// A world with the platform, where the function asks Xata through this.
@@ -141,7 +153,8 @@ impl World {
 
     /// The same world when somebody has deployed other settings.
     pub fn redeployed(self, changes: &[(&str, &str)]) -> Self {
-        let client = http_client::boxed(standin::serve::service(self.xata.router()));
+        let services = self.clerk.beside(self.xata.router());
+        let client = http_client::boxed(standin::serve::service(services));
         let settings = settings(self.api, changes).expect("settings that work");
         let function = Function::new(settings, client, self.clock.clone());
         Self { function, ..self }
@@ -210,6 +223,12 @@ impl World {
     pub fn requests(&self) -> Vec<(String, Option<u16>)> {
         let requests = self.xata.requests();
         requests.into_iter().map(|it| (it.method.to_string(), it.status)).collect()
+    }
+
+    /// The requests that Clerk has seen, as method and path.
+    pub fn requests_to_clerk(&self) -> Vec<String> {
+        let requests = self.clerk.requests();
+        requests.into_iter().map(|it| format!("{} {}", it.method, it.path)).collect()
     }
 
     /// The databases of this user.

@@ -6,9 +6,8 @@
 
 use std::time::Duration;
 
-use per_user_db::xata::{
-    Created, Database, DatabaseName, LookedUp, ProjectId, Projects, Reason, Trouble,
-};
+use per_user_db::trouble::{Reason, Trouble};
+use per_user_db::xata::{Created, Database, DatabaseName, LookedUp, ProjectId, Projects};
 use stateright::{Model, Property};
 
 use crate::rules::Rules;
@@ -281,8 +280,12 @@ impl Fleet {
 }
 
 pub fn database() -> Database {
-    let (name, region) = (DatabaseName::try_from("user_1"), "us-east-1".try_into());
-    Database { name: name.expect("a name"), region: region.expect("a region"), id: None }
+    Database {
+        project: "prj_a".try_into().expect("a project"),
+        name: DatabaseName::try_from("user_1").expect("a name"),
+        region: "us-east-1".try_into().expect("a region"),
+        id: None,
+    }
 }
 
 impl Model for Fleet {

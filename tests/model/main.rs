@@ -16,7 +16,8 @@ mod state;
 
 use std::io::Write as _;
 
-use per_user_db::xata::{Created, Reason, Trouble};
+use per_user_db::trouble::{Reason, Trouble};
+use per_user_db::xata::Created;
 use stateright::{Checker, Model};
 
 use crate::fleet::{Fleet, Growth};

@@ -1,7 +1,8 @@
 //! The rules of provisioning: ours, and some that others live by and that lose users.
 
 use per_user_db::provision::{Action, Ensure, Outcome};
-use per_user_db::xata::{Created, Reason, Trouble};
+use per_user_db::trouble::{Reason, Trouble};
+use per_user_db::xata::Created;
 
 /// Who decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +22,9 @@ pub enum Rules {
 impl Rules {
     pub fn begin(self, n_projects: usize, fresh: bool) -> (Ensure, Action) {
         match self {
-            Self::ListThenCreate => (Ensure::begin(n_projects, fresh).0, Action::LookUp(0)),
-            Self::IgnoreOldProjects => Ensure::begin(n_projects, true),
-            _ => Ensure::begin(n_projects, fresh),
+            Self::ListThenCreate => (Ensure::begin(n_projects, fresh, false).0, Action::LookUp(0)),
+            Self::IgnoreOldProjects => Ensure::begin(n_projects, true, false),
+            _ => Ensure::begin(n_projects, fresh, false),
         }
     }
 

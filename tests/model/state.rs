@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use per_user_db::provision::{Action as Next, Ensure, Outcome};
-use per_user_db::xata::Reason;
+use per_user_db::trouble::Reason;
 
 /// More requests than this, and a delivery does not end: a look in each of two projects, six
 /// creates, a look-up after each of three that were unclear, and one at the end.
@@ -144,7 +144,10 @@ impl Delivery {
             Next::Create => Stage::Create,
             Next::LookUp(rank) => Stage::LookUp(rank),
             Next::Pause(_) => Stage::Pause,
-            Next::Stop(Ok(Outcome::Created(_) | Outcome::Exists)) => Stage::Answer(Verdict::Done),
+            Next::Stop(Ok(Outcome::Created(_) | Outcome::Exists(_))) => {
+                Stage::Answer(Verdict::Done)
+            }
+            Next::Ask | Next::Stop(Ok(Outcome::UserGone)) => unreachable!("nobody asks Clerk here"),
             Next::Stop(Err(trouble)) if trouble.reason == Reason::StandingQuota => {
                 Stage::Answer(Verdict::NoRoom)
             }

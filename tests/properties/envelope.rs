@@ -67,11 +67,11 @@ fn agrees(event: &Result<Event, Invalid>, text: &str, tree: &Value, instances: &
 }
 
 fn but_for_metadata(event: &Result<Event, Invalid>) -> String {
-    let Ok(Event { intent: Intent::Provision(sign_up), happened }) = event else {
+    let Ok(Event { intent: Intent::Provision(sign_up), happened, instance }) = event else {
         return format!("{event:?}");
     };
     let SignUp { user_id, client_ip, user_agent, .. } = sign_up;
-    format!("{user_id} {client_ip:?} {user_agent:?} {happened:?}")
+    format!("{user_id} {client_ip:?} {user_agent:?} {happened:?} {instance:?}")
 }
 
 /// The second reader.
@@ -88,7 +88,8 @@ fn expected(event: &Value, instances: &Instances) -> Result<Event, Invalid> {
     } else {
         Intent::Ignore(Ignored::UnhandledType)
     };
-    Ok(Event { intent, happened })
+    let instance = event["instance_id"].as_str().map(str::to_owned);
+    Ok(Event { intent, happened, instance })
 }
 
 fn of_user(event: &Value, is_deletion: bool, instances: &Instances) -> Result<Intent, Invalid> {

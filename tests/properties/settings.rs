@@ -12,7 +12,7 @@ use per_user_db::xata::{ProjectId, platform::Source};
 use proptest::prelude::Strategy;
 
 /// The variables of ours that [`VARIABLES`] does not list: not supported yet, or of `ops`.
-const OTHERS: &str = "CLERK_SECRET_KEY|CLERK_API_URL|SECRETS_ID|HOOKDECK_API_KEY|HOOKDECK_API_URL";
+const OTHERS: &str = "SECRETS_ID|HOOKDECK_API_KEY|HOOKDECK_API_URL";
 
 /// Stands in secrets, and must not be shown. In the input it is the byte 1, so that it is found
 /// only where it was planted.
@@ -79,6 +79,9 @@ fn sound(settings: &Settings) {
     if let Lookup::IpApi(ip_api) = &policy.lookup {
         reachable(&ip_api.url);
     }
+    if let Some(clerk) = &settings.clerk {
+        reachable(&clerk.url);
+    }
     match &settings.xata {
         Xata::Lite(lite) => reachable(&lite.url),
         Xata::Platform(platform) => {
@@ -110,7 +113,7 @@ fn reachable(url: &str) {
 #[test]
 fn settings_of_any_content_are_sound_or_refused() {
     let working = b"HOOKDECK_WEBHOOK_SECRET=\x01\0XATA_API_KEY=\x01\0XATA_ORGANIZATION_ID=org123\0\
-        XATA_PROJECT_ID=prj_a,prj_b";
+        XATA_PROJECT_ID=prj_a,prj_b\0CLERK_SECRET_KEY=sk_\x01";
     let names = VARIABLES.join("|");
     let fitting = r"(?x: \x01 | \x20 | \x01,\x01 | x\x20\x01 | true | off | ip-api | 1440 | debug |
         eu-central-1 | us-east-1,eu-central-1 | EU=eu-central-1,NA=us-east-1 | DE=us-east-1,\x01=x |
@@ -120,7 +123,7 @@ fn settings_of_any_content_are_sound_or_refused() {
     let urls =
         format!(r"https?://({hosts})(|:80|\.example\.com|:99999)(|/base/|/\?\x01|/\x23\x01)");
     let change = format!(
-        r"\x00({names}|{OTHERS}|XATA_[A-Z]{{0,4}}|\PC{{0,8}})=({fitting})|\x00XATA_API_URL={urls}"
+        r"\x00({names}|{OTHERS}|XATA_[A-Z]{{0,4}}|\PC{{0,8}})=({fitting})|\x00(XATA|CLERK)_API_URL={urls}"
     );
     let changes = proptest::string::bytes_regex(&format!("({change}){{0,5}}"));
     let environments = changes.expect("an expression").prop_map(|it| [working, &it[..]].concat());

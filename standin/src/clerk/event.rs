@@ -1,6 +1,7 @@
 //! The webhook events Clerk sends (`contracts/clerk.md` sections 2 to 6), as compact JSON with sorted keys.
 
 use serde_json::{Value, json};
+use svix_ksuid::{Ksuid, KsuidLike};
 
 use crate::id;
 
@@ -17,6 +18,13 @@ const EXPIRE_AFTER_MS: u64 = 7 * 24 * 3_600_000;
 /// A well-formed user id that depends on the seed alone (section 6).
 pub fn user_id(seed: u64) -> String {
     ksuid("user", &seed.to_string())
+}
+
+/// A well-formed user id that was made in this second since the Unix epoch (section 6).
+pub fn user_id_of(seed: u64, second: u64) -> String {
+    let payload = id::text(id::BASE62, 16, &format!("user {seed}"));
+    let second = i64::try_from(second).ok();
+    format!("user_{}", Ksuid::from_seconds(second, Some(payload.as_bytes())))
 }
 
 fn ksuid(prefix: &str, seed: &str) -> String {

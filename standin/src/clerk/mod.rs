@@ -3,4 +3,4 @@
 pub mod backend;
 mod event;
 
-pub use self::event::{SignUp, user_id};
+pub use self::event::{SignUp, user_id, user_id_of};

@@ -3,6 +3,8 @@
 //! The port is a [`tower`] service, so hyper's client is the live side and a stand-in's router,
 //! called in memory, is the other. Neither follows redirects: an answer of 3xx is an answer.
 
+pub mod api;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -39,19 +41,25 @@ const ACKNOWLEDGE_TIMEOUT: Duration = CONNECT_TIMEOUT;
 /// instructions, nothing beside a create; docs/reliability.md has what was measured.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Why there is no answer, or no whole one. Whether the request took effect is unknown in each
-/// case.
-#[derive(Debug, thiserror::Error)]
+/// Why there is no answer, or none that can be read. Whether the request took effect is unknown in
+/// each case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// The time set aside for this call ran out.
     #[error("no answer in the time set aside")]
     TimeUp,
-    /// The connection could not be made, or broke.
+    /// There is no connection.
+    #[error("no connection")]
+    Unreachable,
+    /// There was a connection, and it broke.
     #[error("the connection broke")]
-    Broken(#[source] BoxError),
+    Broken,
     /// The body is longer than we are willing to read.
     #[error("the body is too long")]
     TooLong,
+    /// The body is not what is documented.
+    #[error("the body cannot be read")]
+    Unreadable,
 }
 
 /// The live client: TLS by rustls with root certificates compiled in, HTTP/1.1, connections kept
@@ -103,9 +111,7 @@ pub async fn send(
 ) -> Result<Response<Body>, CallError> {
     let again = request.method().is_safe().then(|| request.clone());
     match (send_once(client, request, until).await, again) {
-        (Err(CallError::Broken(error)), Some(again)) if was_connected(&error) => {
-            send_once(client, again, until).await
-        }
+        (Err(CallError::Broken), Some(again)) => send_once(client, again, until).await,
         (answer, _) => answer,
     }
 }
@@ -116,15 +122,13 @@ async fn send_once(
     until: Instant,
 ) -> Result<Response<Body>, CallError> {
     match timeout_at(until, client.clone().oneshot(request)).await {
-        Ok(answer) => answer.map_err(CallError::Broken),
+        Ok(answer) => answer.map_err(|error| {
+            let error = error.downcast_ref::<hyper_util::client::legacy::Error>();
+            let was_connected = error.is_some_and(|error| !error.is_connect());
+            if was_connected { CallError::Broken } else { CallError::Unreachable }
+        }),
         Err(_) => Err(CallError::TimeUp),
     }
-}
-
-/// Whether there was a connection that broke. A host that could not be reached was asked just now.
-fn was_connected(error: &BoxError) -> bool {
-    let error = error.downcast_ref::<hyper_util::client::legacy::Error>();
-    error.is_some_and(|error| !error.is_connect())
 }
 
 /// Reads a body of at most `limit_bytes`, all of it by `until`.
@@ -148,7 +152,7 @@ pub async fn next_chunk(body: &mut Body, until: Instant) -> Result<Option<Bytes>
     loop {
         match timeout_at(until, body.frame()).await {
             Ok(None) => return Ok(None),
-            Ok(Some(Err(error))) => return Err(CallError::Broken(error)),
+            Ok(Some(Err(_))) => return Err(CallError::Broken),
             Ok(Some(Ok(frame))) => {
                 if let Ok(data) = frame.into_data() {
                     return Ok(Some(data));
@@ -245,7 +249,7 @@ mod tests {
             };
             tokio::select! {
                 answer = ask(&client, method, &url) => {
-                    assert!(matches!(answer, Err(CallError::Broken(_))));
+                    assert!(matches!(answer, Err(CallError::Broken)));
                 }
                 () = breaks_off => {}
             }
@@ -267,6 +271,6 @@ mod tests {
         };
         let (first_byte, answer) = tokio::join!(server, send(&client, request, until));
         assert_eq!(first_byte, 0x16, "a TLS handshake begins with this");
-        assert!(matches!(answer, Err(CallError::Broken(_))));
+        assert!(matches!(answer, Err(CallError::Unreachable)));
     }
 }

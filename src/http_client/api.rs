@@ -1,0 +1,128 @@
+//! What the JSON APIs upstream have in common: a bearer key, JSON both ways, and answers that may be
+//! anything.
+
+use std::time::Duration;
+
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
+};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{Body, CallError, HttpClient};
+use crate::Clock;
+
+/// An answer that is not a list is a few hundred bytes; a user of Clerk's is a few thousand.
+const ANSWER_LIMIT_BYTES: usize = 64 * 1024;
+
+/// An API, asked with one key.
+pub struct Api {
+    client: HttpClient,
+    clock: Clock,
+    url: String,
+    headers: HeaderMap,
+}
+
+/// An answer, read as far as it could be.
+pub struct Answer {
+    /// The status, which is there whatever became of the body.
+    pub status: StatusCode,
+    /// How long `Retry-After` asks to wait.
+    pub retry_after: Option<Duration>,
+    /// All headers.
+    pub headers: HeaderMap,
+    body: Result<Vec<u8>, CallError>,
+}
+
+impl Api {
+    /// The API at `url`, which has no slash at its end.
+    ///
+    /// # Panics
+    /// If the key cannot stand in a header, which [`settings`](crate::settings) rules out.
+    pub fn new(url: String, key: &SecretString, client: HttpClient, clock: Clock) -> Self {
+        let mut authorization = HeaderValue::try_from(format!("Bearer {}", key.expose_secret()))
+            .expect("settings take only keys of visible ASCII");
+        authorization.set_sensitive(true);
+        let headers = [
+            (AUTHORIZATION, authorization),
+            (ACCEPT, HeaderValue::from_static("application/json")),
+            (USER_AGENT, HeaderValue::from_static(super::USER_AGENT)),
+        ];
+        Self { client, clock, url, headers: headers.into_iter().collect() }
+    }
+
+    /// The same API, asked with one more header.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.insert(name, HeaderValue::from_static(value));
+        self
+    }
+
+    /// Sends a request, its path made of path-safe ids only; none of the body is read yet.
+    ///
+    /// # Panics
+    /// If the path cannot stand in a URL.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        until: Instant,
+    ) -> Result<Response<Body>, CallError> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        if let Some(headers) = request.headers_mut() {
+            headers.extend(self.headers.clone());
+        }
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let request = request
+            .body(Full::from(body.map(Value::to_string).unwrap_or_default()))
+            .expect("the URL was parsed at start, and the ids in the path are path-safe");
+        super::send(&self.client, request, until).await
+    }
+
+    /// Sends a request and reads the answer.
+    pub async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        until: Instant,
+    ) -> Result<Answer, CallError> {
+        Ok(self.read(self.send(method, path, body, until).await?, until).await)
+    }
+
+    /// Reads an answer.
+    pub async fn read(&self, response: Response<Body>, until: Instant) -> Answer {
+        let (parts, body) = response.into_parts();
+        Answer {
+            status: parts.status,
+            retry_after: self.wait(&parts.headers, &RETRY_AFTER),
+            headers: parts.headers,
+            body: super::read(body, ANSWER_LIMIT_BYTES, until).await,
+        }
+    }
+
+    /// How long a header asks to wait: seconds, or a date (RFC 9110 section 10.2.3).
+    pub fn wait(&self, headers: &HeaderMap, name: &HeaderName) -> Option<Duration> {
+        let value = headers.get(name)?.to_str().ok()?.trim();
+        if let Ok(seconds) = value.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let date = httpdate::parse_http_date(value).ok()?;
+        Some(date.duration_since((self.clock)()).unwrap_or_default())
+    }
+}
+
+impl Answer {
+    /// The body as JSON of the form that is expected.
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, CallError> {
+        let body = self.body.as_ref().map_err(|&error| error)?;
+        serde_json::from_slice(body).map_err(|_| CallError::Unreadable)
+    }
+}
