@@ -1,6 +1,7 @@
 //! The companion tool, as a person or a script runs it.
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
+mod connect;
 mod dev;
 mod send;
 mod simulate;

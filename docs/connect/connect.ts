@@ -1,0 +1,44 @@
+import { createClerkClient } from '@clerk/backend';
+
+declare global {
+  interface UserPrivateMetadata {
+    database?: { id: string; name: string; project: string; region: string; status: string };
+  }
+}
+
+/** Where to ask, and with which keys. The addresses are the services' own unless they are given. */
+export interface Access {
+  clerkSecretKey: string;
+  clerkApiUrl?: string; // without /v1
+  xataApiKey: string;
+  xataApiUrl?: string;
+  xataOrganizationId: string;
+}
+
+/**
+ * The connection string of a user's database. `undefined` is "not yet": ask again in a few seconds.
+ *
+ * It holds the database's password: keep it on the server, and out of logs.
+ */
+export async function connectionString(access: Access, userId: string): Promise<string | undefined> {
+  const clerk = createClerkClient({ secretKey: access.clerkSecretKey, apiUrl: access.clerkApiUrl });
+  const { database } = (await clerk.users.getUser(userId)).privateMetadata;
+  if (!database) return undefined;
+
+  const xata = access.xataApiUrl ?? 'https://api.xata.tech';
+  const project = `${xata}/organizations/${access.xataOrganizationId}/projects/${database.project}`;
+  const branch = `${project}/branches/${database.id}`;
+  const headers = { Authorization: `Bearer ${access.xataApiKey}` };
+  const read = async (url: string) => {
+    const response = await fetch(url, { headers, signal: AbortSignal.timeout(10_000) });
+    if (response.status === 404) return undefined;
+    if (!response.ok) throw new Error(`Xata answered ${response.status}`);
+    return response.json();
+  };
+  const credentials = await read(`${branch}/credentials?username=xata`);
+  if (!credentials) return undefined;
+  // Older versions of Xata tell it with the branch; null is "not yet" there.
+  const found = credentials.connectionString ?? (await read(branch))?.connectionString ?? undefined;
+  // The database insists on TLS; not every version of Xata says so in the string.
+  return found && `${found.split('?')[0]}?sslmode=require`;
+}
