@@ -1,12 +1,11 @@
 //! The world that the stand-ins make up: one organization with one project and a template per
-//! region, or one workspace of Xata Lite. Everything in it is fixed, so that settings written down
-//! once keep pointing at it.
+//! region, or one workspace of Xata Lite; and one instance of Clerk. Everything in it is fixed, so
+//! that settings written down once keep pointing at it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use per_user_db::region::Region;
 use standin::clerk::backend::{self, Backend};
-use standin::clerk::{SignUp, user_id};
 use standin::xata::{Xata, lite, platform};
 
 /// Signs deliveries where no real Hookdeck project is at hand. It protects nothing.
@@ -103,15 +102,17 @@ fn lite(regions: &BTreeSet<Region>) -> lite::Lite {
     lite::Lite::new(lite::Options { regions, ..lite::Options::default() })
 }
 
-/// Clerk's Backend API, with users whom its own client may change and delete. Only changes of one
-/// user are limited.
+/// Clerk's Backend API, of an instance without users. Only changes of one user are limited.
 pub(crate) fn clerk() -> Backend {
-    let options = backend::Options { most_requests: None, ..backend::Options::default() };
-    let clerk = Backend::new(options);
-    for seed in 0..3000 {
-        clerk.insert(SignUp::new(&user_id(seed)));
-    }
-    clerk
+    Backend::new(backend::Options { most_requests: None, ..backend::Options::default() })
+}
+
+/// The settings that point at it on this address.
+pub(crate) fn clerk_settings(address: &str) -> [(&'static str, String); 2] {
+    [
+        ("CLERK_API_URL", format!("http://{address}/v1")),
+        ("CLERK_SECRET_KEY", backend::Options::default().secret_key),
+    ]
 }
 
 /// A branch id, 26 characters that begin with a letter, which tells its region.

@@ -7,16 +7,28 @@
 //! | `send` | `ops send`: one event, signed and delivered as Hookdeck does |
 //! | `simulate` | `ops simulate`: sign-ups by the thousand, while things go wrong by chance |
 //! | `events` | `ops events`: the files in `events/`, made anew |
+//! | `user` | `ops user`: what is known of one user |
+//! | `unpark` | `ops unpark`: a parked database, given back |
 //!
 //! `local` is the world that the stand-ins make up, and `server` puts the function on a socket.
+//!
+//! `live` is the world that the settings name: `fleet`, the databases of all projects, and
+//! `directory`, what Clerk knows of a user. Both ask through `service`, which says what to check
+//! where something is in the way.
 
 mod dev;
+mod directory;
 mod events;
+mod fleet;
+mod live;
 mod local;
 mod send;
 mod server;
+mod service;
 mod simulate;
 mod standins;
+mod unpark;
+mod user;
 
 use std::process::ExitCode;
 
@@ -39,6 +51,8 @@ enum Command {
     Send(send::Arguments),
     Simulate(simulate::Arguments),
     Events(events::Arguments),
+    User(user::Arguments),
+    Unpark(unpark::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +63,8 @@ fn main() -> ExitCode {
         Command::Send(arguments) => wait_for(send::run(arguments)),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Events(arguments) => events::run(&arguments),
+        Command::User(arguments) => wait_for(user::run(arguments)),
+        Command::Unpark(arguments) => wait_for(unpark::run(arguments)),
     };
     match done {
         Ok(code) => code,

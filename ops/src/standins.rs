@@ -2,8 +2,13 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 
+use standin::clerk::{SignUp, user_id};
+
 use crate::local::{self, Api};
 use crate::server;
+
+/// How many users Clerk's stand-in knows. The users of `events/` are the first of them.
+const USERS: u64 = 3000;
 
 /// Run the stand-ins alone, and print the settings that point at them
 ///
@@ -30,18 +35,24 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let address = listener.local_addr()?;
     let mut out = std::io::stdout();
     if !arguments.env {
-        writeln!(out, "Xata's stand-in listens on http://{address}; Ctrl-C ends it.")?;
-        writeln!(out, "Settings that point the function at it:\n")?;
+        writeln!(out, "The stand-ins listen on http://{address}; Ctrl-C ends them.")?;
+        writeln!(out, "Settings that point the function at them:\n")?;
     }
     let api = arguments.api;
     let placement = api.placement();
     let regions = api.regions(&BTreeMap::from(placement.clone()))?;
-    for (name, value) in api.settings(&address.to_string(), &regions).into_iter().chain(placement) {
+    let address = address.to_string();
+    let settings = api.settings(&address, &regions).into_iter().chain(placement);
+    for (name, value) in settings.chain(local::clerk_settings(&address)) {
         // Quoted: the reader of `cargo lambda watch --env-file` refuses a bare value with `=` in it.
         writeln!(out, "{name}=\"{value}\"")?;
     }
     out.flush()?;
-    let router = local::clerk().beside(api.xata(&regions).router());
+    let clerk = local::clerk();
+    for seed in 0..USERS {
+        clerk.insert(SignUp::new(&user_id(seed)));
+    }
+    let router = clerk.beside(api.xata(&regions).router());
     tokio::select! {
         ended = standin::serve::serve(listener, router) => ended?,
         interrupted = tokio::signal::ctrl_c() => interrupted?,

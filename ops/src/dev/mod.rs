@@ -13,6 +13,7 @@ use per_user_db::function::Function;
 use per_user_db::http_client;
 use per_user_db::settings::Settings;
 use per_user_db::telemetry;
+use standin::clerk::backend::Backend;
 use standin::xata::Xata;
 
 use crate::local::Api;
@@ -20,13 +21,13 @@ use crate::{local, server};
 
 /// Try everything here: the function and the stand-ins of the services around it, in one process
 ///
-/// Plays a dozen sign-ups from around the world through Hookdeck's delivery engine, shows what
-/// became of them, and then serves the function on port 9000, at / and at /webhooks/clerk, ready
-/// for `hookdeck listen` or curl.
+/// Plays a dozen sign-ups from around the world, and somebody who leaves, through Hookdeck's
+/// delivery engine, shows what became of them, and then serves the function on port 9000, at / and
+/// at /webhooks/clerk, ready for `hookdeck listen` or curl.
 #[derive(clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags are what a command line has")]
 pub(crate) struct Arguments {
-    /// Exit after the samples; 0 only if every user has exactly one database
+    /// Exit after the samples; 0 only if every user has exactly one database, and whoever left none
     #[arg(long)]
     once: bool,
     /// Print one JSON document instead of the table
@@ -57,16 +58,29 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         bail!("with --live there is nothing to show --once, unless --samples is given, too");
     }
     let variables = local::variables();
-    let (settings, xata) = if arguments.live {
+    let (settings, standins) = if arguments.live {
         (live(&variables)?, None)
     } else {
         beside_standins(arguments.api, &variables).await?
     };
     let mut notes = settings.warnings.clone();
-    if !arguments.live && variables.contains_key("XATA_API_KEY") {
-        notes.push(
-            "XATA_API_KEY is set and not used: Xata's stand-in answers, unless --live".to_owned(),
-        );
+    if !arguments.live {
+        let is_set = |name: &str| variables.contains_key(name);
+        for (name, service) in [("XATA_API_KEY", "Xata"), ("CLERK_SECRET_KEY", "Clerk")] {
+            if is_set(name) {
+                notes.push(format!(
+                    "{name} is set and not used: {service}'s stand-in answers, unless --live"
+                ));
+            }
+        }
+        if is_set("HOOKDECK_WEBHOOK_SECRET") {
+            notes.push(
+                "Real events are let in, but Clerk's stand-in knows nobody real: a fresh sign-up \
+                 gets a database, and what depends on Clerk's word is answered foreign_key, unless \
+                 --live"
+                    .to_owned(),
+            );
+        }
     }
     for note in notes {
         writeln!(std::io::stderr(), "{note}")?;
@@ -83,8 +97,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
     let mut all_is_well = true;
     if with_samples {
-        let played = samples::play(address, secret, xata.as_ref()).await?;
-        let report = report::Report::new(&played, xata.as_ref());
+        let played = samples::play(address, secret, standins.as_ref()).await?;
+        let report = report::Report::new(&played, standins.as_ref());
         all_is_well = report.all_is_well();
         report.print(arguments.json)?;
     }
@@ -100,13 +114,26 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The services around the function.
+pub(crate) struct Standins {
+    xata: Xata,
+    clerk: Backend,
+}
+
+impl Standins {
+    /// Whether the database of a user who leaves is deleted; Xata Lite only keeps.
+    fn deletes(&self) -> bool {
+        matches!(self.xata, Xata::Platform(_))
+    }
+}
+
 /// Settings for a run beside the stand-ins, which are started here. Of the user's own settings only
 /// those that lead nowhere count, and their signing secret is accepted as well, so that
 /// `hookdeck listen` gets through.
 async fn beside_standins(
     api: Api,
     variables: &BTreeMap<String, String>,
-) -> anyhow::Result<(Settings, Option<Xata>)> {
+) -> anyhow::Result<(Settings, Option<Standins>)> {
     let followed = FOLLOWED.iter().filter_map(|&name| Some((name, variables.get(name)?.clone())));
     let followed = followed.filter(|(_, value)| value != "ip-api");
     let mut placement: BTreeMap<_, _> = followed.collect();
@@ -115,17 +142,22 @@ async fn beside_standins(
     }
     let regions = api.regions(&placement)?;
     let listener = server::bind(0).await?;
-    let settings = api.settings(&listener.local_addr()?.to_string(), &regions);
-    let mut settings: BTreeMap<_, _> = settings.into_iter().chain(placement).collect();
+    let address = listener.local_addr()?.to_string();
+    let settings = api.settings(&address, &regions).into_iter().chain(placement);
+    let mut settings: BTreeMap<_, _> = settings.chain(local::clerk_settings(&address)).collect();
     if let Some(own) = variables.get("HOOKDECK_WEBHOOK_SECRET") {
         settings.insert("HOOKDECK_WEBHOOK_SECRET", format!("{},{own}", local::SIGNING_SECRET));
     }
     if let Some(level) = variables.get("LOG_LEVEL") {
         settings.insert("LOG_LEVEL", level.clone());
     }
-    let xata = api.xata(&regions);
-    tokio::spawn(standin::serve::serve(listener, xata.router()));
-    Ok((local::read(&settings)?, Some(xata)))
+    let standins = Standins { xata: api.xata(&regions), clerk: local::clerk() };
+    if standins.deletes() {
+        settings.insert("ON_USER_DELETED", "delete".to_owned());
+    }
+    let router = standins.clerk.beside(standins.xata.router());
+    tokio::spawn(standin::serve::serve(listener, router));
+    Ok((local::read(&settings)?, Some(standins)))
 }
 
 fn live(variables: &BTreeMap<String, String>) -> anyhow::Result<Settings> {

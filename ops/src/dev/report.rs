@@ -7,18 +7,29 @@ use serde::Serialize;
 use serde_json::Value;
 use standin::xata::Xata;
 
-use super::samples::Played;
+use super::Standins;
+use super::samples::{End, Played};
 
 /// What became of the samples.
 #[derive(Serialize)]
 pub(crate) struct Report {
+    /// Those who stay.
     users: Vec<User>,
+    /// Those who left.
+    left: Vec<User>,
     /// Deliveries that concern nobody's database.
     others: Vec<User>,
-    /// Requests that Xata's stand-in saw.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    requests_to_xata: Option<usize>,
+    /// Requests that the stand-ins saw.
+    #[serde(flatten)]
+    requests: Option<Requests>,
     every_user_has_one_database: bool,
+}
+
+/// Requests that the stand-ins saw.
+#[derive(Serialize)]
+struct Requests {
+    requests_to_xata: usize,
+    requests_to_clerk: usize,
 }
 
 /// One row.
@@ -33,6 +44,8 @@ struct User {
     answers: Vec<String>,
     /// What Xata's stand-in has of this user; a real Xata is not asked, and the answers count.
     databases: Vec<Database>,
+    /// Whether the entry at Clerk's stand-in is that of the database; none where there is no entry.
+    entry_agrees: Option<bool>,
 }
 
 /// A database of a user.
@@ -45,25 +58,30 @@ struct Database {
 }
 
 impl Report {
-    pub(crate) fn new(played: &[Played], xata: Option<&Xata>) -> Self {
-        let rows = |is_sign_up: bool| {
-            played
-                .iter()
-                .filter(move |it| it.is_sign_up == is_sign_up)
-                .map(|it| User::new(it, xata))
+    pub(crate) fn new(played: &[Played], standins: Option<&Standins>) -> Self {
+        let rows = |end: End| -> Vec<_> {
+            let played = played.iter().filter(|it| it.end == end);
+            played.map(|it| User::new(it, standins)).collect()
         };
-        let users: Vec<_> = rows(true).collect();
+        let users = rows(End::Stays);
         Self {
             every_user_has_one_database: users.iter().all(|user| user.databases.len() == 1),
             users,
-            others: rows(false).collect(),
-            requests_to_xata: xata.map(|xata| xata.requests().len()),
+            left: rows(End::Leaves),
+            others: rows(End::Nobody),
+            requests: standins.map(|Standins { xata, clerk }| Requests {
+                requests_to_xata: xata.requests().len(),
+                requests_to_clerk: clerk.requests().len(),
+            }),
         }
     }
 
     pub(crate) fn all_is_well(&self) -> bool {
-        self.every_user_has_one_database
-            && self.others.iter().all(|other| other.databases.is_empty())
+        self.every_user_has_one_database && self.nobody_else_has_one()
+    }
+
+    fn nobody_else_has_one(&self) -> bool {
+        self.left.iter().chain(&self.others).all(|other| other.databases.is_empty())
     }
 
     pub(crate) fn print(&self, as_json: bool) -> anyhow::Result<()> {
@@ -74,8 +92,9 @@ impl Report {
         }
         let mut table = Table::new();
         table.load_style(presets::UTF8_BORDERS_ONLY);
-        table.set_header(["user", "from", "region", "why", "attempts", "answers", "database"]);
-        for user in self.users.iter().chain(&self.others) {
+        let header = ["user", "from", "region", "why", "attempts", "answers", "database", "entry"];
+        table.set_header(header);
+        for user in self.users.iter().chain(&self.left).chain(&self.others) {
             let (region, reason) = (user.region.as_deref(), user.reason.as_deref());
             table.add_row([
                 user.id.as_str(),
@@ -85,29 +104,44 @@ impl Report {
                 &user.attempts.to_string(),
                 &user.answers.join(", "),
                 &user.database(),
+                user.entry(),
             ]);
         }
         writeln!(out, "{table}")?;
-        if let Some(requests) = self.requests_to_xata {
-            writeln!(out, "{} users, {requests} requests to Xata.", self.users.len())?;
+        if let Some(Requests { requests_to_xata, requests_to_clerk }) = self.requests {
+            let left = match self.left.len() {
+                0 => String::new(),
+                n_left => format!(", and {n_left} who left"),
+            };
+            let n_users = self.users.len();
+            writeln!(
+                out,
+                "{n_users} users{left}: {requests_to_xata} requests to Xata, {requests_to_clerk} to \
+                 Clerk.",
+            )?;
         }
-        if !self.all_is_well() {
+        if !self.every_user_has_one_database {
             writeln!(out, "Not every user has exactly one database.")?;
+        }
+        if !self.nobody_else_has_one() {
+            writeln!(out, "Somebody has a database who should have none.")?;
         }
         Ok(())
     }
 }
 
 impl User {
-    fn new(played: &Played, xata: Option<&Xata>) -> Self {
+    fn new(played: &Played, standins: Option<&Standins>) -> Self {
         let answers = played.answers();
         let placement = answers.iter().find_map(|answer| answer.get("placement"));
         let text = |name: &str| Some(placement?.get(name)?.as_str()?.to_owned());
-        let databases = if let Some(xata) = xata {
-            stored(xata, &played.user_id)
+        let (databases, entry) = if let Some(Standins { xata, clerk }) = standins {
+            let user = clerk.user(&played.user_id);
+            let entry = user.and_then(|user| user.private_metadata.get("database").cloned());
+            (stored(xata, &played.user_id), entry)
         } else {
             let told = answers.iter().find_map(|answer| told(answer, &played.user_id));
-            told.into_iter().collect()
+            (told.into_iter().collect(), None)
         };
         let words = answers.iter().map(|answer| {
             let word = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
@@ -120,7 +154,16 @@ impl User {
             reason: text("reason"),
             attempts: answers.len(),
             answers: words.collect(),
+            entry_agrees: entry.map(|entry| databases.iter().any(|it| it.is_that_of(&entry))),
             databases,
+        }
+    }
+
+    fn entry(&self) -> &'static str {
+        match self.entry_agrees {
+            Some(true) => "agrees",
+            Some(false) => "differs",
+            None => "–",
         }
     }
 
@@ -135,6 +178,15 @@ impl User {
     }
 }
 
+impl Database {
+    /// Whether an entry at Clerk's is about this one.
+    fn is_that_of(&self, entry: &Value) -> bool {
+        let says = |name: &str| entry[name].as_str();
+        (says("id"), says("name"), says("region"))
+            == (self.id.as_deref(), Some(&*self.name), self.region.as_deref())
+    }
+}
+
 /// The databases that a stand-in has.
 fn stored(xata: &Xata, user_id: &str) -> Vec<Database> {
     let found = xata.databases_named(user_id).into_iter();
@@ -146,4 +198,36 @@ fn told(answer: &Value, user_id: &str) -> Option<Database> {
     let text = |name: &str| Some(answer["database"][name].as_str()?.to_owned());
     let has_one = answer["status"] == "created" || answer["status"] == "exists";
     has_one.then(|| Database { name: user_id.to_owned(), region: text("region"), id: text("id") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_is_well_only_if_those_who_stay_have_one_database_and_nobody_else_has_any() {
+        let user = |databases: usize| User {
+            id: "user_abcdefghij".to_owned(),
+            from: "here",
+            region: None,
+            reason: None,
+            attempts: 1,
+            answers: Vec::new(),
+            databases: (0..databases)
+                .map(|_| Database { name: "user_abcdefghij".to_owned(), region: None, id: None })
+                .collect(),
+            entry_agrees: None,
+        };
+        let report = |users, left, others| Report {
+            users: vec![user(users)],
+            left: vec![user(left)],
+            others: vec![user(others)],
+            requests: None,
+            every_user_has_one_database: users == 1,
+        };
+        assert!(report(1, 0, 0).all_is_well());
+        for (users, left, others) in [(0, 0, 0), (2, 0, 0), (1, 1, 0), (1, 0, 1)] {
+            assert!(!report(users, left, others).all_is_well(), "{users} {left} {others}");
+        }
+    }
 }

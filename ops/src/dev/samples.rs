@@ -1,4 +1,4 @@
-//! A dozen sign-ups from around the world, and what goes wrong on their way.
+//! A dozen sign-ups from around the world, what goes wrong on their way, and somebody who leaves.
 
 use std::net::SocketAddr;
 use std::time::SystemTime;
@@ -12,9 +12,12 @@ use serde_json::{Value, json};
 use standin::clerk::{SignUp, user_id};
 use standin::fault::{Answer, Effect, Fault};
 use standin::hookdeck::{Connection, Destination, Engine, Event, RetryRule, from_fn};
-use standin::xata::{Call, Xata};
+use standin::xata::Call;
 
+use super::Standins;
 use crate::send;
+
+const HOUR_MS: u64 = 3_600_000;
 
 /// One person who signs up.
 struct Sample {
@@ -37,6 +40,8 @@ enum Story {
     XataDown,
     /// Xata makes the database, and its answer is lost.
     AnswerLost,
+    /// Deletes the account; later, Clerk sends the sign-up again.
+    Leaves,
     /// Nobody's: it must leave nothing behind.
     Session,
     /// Not signed by Hookdeck.
@@ -44,7 +49,7 @@ enum Story {
 }
 
 /// Addresses of public name servers and registries: they belong to nobody who signs up.
-const SAMPLES: [Sample; 14] = [
+const SAMPLES: [Sample; 15] = [
     Sample { from: "Frankfurt", client_ip: "84.200.69.80", story: Story::Plain },
     Sample { from: "Sydney", client_ip: "1.1.1.1", story: Story::Plain },
     Sample { from: "Mountain View", client_ip: "8.8.8.8", story: Story::Plain },
@@ -65,6 +70,7 @@ const SAMPLES: [Sample; 14] = [
     Sample { from: "Clerk's dashboard", client_ip: "84.200.69.80", story: Story::ByServer },
     Sample { from: "a private network", client_ip: "192.168.1.20", story: Story::Plain },
     Sample { from: "nowhere known", client_ip: "", story: Story::Plain },
+    Sample { from: "Prague, and leaves", client_ip: "193.17.47.1", story: Story::Leaves },
     Sample { from: "Vienna, a session", client_ip: "193.171.255.2", story: Story::Session },
     Sample { from: "a forger", client_ip: "84.200.69.80", story: Story::Forged },
 ];
@@ -73,22 +79,36 @@ const SAMPLES: [Sample; 14] = [
 pub(crate) struct Played {
     pub(crate) user_id: String,
     pub(crate) from: &'static str,
-    /// Whether this ought to have a database.
-    pub(crate) is_sign_up: bool,
+    pub(crate) end: End,
     pub(crate) events: Vec<Event>,
+}
+
+/// What ought to come of a sample.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// A database.
+    Stays,
+    /// None any more.
+    Leaves,
+    /// None ever.
+    Nobody,
 }
 
 /// Plays the samples, one after the other, so that what goes wrong hits whom it should.
 pub(crate) async fn play(
     function: SocketAddr,
     secret: String,
-    xata: Option<&Xata>,
+    standins: Option<&Standins>,
 ) -> anyhow::Result<Vec<Played>> {
-    let bar = ProgressBar::new(SAMPLES.len() as u64)
+    // Nobody leaves where the database would stay.
+    let is_played =
+        |sample: &Sample| sample.story != Story::Leaves || standins.is_some_and(Standins::deletes);
+    let samples: Vec<_> = SAMPLES.iter().zip(1..).filter(|(sample, _)| is_played(sample)).collect();
+    let bar = ProgressBar::new(samples.len() as u64)
         .with_style(ProgressStyle::with_template("sign-ups {bar:30} {pos}/{len}")?);
     let mut played = Vec::new();
-    for (sample, seed) in SAMPLES.iter().zip(1..) {
-        played.push(sample.play(seed, function, &secret, xata).await?);
+    for (sample, seed) in samples {
+        played.push(sample.play(seed, function, &secret, standins).await?);
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -101,10 +121,14 @@ impl Sample {
         seed: u64,
         function: SocketAddr,
         secret: &str,
-        xata: Option<&Xata>,
+        standins: Option<&Standins>,
     ) -> anyhow::Result<Played> {
-        if let (Some(xata), Some(fault)) = (xata, self.fault()) {
-            xata.fault(fault);
+        let sign_up = self.sign_up(seed)?;
+        if let Some(Standins { xata, clerk }) = standins {
+            clerk.insert(sign_up.clone());
+            if let Some(fault) = self.fault() {
+                xata.fault(fault);
+            }
         }
         // A forger gets no second chance: without a retry rule, an event is delivered once.
         let is_forged = self.story == Story::Forged;
@@ -118,16 +142,35 @@ impl Sample {
             ..Connection::default()
         };
         let engine = Engine::new(connection, destination(function));
-        let body = Bytes::from(self.event(seed)?);
-        let copies = if self.story == Story::Twice { 2 } else { 1 };
-        for _ in 0..copies {
-            engine.ingest(HeaderMap::new(), body.clone());
+        let deliver = async |body: &[u8]| {
+            engine.ingest(HeaderMap::new(), Bytes::copy_from_slice(body));
+            engine.settle().await;
+        };
+        let created = sign_up.user_created();
+        match self.story {
+            Story::Twice => {
+                engine.ingest(HeaderMap::new(), created.clone().into());
+                deliver(&created).await;
+            }
+            Story::Leaves => {
+                deliver(&created).await;
+                if let Some(Standins { clerk, .. }) = standins {
+                    clerk.remove(&sign_up.user_id);
+                }
+                deliver(&sign_up.user_deleted(sign_up.timestamp_ms + HOUR_MS / 2)).await;
+                deliver(&created).await;
+            }
+            Story::Session => deliver(&sign_up.session_created(sign_up.timestamp_ms)).await,
+            _ => deliver(&created).await,
         }
-        engine.settle().await;
         Ok(Played {
-            user_id: user_id(seed),
+            user_id: sign_up.user_id,
             from: self.from,
-            is_sign_up: !matches!(self.story, Story::Session | Story::Forged),
+            end: match self.story {
+                Story::Leaves => End::Leaves,
+                Story::Session | Story::Forged => End::Nobody,
+                _ => End::Stays,
+            },
             events: engine.events(),
         })
     }
@@ -145,24 +188,24 @@ impl Sample {
         Some(Fault::once(Call::Create, effect))
     }
 
-    fn event(&self, seed: u64) -> anyhow::Result<Vec<u8>> {
+    fn sign_up(&self, seed: u64) -> anyhow::Result<SignUp> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis();
+        let now = u64::try_from(now)?;
         let sign_up = SignUp {
             client_ip: Some(self.client_ip.to_owned()),
-            timestamp_ms: u64::try_from(now)?,
+            timestamp_ms: now,
             ..SignUp::new(&user_id(seed))
         };
         Ok(match self.story {
             Story::Prefers(region) => {
                 SignUp { private_metadata: json!({ "db_region": region }), ..sign_up }
-                    .user_created()
             }
             Story::ByServer => {
                 SignUp { user_agent: "clerk/clerk-sdk-go@v3.0.0".to_owned(), ..sign_up }
-                    .user_created()
             }
-            Story::Session => sign_up.session_created(sign_up.timestamp_ms),
-            _ => sign_up.user_created(),
+            // A deletion waits until the sign-up is old enough.
+            Story::Leaves => SignUp { timestamp_ms: now - HOUR_MS, ..sign_up },
+            _ => sign_up,
         })
     }
 }

@@ -1,25 +1,26 @@
 //! `ops dev`.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use standin::xata::platform::{Options, Platform};
 
-use crate::{busy_port, file, ops, run};
+use crate::{Staying, busy_port, file, ops, run};
 
 #[test]
 fn a_newcomer_sees_every_user_get_one_database() {
     let (code, table, _) = run(&mut ops(&["dev", "--once", "--port", "0"]));
     assert_eq!(code, 0, "{table}");
-    assert!(table.contains("12 users, 16 requests to Xata."), "{table}");
+    let counts = "12 users, and 1 who left: 19 requests to Xata, 18 to Clerk.";
+    assert!(table.contains(counts), "{table}");
 }
 
 #[test]
 fn whoever_ran_the_tutorial_sees_it_on_xata_lite() {
     let (code, table, notes) = run(&mut ops(&["dev", "--once", "--api", "lite", "--port", "0"]));
     assert_eq!(code, 0, "{table}");
-    assert!(table.contains("12 users, 17 requests to Xata."), "{table}");
+    assert!(table.contains("12 users: 17 requests to Xata, 13 to Clerk."), "{table}");
     assert!(notes.contains("retired on 2026-02-28"), "{notes}");
 }
 
@@ -36,6 +37,26 @@ fn a_machine_gets_one_document_with_the_user_ids() {
 }
 
 #[test]
+fn the_entry_of_everybody_who_stays_is_that_of_their_database() {
+    for api in ["platform", "lite"] {
+        let mut command = ops(&["dev", "--once", "--json", "--port", "0", "--api", api]);
+        let report: Value = serde_json::from_str(&run(&mut command).1).unwrap();
+        let users = report["users"].as_array().unwrap();
+        assert!(users.iter().all(|user| user["entry_agrees"] == true), "{report:#}");
+    }
+}
+
+#[test]
+fn whoever_leaves_ends_without_a_database_even_if_their_sign_up_comes_again() {
+    let (code, json, _) = run(&mut ops(&["dev", "--once", "--json", "--port", "0"]));
+    let report: Value = serde_json::from_str(&json).unwrap();
+    let [left] = &report["left"].as_array().unwrap()[..] else { panic!("one who left: {report}") };
+    assert_eq!(left["answers"], json!(["created", "removed", "ignored user_gone"]));
+    assert_eq!((&left["databases"], &left["entry_agrees"]), (&json!([]), &Value::Null));
+    assert_eq!(code, 0);
+}
+
+#[test]
 fn a_busy_port_is_named_with_the_flag_that_changes_it() {
     let (_listener, port) = busy_port();
     let (code, _, error) = run(&mut ops(&["dev", "--once", "--port", &port]));
@@ -47,9 +68,14 @@ fn a_busy_port_is_named_with_the_flag_that_changes_it() {
 fn settings_around_it_do_not_replace_a_stand_in() {
     let mut command = ops(&["dev", "--once", "--port", "0"]);
     command.env("XATA_API_KEY", "xau_real").env("XATA_API_URL", "http://127.0.0.1:1");
+    command.env("CLERK_SECRET_KEY", "sk_test_real").env("CLERK_API_URL", "http://127.0.0.1:1");
+    command.env("HOOKDECK_WEBHOOK_SECRET", "real").env("ON_USER_DELETED", "retain");
     let (code, _, notes) = run(&mut command);
     assert_eq!(code, 0);
-    assert!(notes.contains("XATA_API_KEY is set and not used"), "{notes}");
+    for name in ["XATA_API_KEY", "CLERK_SECRET_KEY"] {
+        assert!(notes.contains(&format!("{name} is set and not used")), "{notes}");
+    }
+    assert!(notes.contains("Clerk's stand-in knows nobody real"), "{notes}");
 }
 
 #[test]
@@ -114,16 +140,6 @@ impl Real {
             ("XATA_ORGANIZATION_ID", "org123".to_owned()),
             ("XATA_PROJECT_ID", "prj_a".to_owned()),
         ]
-    }
-}
-
-/// Kills a process that stays, whatever the test comes to.
-struct Staying(Child);
-
-impl Drop for Staying {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

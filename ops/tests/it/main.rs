@@ -6,10 +6,13 @@ mod dev;
 mod send;
 mod simulate;
 mod standins;
+mod unpark;
+mod user;
+mod world;
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 
 /// `ops`, without the settings of whoever runs the tests: an empty environment, and a directory
 /// where no `.env` lies around.
@@ -31,6 +34,16 @@ fn busy_port() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     (listener, port)
+}
+
+/// Kills a process that stays, whatever the test comes to.
+struct Staying(Child);
+
+impl Drop for Staying {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// A file of the repository.

@@ -5,25 +5,54 @@ use std::process::Stdio;
 
 use per_user_db::settings::Xata;
 
-use crate::{busy_port, ops, run};
+use crate::{Staying, busy_port, file, ops, run};
+
+/// Stand-ins that stay, and the settings that they print.
+fn standins() -> (Staying, Vec<(String, String)>) {
+    let mut command = ops(&["standins", "--env", "--port", "0"]);
+    let mut staying = Staying(command.stdout(Stdio::piped()).spawn().unwrap());
+    let lines = BufReader::new(staying.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let file = lines.take(9).collect::<Vec<_>>().join("\n");
+    let settings = dotenvy::from_read_iter(file.as_bytes()).map(Result::unwrap).collect();
+    (staying, settings)
+}
 
 #[test]
 fn the_settings_it_prints_are_an_env_file_that_the_function_takes() {
-    let mut command = ops(&["standins", "--env", "--port", "0"]);
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let file = lines.take(7).collect::<Vec<_>>().join("\n");
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let settings = dotenvy::from_read_iter(file.as_bytes()).map(Result::unwrap);
-    let settings = per_user_db::settings::Settings::read(
-        settings.map(|(name, value)| (name.into(), value.into())),
-    );
-    let settings = settings.expect("settings that work");
+    let (_standins, settings) = standins();
+    let settings = settings.into_iter().map(|(name, value)| (name.into(), value.into()));
+    let settings = per_user_db::settings::Settings::read(settings).expect("settings that work");
     assert_eq!(settings.warnings, [""; 0]);
     match settings.xata {
         Xata::Platform(platform) => assert!(platform.url.starts_with("http://127.0.0.1:")),
         Xata::Lite(_) => panic!("Xata Lite, which nobody asked for"),
+    }
+    assert!(settings.clerk.expect("Clerk").url.ends_with("/v1"));
+}
+
+#[test]
+fn clerk_s_stand_in_knows_the_users_of_the_events() {
+    let (_standins, settings) = standins();
+    let mut function = ops(&["dev", "--live", "--port", "0"]);
+    function.envs(settings).stderr(Stdio::piped());
+    let mut function = Staying(function.spawn().unwrap());
+    let mut welcome = String::new();
+    let mut stderr = BufReader::new(function.0.stderr.take().unwrap());
+    stderr.read_line(&mut welcome).unwrap();
+    let url = welcome.split_ascii_whitespace().find(|word| word.starts_with("http://")).unwrap();
+    for (event, status) in [
+        ("user-created", "created"),
+        ("base64-body", "exists"),
+        ("user-created-oceania", "created"),
+        ("user-created-ipv6", "created"),
+        ("user-created-ipv6", "exists"),
+        ("user-deleted", "retained"),
+        ("session-created", "ignored"),
+    ] {
+        let event = file(&format!("events/{event}.json"));
+        let (code, answer, error) = run(&mut ops(&["send", &event, "--to", url]));
+        assert_eq!(code, 0, "{event}: {answer}{error}");
+        assert!(answer.contains(&format!("\"status\":\"{status}\"")), "{event}: {answer}");
     }
 }
 
