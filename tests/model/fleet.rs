@@ -101,7 +101,7 @@ pub enum Effect {
 }
 
 impl Effect {
-    const ALL: [Self; 3] = [Self::None, Self::Applied, Self::Detached];
+    pub const ALL: [Self; 3] = [Self::None, Self::Applied, Self::Detached];
 }
 
 impl Fleet {
