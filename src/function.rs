@@ -1,15 +1,12 @@
 //! One delivery in, one answer out: the order of work and nothing else.
 
-use std::panic::AssertUnwindSafe;
 use std::time::{Duration, SystemTime};
-
-use futures_util::FutureExt;
-use serde_json::json;
-use tokio::time::Instant;
 
 use crate::Clock;
 use crate::answer::{Answer, RetryAfter};
-use crate::clerk::{Backend, Event, Ignored, Instances, Intent, Presence, SignUp, UserId, svix};
+use crate::clerk::{
+    Backend, Entry, Event, Ignored, Instances, Intent, Presence, SignUp, UserId, svix,
+};
 use crate::hookdeck::Verifier;
 use crate::http_client::HttpClient;
 use crate::provision::{self, Budget, Outcome, Parting, Upstream};
@@ -18,22 +15,10 @@ use crate::request::{BodyError, Request};
 use crate::settings::{OnUserDeleted, Settings};
 use crate::telemetry::{Line, WRITTEN};
 use crate::trouble::{self, Again, Trouble};
-use crate::xata::{Database, DatabaseName, Databases, Projects, Removal};
+use crate::xata::{Database, DatabaseId, DatabaseName, Databases, Projects, Removal};
 
 /// The paths that take deliveries.
 const PATHS: [&str; 2] = ["/", "/webhooks/clerk"];
-
-/// The function's own limit, as `template.yaml` sets it: Hookdeck waits 60 s, and the answer shall
-/// be ours.
-pub const TIMEOUT: Duration = Duration::from_secs(55);
-
-/// Kept back for answering: serialising it, and the way to Hookdeck. Less when there is little time
-/// in all.
-const MARGIN: Duration = Duration::from_secs(1);
-
-/// Lambda runs nothing longer; a deadline that is older than this was never a deadline. `cargo
-/// lambda watch` 1.9.2 sends such a one.
-const LONGEST_INVOCATION: Duration = Duration::from_secs(15 * 60);
 
 /// An event older than this may concern a user who was served under older settings, or who left.
 const FRESH: Duration = Duration::from_secs(5 * 60);
@@ -46,7 +31,7 @@ const SETTLED: Duration = Duration::from_secs(10 * 60);
 /// one of its retries, and only its own growing schedule outlasts a long outage.
 const LAST_DEFERRED_ATTEMPT: u32 = 3;
 
-/// Everything that outlives a delivery.
+/// Everything that the settings decide.
 pub struct Function {
     verifier: Verifier,
     svix: svix::Check,
@@ -77,34 +62,8 @@ impl Function {
         }
     }
 
-    /// Answers one invocation: `payload` is its JSON, `deadline` the time at which Lambda ends it.
-    ///
-    /// There is an answer for every payload, before the deadline, and one line in the log.
-    pub async fn handle(&self, payload: &str, deadline: SystemTime) -> Answer {
-        let begun = Instant::now();
-        let left = self.time_left(deadline);
-        let mut line = Line::default();
-        let answer = AssertUnwindSafe(self.answer(payload, left, &mut line)).catch_unwind().await;
-        // A panic is a bug of ours; the event is kept and retried, and Lambda's own error is
-        // nobody's answer.
-        let answer =
-            answer.unwrap_or(Answer::Unavailable { reason: "internal_error", retry_after: None });
-        line.write(&answer, begun.elapsed());
-        answer
-    }
-
-    /// The time for everything up to the answer.
-    fn time_left(&self, deadline: SystemTime) -> Duration {
-        let now = (self.clock)();
-        let left = match deadline.duration_since(now) {
-            Ok(left) => left.min(TIMEOUT),
-            Err(late) if late.duration() > LONGEST_INVOCATION => TIMEOUT,
-            Err(_) => Duration::ZERO,
-        };
-        left.saturating_sub(MARGIN.min(left / 5))
-    }
-
-    async fn answer(&self, payload: &str, left: Duration, line: &mut Line) -> Answer {
+    /// Answers the Function URL's event in `payload`, within the time that is left.
+    pub async fn answer(&self, payload: &str, left: Duration, line: &mut Line) -> Answer {
         let budget = Budget::new(left);
         let request = Request::read(payload);
         if !PATHS.contains(&request.raw_path.as_str()) {
@@ -175,7 +134,8 @@ impl Function {
         let placement = decision.placement.clone();
         line.decision = Some(decision);
         let region = &placement.region;
-        Ok(match provision::ensure(upstream, user_id, region, fresh, budget).await? {
+        let calls = &mut line.calls;
+        Ok(match provision::ensure(upstream, user_id, region, fresh, budget, calls).await? {
             Outcome::UserGone => Answer::Ignored(Ignored::UserGone.into()),
             Outcome::Exists(database) => {
                 if !fresh {
@@ -210,17 +170,13 @@ impl Function {
             line.directory = Some("unknown");
             return;
         };
-        let mut entry = json!({
-            "name": database.name.as_str(),
-            "project": database.project.as_str(),
-            "region": database.region.as_str(),
-            "status": "created",
-        });
-        if let Some(id) = &database.id {
-            entry["id"] = id.as_str().into();
-        }
-        let members = json!({ "database": entry });
-        let told = clerk.merge_private_metadata(user_id, &members, budget.clerk_by()).await;
+        let entry = Entry {
+            id: database.id.as_ref().map(DatabaseId::as_str),
+            name: database.name.as_str(),
+            project: database.project.as_str(),
+            region: database.region.as_str(),
+        };
+        let told = clerk.write(user_id, &entry, budget.clerk_by()).await;
         line.directory = Some(match told {
             Ok(Presence::Here) => WRITTEN,
             Ok(Presence::Gone) => Ignored::UserGone.into(),
@@ -233,7 +189,7 @@ impl Function {
         user_id: &UserId,
         upstream: Upstream<'_>,
         budget: Budget,
-        line: &Line,
+        line: &mut Line,
     ) -> Result<Answer, Trouble> {
         let (removal, done) = match self.on_user_deleted {
             OnUserDeleted::Retain => return Ok(Answer::Retained),
@@ -244,7 +200,8 @@ impl Function {
             let trouble = Trouble::silent(trouble::Reason::TooEarly);
             return Err(Trouble { retry_after: Some(wait), ..trouble });
         }
-        Ok(match provision::remove(upstream, user_id, &removal, budget).await? {
+        let calls = &mut line.calls;
+        Ok(match provision::remove(upstream, user_id, &removal, budget, calls).await? {
             Parting::Done => done,
             Parting::Gone => Answer::Gone,
             Parting::UserHere => Answer::Retained,
@@ -265,7 +222,7 @@ impl Function {
     /// The name of a parked database says whose it was, and since when.
     fn park(&self, user_id: &UserId) -> Removal {
         let now = (self.clock)().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Removal::Park { name: format!("parked/{}/{}", user_id.as_str(), now.as_secs()) }
+        Removal::Park { name: provision::parked_name(user_id, now.as_secs()) }
     }
 }
 

@@ -17,6 +17,9 @@
 //! the outgoing call that everything upstream goes through, and [`trouble`] what is in its way;
 //! [`telemetry`] writes the one line a delivery leaves.
 //!
+//! [`worker`] is one process: it hands invocations to the function and keeps its time; [`secrets`] is
+//! where the secrets are when they are not in the environment.
+//!
 //! The process itself is `main.rs`: cold start only. What the rooms promise to people outside is in
 //! the README; why they are built like this is in `docs/decisions.md`.
 
@@ -28,9 +31,11 @@ pub mod http_client;
 pub mod provision;
 pub mod region;
 pub mod request;
+pub mod secrets;
 pub mod settings;
 pub mod telemetry;
 pub mod trouble;
+pub mod worker;
 pub mod xata;
 
 /// Where the time of day comes from: the live clock, or a test's own.

@@ -1,13 +1,22 @@
 //! Cold start: settings, telemetry, clients, run.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use lambda_runtime::{LambdaEvent, service_fn};
-use per_user_db::{function::Function, http_client, settings::Settings, telemetry};
+use per_user_db::function::Function;
+use per_user_db::secrets::SecretsManager;
+use per_user_db::settings::{self, Settings};
+use per_user_db::telemetry::{Ids, Level, Log};
+use per_user_db::worker::{Invocation, Renewal, SECRETS_PATIENCE, Worker};
+use per_user_db::{Clock, http_client};
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 fn main() -> ExitCode {
     match start() {
@@ -28,27 +37,62 @@ fn start() -> Result<(), lambda_runtime::Error> {
             "this is an AWS Lambda function and there is no Lambda around it; to try it here, run `cargo dev`".into()
         );
     }
-    let settings = Settings::read(std::env::vars_os())?;
-    tracing::subscriber::set_global_default(telemetry::subscriber(
-        settings.log_level,
-        std::io::stdout,
-    ))?;
-    for warning in &settings.warnings {
-        tracing::warn!("{warning}");
-    }
-    // A panic's message may quote what it choked on; where it happened is enough.
-    std::panic::set_hook(Box::new(|panic| {
-        tracing::error!(at = panic.location().map(tracing::field::display), "panic");
-    }));
-    let function = Function::new(settings, http_client::live(), Arc::new(SystemTime::now));
-    let function = &function;
     // One delivery at a time: Lambda gives each its own process, and one thread starts faster than
     // a pool.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(lambda_runtime::run(service_fn(
-        |event: LambdaEvent<Box<RawValue>>| async move {
-            let answer = function.handle(event.payload.get(), event.context.deadline()).await;
-            Ok::<_, Infallible>(answer.to_response())
-        },
-    )))
+    runtime.block_on(run(std::env::vars_os().collect()))
+}
+
+async fn run(variables: Vec<(OsString, OsString)>) -> Result<(), lambda_runtime::Error> {
+    let clock: Clock = Arc::new(SystemTime::now);
+    let place = settings::secrets(variables.iter().cloned())?;
+    let source = place.map(|it| SecretsManager::new(it, http_client::live(), clock.clone()));
+    let read = async {
+        match &source {
+            Some(source) => source.read(Instant::now() + SECRETS_PATIENCE).await,
+            None => Ok(BTreeMap::new()),
+        }
+    };
+    // While the secret is on its way, the client is made.
+    let (secret, client) = tokio::join!(read, async { http_client::live() });
+    let secret = secret.map_err(|error| format!("SECRETS_ID cannot be used: {error}"))?;
+    let settings = Settings::read_with(variables.iter().cloned(), &secret)?;
+    let log = Log::new(settings.log_level, print);
+    let log = Arc::new(match std::env::var("AWS_LAMBDA_FUNCTION_NAME") {
+        Ok(name) => log.with_metrics(name),
+        Err(_) => log,
+    });
+    for warning in &settings.warnings {
+        log.say(Level::Warn, SystemTime::now(), warning);
+    }
+    let panics = log.clone();
+    // A panic's message may quote what it choked on; where it happened is enough.
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line()));
+        let message = format!("panic at {}", place.unwrap_or_default());
+        panics.say(Level::Error, SystemTime::now(), &message);
+    }));
+    let function = Function::new(settings, client.clone(), clock.clone());
+    let worker = Worker::new(function, clock, log);
+    let worker = match source {
+        Some(source) => worker.renewing(Renewal::new(source, variables, client, secret)),
+        None => worker,
+    };
+    let worker = &worker;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| async move {
+        let LambdaEvent { payload, context } = &event;
+        let ids = Ids {
+            request_id: Some(context.request_id.clone()),
+            trace_id: context.xray_trace_id.clone(),
+        };
+        let (payload, deadline) = (payload.get(), context.deadline());
+        let answer = worker.handle(Invocation { payload, deadline, ids }).await;
+        Ok::<_, Infallible>(answer.to_response())
+    }))
+    .await
+}
+
+/// Whoever reads the log may have gone; a delivery is answered all the same.
+fn print(line: &str) {
+    let _gone = std::io::stdout().write_all(line.as_bytes());
 }

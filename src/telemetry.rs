@@ -1,42 +1,98 @@
-//! The log: JSON lines, one a delivery at `info`.
+//! The log: JSON lines on standard output, one a delivery at `info`; and the metrics in them.
 //!
 //! A line holds user ids, Hookdeck ids and words of ours. What people are called, where they are
 //! and what upstream wrote never reaches this room: [`Line`] has no member for it. Libraries are
 //! not heard at all, because some of them print whole bodies at their finer levels.
+//!
+//! `CloudWatch` reads metrics from the same lines (embedded metric format 0): there is no agent and no
+//! call. A level that hides a delivery's line leaves its metrics.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use tracing::level_filters::LevelFilter;
-use tracing::{Level, Subscriber, error, info, warn};
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::{Layer, filter::Targets};
+use serde::Serialize;
+use serde_json::{Value, json};
+use strum::EnumString;
 
 use crate::answer::{Answer, Reason};
 use crate::clerk::UserId;
 use crate::hookdeck;
+use crate::provision::Calls;
 use crate::region;
+use crate::xata::Certainty;
 
-/// A subscriber that writes our lines, and nobody else's, to `writer`.
-pub fn subscriber<W>(level: LevelFilter, writer: W) -> impl Subscriber + Send + Sync
-where
-    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
-{
-    let lines = tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_target(false)
-        .with_writer(writer);
-    tracing_subscriber::registry()
-        .with(lines.with_filter(Targets::new().with_target("per_user_db", level)))
+/// How much is said, and of a line how urgent it is. Levels are ordered by how much they show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumString, Serialize)]
+#[strum(serialize_all = "lowercase")]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Level {
+    /// Nothing at all.
+    Off,
+    /// Someone must look.
+    Error,
+    /// It mends itself, or has no effect.
+    Warn,
+    /// What happens.
+    Info,
+    /// No more than `info`, today.
+    Debug,
+    /// No more than `info`, today.
+    Trace,
+}
+
+/// Where lines go.
+pub struct Log {
+    level: Level,
+    /// The function's name, by which its metrics are told from others'; none writes no metrics.
+    function: Option<String>,
+    write: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+impl Log {
+    /// Hands whole lines to `write`, with the newline.
+    pub fn new(level: Level, write: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { level, function: None, write: Box::new(write) }
+    }
+
+    /// The same, with the metrics of the function of this name.
+    #[must_use]
+    pub fn with_metrics(self, function: String) -> Self {
+        Self { function: Some(function), ..self }
+    }
+
+    /// Writes a line about the process itself.
+    pub fn say(&self, level: Level, now: SystemTime, message: &str) {
+        if level <= self.level {
+            self.print(&json!({ "timestamp": timestamp(now), "level": level, "message": message }));
+        }
+    }
+
+    fn print(&self, line: &Value) {
+        (self.write)(&format!("{line}\n"));
+    }
+}
+
+/// RFC 3339 in UTC.
+fn timestamp(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at).to_string()
 }
 
 /// The word for a directory entry that is as it should be.
 pub const WRITTEN: Reason = "written";
 
+/// The ids by which AWS knows an invocation.
+#[derive(Debug, Default, Clone)]
+pub struct Ids {
+    /// Lambda's, which its own lines carry, too.
+    pub request_id: Option<String>,
+    /// X-Ray's.
+    pub trace_id: Option<String>,
+}
+
 /// What is known of one delivery when it is answered.
 #[derive(Debug, Default)]
 pub struct Line {
+    /// AWS's ids.
+    pub ids: Ids,
     /// Hookdeck's words about the delivery; none before its signature is verified.
     pub delivery: Option<hookdeck::Delivery>,
     /// The user it concerns.
@@ -53,51 +109,127 @@ pub struct Line {
     pub upstream_status: Option<u16>,
     /// What became of the directory entry at Clerk's: [`WRITTEN`], or what was in the way.
     pub directory: Option<Reason>,
+    /// What became of reading the secrets again: `renewed`, `unreadable` or `unusable`.
+    pub secrets: Option<Reason>,
     /// The region in which the database was really made, when that is not where it belongs.
     pub wrong_region: Option<region::Region>,
+    /// What Xata was asked.
+    pub calls: Calls,
 }
+
+/// Every metric, with its unit. The alarms and the dashboard of `template.yaml` are made of these.
+pub const METRICS: [(&str, &str); 10] = [
+    ("Deliveries", "Count"),
+    ("SignatureFailures", "Count"),
+    ("Misconfigured", "Count"),
+    ("LastAttemptFailed", "Count"),
+    ("DirectoryEntryFailed", "Count"),
+    ("TimeToDatabase", "Milliseconds"),
+    ("XataCallsDone", "Count"),
+    ("XataCallsRefused", "Count"),
+    ("XataCallsUnclear", "Count"),
+    ("XataLatency", "Milliseconds"),
+];
+
+/// What the metrics of all functions are found under.
+pub const NAMESPACE: &str = "PerUserDb";
 
 impl Line {
     /// Writes the line: at `error` when someone must look, at `warn` when a retry will mend it or the
     /// application was not told, else at `info`.
-    pub fn write(&self, answer: &Answer, took: Duration) {
+    pub fn write(&self, log: &Log, now: SystemTime, answer: &Answer, took: Duration) {
+        let level = self.level(answer);
+        let mut line =
+            if level <= log.level { self.record(level, answer, took) } else { json!({}) };
+        if let Some(function) = &log.function {
+            self.add_metrics(&mut line, function, now, answer, took);
+        }
+        let Some(members) = line.as_object_mut() else { return };
+        members.retain(|_, value| !value.is_null());
+        if !members.is_empty() {
+            members.insert("timestamp".to_owned(), timestamp(now).into());
+            log.print(&line);
+        }
+    }
+
+    fn record(&self, level: Level, answer: &Answer, took: Duration) -> Value {
         let outcome: &str = answer.into();
         let delivery = self.delivery.as_ref();
         let decision = self.decision.as_ref();
-        macro_rules! line {
-            ($level:ident) => {
-                $level!(
-                    status = answer.status(),
-                    outcome = outcome,
-                    reason = answer.reason(),
-                    user_id = self.user_id.as_ref().map(UserId::as_str),
-                    event_id = delivery
-                        .and_then(|delivery| delivery.event_id.as_ref())
-                        .map(tracing::field::display),
-                    attempt = delivery.map(|delivery| delivery.attempt),
-                    trigger = delivery.and_then(|it| it.trigger).map(<&str>::from),
-                    last_attempt = self.is_lost(answer).then_some(true),
-                    event_age_s = self.event_age.map(|age| age.as_secs()),
-                    region = decision.map(|decision| decision.placement.region.as_str()),
-                    placement = decision.map(|decision| <&str>::from(decision.placement.reason)),
-                    address = decision.map(|decision| decision.address.word()),
-                    preference_rejected =
-                        decision.filter(|it| it.preference_rejected).map(|_| true),
-                    detail = self.detail,
-                    svix = self.svix,
-                    upstream_status = self.upstream_status,
-                    directory = self.directory,
-                    wrong_region = self.wrong_region.as_ref().map(region::Region::as_str),
-                    duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-                    "delivery {outcome}",
-                )
-            };
+        json!({
+            "level": level,
+            "message": format!("delivery {outcome}"),
+            "status": answer.status(),
+            "outcome": outcome,
+            "reason": answer.reason(),
+            "user_id": self.user_id.as_ref().map(UserId::as_str),
+            "event_id": delivery.and_then(|it| it.event_id.as_ref()).map(ToString::to_string),
+            "attempt": delivery.map(|it| it.attempt),
+            "trigger": delivery.and_then(|it| it.trigger).map(<&str>::from),
+            "last_attempt": self.is_lost(answer).then_some(true),
+            "event_age_s": self.event_age.map(|age| age.as_secs()),
+            "region": decision.map(|it| it.placement.region.as_str()),
+            "placement": decision.map(|it| <&str>::from(it.placement.reason)),
+            "address": decision.map(|it| it.address.word()),
+            "preference_rejected": decision.filter(|it| it.preference_rejected).map(|_| true),
+            "detail": self.detail,
+            "svix": self.svix,
+            "upstream_status": self.upstream_status,
+            "directory": self.directory,
+            "secrets": self.secrets,
+            "wrong_region": self.wrong_region.as_ref().map(region::Region::as_str),
+            "duration_ms": milliseconds(took),
+            "request_id": self.ids.request_id,
+            "trace_id": self.ids.trace_id,
+        })
+    }
+
+    /// Adds the metrics as `CloudWatch` reads them: `_aws` says which members are metrics, and by what
+    /// they are told apart.
+    fn add_metrics(
+        &self,
+        line: &mut Value,
+        function: &str,
+        now: SystemTime,
+        answer: &Answer,
+        took: Duration,
+    ) {
+        let outcome: &str = answer.into();
+        let one_if = |is_so: bool| is_so.then_some(1);
+        let calls = |certainty| Some(self.calls.count(certainty)).filter(|n| *n > 0);
+        let is_made = matches!(answer, Answer::Created { .. });
+        let latencies: Vec<_> = self.calls.latencies().map(milliseconds).collect();
+        let values = [
+            json!(1),
+            json!(one_if(*answer == Answer::Unauthorized)),
+            json!(one_if(matches!(answer, Answer::Misconfigured(_)))),
+            json!(one_if(self.is_lost(answer))),
+            json!(one_if(self.directory.is_some_and(|word| word != WRITTEN))),
+            json!(self.event_age.filter(|_| is_made).map(|age| milliseconds(age + took))),
+            json!(calls(Certainty::Done)),
+            json!(calls(Certainty::Refused)),
+            json!(calls(Certainty::Unclear)),
+            json!((!latencies.is_empty()).then_some(latencies)),
+        ];
+        let mut directives = Vec::new();
+        for ((name, unit), value) in METRICS.into_iter().zip(values) {
+            if !value.is_null() {
+                directives.push(json!({ "Name": name, "Unit": unit }));
+                line[name] = value;
+            }
         }
-        match self.level(answer) {
-            Level::ERROR => line!(error),
-            Level::WARN => line!(warn),
-            _ => line!(info),
-        }
+        line["function"] = function.into();
+        line["outcome"] = outcome.into();
+        line["_aws"] = json!({
+            "Timestamp": milliseconds(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()),
+            "CloudWatchMetrics": [
+                { "Namespace": NAMESPACE, "Dimensions": [["function"]], "Metrics": directives },
+                {
+                    "Namespace": NAMESPACE, "Dimensions": [["function", "outcome"]],
+                    "Metrics": [{ "Name": "Deliveries", "Unit": "Count" }],
+                },
+            ],
+        });
     }
 
     /// Whether Hookdeck gives the event up after this answer.
@@ -109,12 +241,16 @@ impl Line {
 
     fn level(&self, answer: &Answer) -> Level {
         match answer {
-            _ if self.is_lost(answer) => Level::ERROR,
-            Answer::Misconfigured(_) => Level::ERROR,
-            Answer::Created { .. } if self.wrong_region.is_some() => Level::ERROR,
-            Answer::Unavailable { .. } | Answer::Invalid(_) | Answer::TooLarge => Level::WARN,
-            _ if self.directory.is_some_and(|word| word != WRITTEN) => Level::WARN,
-            _ => Level::INFO,
+            _ if self.is_lost(answer) => Level::Error,
+            Answer::Misconfigured(_) => Level::Error,
+            Answer::Created { .. } if self.wrong_region.is_some() => Level::Error,
+            Answer::Unavailable { .. } | Answer::Invalid(_) | Answer::TooLarge => Level::Warn,
+            _ if self.directory.is_some_and(|word| word != WRITTEN) => Level::Warn,
+            _ => Level::Info,
         }
     }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

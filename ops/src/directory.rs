@@ -2,19 +2,16 @@
 //! their database is (`contracts/clerk.md` section 11). Nothing else of a user is looked at.
 
 use http::Method;
-use per_user_db::clerk::{Instances, UserId};
+use per_user_db::clerk::backend::is_gone;
+use per_user_db::clerk::{self, Instances, UserId};
 use per_user_db::http_client::CallError;
-use per_user_db::http_client::api::Answer;
 use per_user_db::region::Region;
 use per_user_db::xata::{DatabaseId, ProjectId};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::fleet::Branch;
 use crate::service::{Problem, Service};
-
-/// The version of the API that the contract describes.
-pub(crate) const VERSION: (&str, &str) = ("clerk-api-version", "2026-05-12");
 
 /// The users of the instance that the key belongs to.
 pub(crate) struct Directory {
@@ -128,14 +125,8 @@ impl Directory {
 
     /// Writes the entry as the function does. What else stands in the user's metadata stays.
     pub(crate) async fn tell(&self, user_id: &UserId, database: &Branch) -> Told {
-        let entry = json!({
-            "id": database.id,
-            "name": database.name,
-            "project": database.project,
-            "region": database.region,
-            "status": "created",
-        });
-        let body = json!({ "private_metadata": { "database": entry } });
+        let Branch { id, name, project, region, .. } = database;
+        let body = clerk::Entry { id: Some(id), name, project, region }.merge();
         let path = format!("/users/{user_id}/metadata");
         match self.clerk.exchange(Method::PATCH, &path, Some(&body)).await {
             Ok(answer) if answer.status.is_success() => Told::Written,
@@ -176,20 +167,4 @@ impl Entry {
             })
             .collect()
     }
-}
-
-/// Whether Clerk says that there is no such user. A 404 in other words is not Clerk's.
-fn is_gone(answer: &Answer) -> bool {
-    #[derive(Deserialize)]
-    struct Refusal {
-        errors: Vec<Error>,
-    }
-    #[derive(Deserialize)]
-    struct Error {
-        code: String,
-    }
-    let says = |refusal: Refusal| {
-        refusal.errors.first().is_some_and(|error| error.code == "resource_not_found")
-    };
-    answer.status == http::StatusCode::NOT_FOUND && answer.json().is_ok_and(says)
 }

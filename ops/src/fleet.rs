@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use http::{Method, StatusCode};
 use per_user_db::clerk::UserId;
 use per_user_db::http_client::CallError;
+use per_user_db::provision::parked_since;
 use per_user_db::region::Region;
 use per_user_db::xata::{DatabaseId, DatabaseName, OrganizationId, ProjectId, Projects};
 use serde::{Deserialize, Serialize};
@@ -248,14 +249,6 @@ impl Listed<'_> {
             created_at: self.created_at.filter(|text| is_date(text)).map(Cow::into_owned),
         })
     }
-}
-
-/// Since when the database of this name is parked, if it is one of this user's. The function names
-/// them: `parked/<user id>/<unix seconds>`.
-fn parked_since(name: &str, user_id: &UserId) -> Option<u64> {
-    let seconds =
-        name.strip_prefix("parked/")?.strip_prefix(user_id.as_str())?.strip_prefix('/')?;
-    seconds.parse().ok()
 }
 
 /// A second since the Unix epoch as a date in UTC, if it is one of the calendar's four-digit years.

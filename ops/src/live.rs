@@ -12,7 +12,7 @@ use per_user_db::http_client;
 use per_user_db::http_client::api::Api;
 use per_user_db::settings::{OnUserDeleted, Xata};
 
-use crate::directory::{self, Directory, Known};
+use crate::directory::{Directory, Known};
 use crate::fleet::Fleet;
 use crate::local;
 use crate::service::{Service, Words};
@@ -62,7 +62,7 @@ impl Live {
         };
         let directory = settings.clerk.map(|backend::Settings { url, key }| {
             let api = Api::new(url.clone(), &key, client, clock);
-            let api = api.with(directory::VERSION.0, directory::VERSION.1);
+            let api = api.with(backend::VERSION.0, backend::VERSION.1);
             let words = Words {
                 name: "Clerk",
                 url: "CLERK_API_URL",

@@ -8,7 +8,8 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use http::{Request, Response, StatusCode};
-use per_user_db::function::{Function, TIMEOUT};
+use per_user_db::telemetry::Ids;
+use per_user_db::worker::{Invocation, TIMEOUT, Worker};
 use standin::function_url::{self, BodyEncoding};
 use tokio::net::TcpListener;
 
@@ -22,19 +23,21 @@ pub(crate) async fn bind(port: u16) -> anyhow::Result<TcpListener> {
 }
 
 /// The function as an HTTP server.
-pub(crate) fn router(function: Arc<Function>) -> Router {
-    Router::new().fallback(invoke).with_state(function)
+pub(crate) fn router(worker: Arc<Worker>) -> Router {
+    Router::new().fallback(invoke).with_state(worker)
 }
 
 async fn invoke(
-    State(function): State<Arc<Function>>,
+    State(worker): State<Arc<Worker>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, StatusCode> {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, PAYLOAD_LIMIT_BYTES).await;
     let request = Request::from_parts(head, body.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?);
     let event = function_url::event(&request, BodyEncoding::Text);
-    let answer = function.handle(&event.to_string(), SystemTime::now() + TIMEOUT).await;
+    let payload = &event.to_string();
+    let deadline = SystemTime::now() + TIMEOUT;
+    let answer = worker.handle(Invocation { payload, deadline, ids: Ids::default() }).await;
     match function_url::response(&answer.to_response()) {
         Ok(response) => Ok(response.map(Body::from)),
         Err(_) => Err(StatusCode::BAD_GATEWAY),

@@ -19,7 +19,7 @@ use crate::trouble::{Reason, Trouble};
 pub const DEFAULT_URL: &str = "https://api.clerk.com/v1";
 
 /// The version that the contract describes. Without one, which applies is not documented.
-const VERSION: (&str, &str) = ("clerk-api-version", "2026-05-12");
+pub const VERSION: (&str, &str) = ("clerk-api-version", "2026-05-12");
 
 /// What Clerk is asked with.
 #[derive(Debug)]
@@ -35,6 +35,33 @@ pub struct Backend {
     api: Api,
     /// That instance, once it has been asked for.
     instance: OnceLock<String>,
+}
+
+/// Where a user's database is, as an application reads it in the user's private metadata.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// Xata's id of it; Xata Lite has none.
+    pub id: Option<&'a str>,
+    /// Its name.
+    pub name: &'a str,
+    /// Where it is kept.
+    pub project: &'a str,
+    /// Where it really is.
+    pub region: &'a str,
+}
+
+impl Entry<'_> {
+    /// The body of the request that merges it into a user's metadata. A member that is not known is
+    /// left as it is.
+    pub fn merge(&self) -> Value {
+        let Self { id, name, project, region } = self;
+        let mut entry =
+            json!({ "name": name, "project": project, "region": region, "status": "created" });
+        if let Some(id) = id {
+            entry["id"] = (*id).into();
+        }
+        json!({ "private_metadata": { "database": entry } })
+    }
 }
 
 /// Whether there is a user of this id.
@@ -86,17 +113,16 @@ impl Backend {
         }
     }
 
-    /// Merges members into a user's private metadata, which only an application's backend can read.
+    /// Merges the entry into a user's private metadata, which only an application's backend can read.
     /// What else stands there stays (section 11).
-    pub async fn merge_private_metadata(
+    pub async fn write(
         &self,
         user_id: &UserId,
-        members: &Value,
+        entry: &Entry<'_>,
         until: Instant,
     ) -> Result<Presence, Trouble> {
-        let body = json!({ "private_metadata": members });
         let path = format!("/users/{user_id}/metadata");
-        let answer = self.ask(Method::PATCH, &path, Some(&body), until).await?;
+        let answer = self.ask(Method::PATCH, &path, Some(&entry.merge()), until).await?;
         match answer.status {
             status if status.is_success() => Ok(Presence::Here),
             _ if is_gone(&answer) => Ok(Presence::Gone),
@@ -131,7 +157,7 @@ impl Backend {
 
 /// Whether Clerk says that there is no such user. A 404 in other words is not Clerk's, or about
 /// another path.
-fn is_gone(answer: &Answer) -> bool {
+pub fn is_gone(answer: &Answer) -> bool {
     #[derive(Deserialize)]
     struct Refusal {
         errors: Vec<Error>,

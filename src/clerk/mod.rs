@@ -5,6 +5,6 @@ mod event;
 pub mod svix;
 mod user_id;
 
-pub use backend::{Backend, Presence};
+pub use backend::{Backend, Entry, Presence};
 pub use event::{Event, Ignored, Instances, Intent, Invalid, Metadata, SignUp};
-pub use user_id::UserId;
+pub use user_id::{NotAUserId, UserId};

@@ -26,11 +26,31 @@ pub use self::remove::{Action as RemoveAction, Parting, Remove};
 use crate::clerk::{Backend, Presence, UserId};
 use crate::region::Region;
 use crate::trouble::{Reason, Trouble};
-use crate::xata::{DatabaseName, Databases, Projects, Removal};
+use crate::xata::{Certainty, DatabaseName, Databases, Projects, Removal};
 
 /// Clerk gets no more for an answer: it has seconds, or an outage (`contracts/clerk.md` section 13,
 /// rule 8).
 pub const CLERK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What Xata was asked, for the metrics.
+#[derive(Debug, Default)]
+pub struct Calls(Vec<(Certainty, Duration)>);
+
+impl Calls {
+    /// What each took.
+    pub fn latencies(&self) -> impl Iterator<Item = Duration> {
+        self.0.iter().map(|(_, took)| *took)
+    }
+
+    /// How many came to this.
+    pub fn count(&self, certainty: Certainty) -> usize {
+        self.0.iter().filter(|(it, _)| *it == certainty).count()
+    }
+
+    fn note(&mut self, begun: Instant, certainty: Certainty) {
+        self.0.push((certainty, begun.elapsed()));
+    }
+}
 
 /// Who is asked.
 #[derive(Clone, Copy)]
@@ -90,6 +110,7 @@ pub async fn ensure(
     region: &Region,
     fresh: bool,
     budget: Budget,
+    calls: &mut Calls,
 ) -> Result<Outcome, Trouble> {
     let Upstream { databases, clerk, .. } = upstream;
     let name = DatabaseName::from(user_id);
@@ -102,10 +123,17 @@ pub async fn ensure(
             Action::Ask if begins < budget.answer_by => {
                 machine.after_asking(upstream.presence(user_id, budget).await)
             }
-            Action::Create if begins < budget.change_by => machine
-                .after_create(databases.create(projects[0], &name, region, budget.change_by).await),
-            Action::LookUp(rank) if begins < budget.answer_by => machine
-                .after_look_up(databases.look_up(projects[rank], &name, budget.answer_by).await),
+            Action::Create if begins < budget.change_by => {
+                let (project, until) = (projects[0], budget.change_by);
+                let created = databases.create(project, &name, region, until).await;
+                calls.note(begins, created.certainty());
+                machine.after_create(created)
+            }
+            Action::LookUp(rank) if begins < budget.answer_by => {
+                let looked_up = databases.look_up(projects[rank], &name, budget.answer_by).await;
+                calls.note(begins, looked_up.certainty());
+                machine.after_look_up(looked_up)
+            }
             Action::Pause(pause) if begins + pause < budget.change_by => {
                 sleep(pause).await;
                 machine.after_pause()
@@ -123,6 +151,7 @@ pub async fn remove(
     user_id: &UserId,
     removal: &Removal,
     budget: Budget,
+    calls: &mut Calls,
 ) -> Result<Parting, Trouble> {
     let Upstream { databases, clerk, .. } = upstream;
     let name = DatabaseName::from(user_id);
@@ -135,17 +164,32 @@ pub async fn remove(
             RemoveAction::Ask if begins < budget.answer_by => {
                 machine.after_asking(upstream.presence(user_id, budget).await)
             }
-            RemoveAction::LookUp(rank) if begins < budget.answer_by => machine
-                .after_look_up(databases.look_up(projects[rank], &name, budget.answer_by).await),
+            RemoveAction::LookUp(rank) if begins < budget.answer_by => {
+                let looked_up = databases.look_up(projects[rank], &name, budget.answer_by).await;
+                calls.note(begins, looked_up.certainty());
+                machine.after_look_up(looked_up)
+            }
             RemoveAction::Remove(rank, id) if begins < budget.change_by => {
                 let (project, until) = (projects[rank], budget.change_by);
-                machine.after_remove(databases.remove(project, &id, removal, until).await)
+                let removed = databases.remove(project, &id, removal, until).await;
+                calls.note(begins, removed.certainty());
+                machine.after_remove(removed)
             }
             RemoveAction::Ask | RemoveAction::LookUp(_) | RemoveAction::Remove(..) => {
                 return Err(Trouble::silent(Reason::TimeUp));
             }
         };
     }
+}
+
+/// What a user's database is called once it is parked, in a second since the Unix epoch.
+pub fn parked_name(user_id: &UserId, second: u64) -> String {
+    format!("parked/{user_id}/{second}")
+}
+
+/// Since which second the database of this name is parked, if it is one of this user's.
+pub fn parked_since(name: &str, user_id: &UserId) -> Option<u64> {
+    name.strip_prefix("parked/")?.strip_prefix(user_id.as_str())?.strip_prefix('/')?.parse().ok()
 }
 
 impl From<&UserId> for DatabaseName {

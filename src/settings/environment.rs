@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::Uri;
 use secrecy::SecretString;
 
-use super::SettingsError;
+use super::{SECRETS, SettingsError};
 
 /// The variables of ours that are set.
 pub(super) struct Environment {
@@ -34,6 +34,19 @@ impl Environment {
         }
         unknown.sort_unstable();
         Ok(Self { known, unknown })
+    }
+
+    /// Adds the members of a secret that are secret settings.
+    pub(super) fn add(&mut self, secret: &BTreeMap<String, String>) -> Result<(), SettingsError> {
+        for name in SECRETS {
+            let Some(value) = secret.get(name).filter(|value| !value.is_empty()) else { continue };
+            if self.known.get(name).is_some_and(|value| !value.is_empty()) {
+                let problem = "is given twice, here and in the secret of SECRETS_ID; unset one";
+                return Err(SettingsError::new(name, problem));
+            }
+            self.known.insert(name, value.clone());
+        }
+        Ok(())
     }
 
     /// Names that look like ours and are not.

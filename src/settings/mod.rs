@@ -7,19 +7,22 @@
 
 mod environment;
 mod placement;
+mod secrets;
 mod xata;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use secrecy::{ExposeSecret, SecretString};
-use tracing::level_filters::LevelFilter;
 
 use crate::clerk::{Instances, backend, svix};
 use crate::hookdeck::{self, Verifier};
 use crate::region::Policy;
+use crate::telemetry::Level;
 use crate::xata::Projects;
 use environment::Environment;
 
+pub use self::secrets::secrets;
 pub use self::xata::Xata;
 
 /// What the function is told about its world.
@@ -43,7 +46,7 @@ pub struct Settings {
     /// `ON_USER_DELETED`.
     pub on_user_deleted: OnUserDeleted,
     /// `LOG_LEVEL`.
-    pub log_level: LevelFilter,
+    pub log_level: Level,
     /// What someone set that has no effect, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -76,7 +79,8 @@ impl SettingsError {
 }
 
 /// Every variable that this version reads.
-pub const VARIABLES: [&str; 29] = [
+pub const VARIABLES: [&str; 30] = [
+    "SECRETS_ID",
     "HOOKDECK_WEBHOOK_SECRET",
     "HOOKDECK_HEADER_PREFIX",
     "REQUIRE_SOURCE_VERIFIED",
@@ -108,9 +112,15 @@ pub const VARIABLES: [&str; 29] = [
     "LOG_LEVEL",
 ];
 
-/// Promised variables that this version does not support. Set, they stop the start: a promise is
-/// never silently ignored.
-const NOT_YET: [&str; 1] = ["SECRETS_ID"];
+/// Those that may be members of the secret instead.
+pub const SECRETS: [&str; 6] = [
+    "HOOKDECK_WEBHOOK_SECRET",
+    "XATA_API_KEY",
+    "CLERK_SECRET_KEY",
+    "CLERK_WEBHOOK_SIGNING_SECRET",
+    "CLERK_WEBHOOK_SECRET",
+    "IP_API_KEY",
+];
 
 /// Variables of ours that belong to the companion tool.
 const OF_OPS: [&str; 2] = ["HOOKDECK_API_KEY", "HOOKDECK_API_URL"];
@@ -123,19 +133,26 @@ impl Settings {
     pub fn read(
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, SettingsError> {
-        let env = Environment::collect(variables, &[&VARIABLES[..], &NOT_YET, &OF_OPS].concat())?;
-        for name in NOT_YET {
-            if env.optional(name).is_some() {
-                return Err(SettingsError::new(name, "is not supported yet; unset it"));
-            }
-        }
-        let mut warnings: Vec<_> = env
-            .unknown()
-            .iter()
-            .map(|name| {
-                format!("{name} is set, but no setting has that name; see the README's table")
-            })
-            .collect();
+        Self::read_with(variables, &BTreeMap::new())
+    }
+
+    /// Reads the settings from environment variables, and from the members of the secret that
+    /// `SECRETS_ID` names.
+    ///
+    /// # Errors
+    /// The first value that is missing, given twice, or cannot work.
+    pub fn read_with(
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+        secret: &BTreeMap<String, String>,
+    ) -> Result<Self, SettingsError> {
+        let mut env = Environment::collect(variables, &[&VARIABLES[..], &OF_OPS].concat())?;
+        env.add(secret)?;
+        let unknown = env.unknown().iter().map(|name| {
+            format!("{name} is set, but no setting has that name; see the README's table")
+        });
+        let odd = secret.keys().filter(|name| !SECRETS.contains(&name.as_str()));
+        let odd = odd.map(|name| format!("{name} has no effect as a member of the secret"));
+        let mut warnings: Vec<_> = unknown.chain(odd).collect();
         let verifier = verifier(&env)?;
         let workspace = xata::workspace(&env)?;
         let policy = placement::policy(&env, workspace.is_some(), &mut warnings)?;

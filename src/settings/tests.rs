@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::region::{Lookup, Region};
+use crate::xata::ProjectId;
 use crate::xata::platform::{self, Source};
 
 /// The least that works.
@@ -54,7 +55,7 @@ fn the_least_that_works_gets_the_promised_defaults() {
         Source::Root { image, instance_type } if image == "postgresql:17" && instance_type == "xata.micro"
     ));
     assert_eq!(settings.instances, Instances::Any);
-    assert_eq!(settings.log_level, LevelFilter::INFO);
+    assert_eq!(settings.log_level, Level::Info);
     assert_eq!(settings.warnings, [""; 0]);
 }
 
@@ -63,7 +64,6 @@ fn an_empty_optional_value_counts_as_not_set() {
     let empty: Vec<_> = VARIABLES
         .iter()
         .filter(|name| !MINIMAL.iter().any(|(needed, _)| needed == *name))
-        .chain(&NOT_YET)
         .map(|&name| (name, " "))
         .collect();
     assert_eq!(settings(&empty).policy.default.as_str(), "us-east-1");
@@ -101,7 +101,7 @@ fn every_value_can_be_chosen() {
     assert_eq!(regions(&settings.policy.by_country), "CA=eu-central-1");
     assert!(matches!(settings.policy.lookup, Lookup::Off));
     assert_eq!(settings.instances, Instances::Only(vec!["ins_a".into(), "ins_b".into()]));
-    assert_eq!(settings.log_level, LevelFilter::DEBUG);
+    assert_eq!(settings.log_level, Level::Debug);
     assert_eq!(settings.warnings, [""; 0]);
 }
 
@@ -256,10 +256,68 @@ fn what_has_no_effect_is_warned_of() {
 }
 
 #[test]
-fn a_promise_that_is_not_kept_yet_stops_the_start() {
-    for name in NOT_YET {
-        assert_eq!(refused(&[(name, "x")]), format!("{name} is not supported yet; unset it"));
+fn a_secret_may_stand_in_for_the_secret_variables_but_not_beside_them() {
+    let variables = |names: &[&str]| {
+        let given = MINIMAL.into_iter().filter(|(name, _)| names.contains(name));
+        given.map(|(name, value)| (name.into(), value.into())).collect::<Vec<_>>()
+    };
+    let members = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
+    };
+    let ids = ["XATA_ORGANIZATION_ID", "XATA_PROJECT_ID"];
+    let secret = members(&[
+        ("HOOKDECK_WEBHOOK_SECRET", "a,b"),
+        ("XATA_API_KEY", "xau_fake"),
+        ("CLERK_SECRET_KEY", "sk_test_fake"),
+        ("XATA_PROJECT_ID", "prj_b"),
+    ]);
+    let settings = Settings::read_with(variables(&ids), &secret).expect("settings that work");
+    assert!(settings.clerk.is_some());
+    let projects: Vec<_> = settings.projects.iter().map(ProjectId::as_str).collect();
+    assert_eq!(projects, ["prj_a"], "only secrets are taken from a secret");
+    assert_eq!(settings.warnings, ["XATA_PROJECT_ID has no effect as a member of the secret"]);
+
+    let both = Settings::read_with(variables(&[&ids[..], &["XATA_API_KEY"]].concat()), &secret);
+    let both = both.expect_err("two keys").to_string();
+    assert!(both.starts_with("XATA_API_KEY is given twice"), "{both}");
+    let neither = Settings::read_with(variables(&ids), &members(&[("XATA_API_KEY", "")]));
+    assert_eq!(neither.expect_err("none").to_string(), "HOOKDECK_WEBHOOK_SECRET is missing");
+}
+
+#[test]
+fn the_place_of_the_secrets_is_read_from_what_lambda_sets() {
+    let read = |changes: &[(&str, &str)]| {
+        let mut variables = BTreeMap::from([
+            ("SECRETS_ID", "per-user-db"),
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "AKIAFAKE"),
+            ("AWS_SECRET_ACCESS_KEY", "fake"),
+        ]);
+        variables.extend(changes.iter().copied());
+        secrets(variables.into_iter().map(|(name, value)| (name.into(), value.into())))
+    };
+    assert!(read(&[("SECRETS_ID", "")]).expect("no secret").is_none());
+    let url = |changes: &[_]| read(changes).expect("a place").expect("a secret").url;
+    assert_eq!(url(&[]), "https://secretsmanager.eu-central-1.amazonaws.com");
+    assert_eq!(
+        url(&[("AWS_REGION", "cn-north-1")]),
+        "https://secretsmanager.cn-north-1.amazonaws.com.cn"
+    );
+    let (here, there) = ("http://localhost:1", "http://localhost:2");
+    assert_eq!(url(&[("AWS_ENDPOINT_URL", here)]), here);
+    let both = [("AWS_ENDPOINT_URL", here), ("AWS_ENDPOINT_URL_SECRETS_MANAGER", there)];
+    assert_eq!(url(&both), there);
+    for (name, value) in [
+        ("AWS_REGION", ""),
+        ("AWS_REGION", "eu/central"),
+        ("AWS_ACCESS_KEY_ID", ""),
+        ("AWS_SECRET_ACCESS_KEY", "with blank"),
+        ("AWS_ENDPOINT_URL", "http://10.0.0.1"),
+    ] {
+        assert_eq!(read(&[(name, value)]).expect_err("a bad value").variable, name, "{value}");
     }
+    let shown = format!("{:?}", read(&[("AWS_SECRET_ACCESS_KEY", "s3cret")]));
+    assert!(!shown.contains("s3cret"), "{shown}");
 }
 
 #[test]

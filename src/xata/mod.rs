@@ -60,6 +60,17 @@ pub enum Removal {
     },
 }
 
+/// How certain the end of a call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certainty {
+    /// It ended in a fact.
+    Done,
+    /// It was refused.
+    Refused,
+    /// Nobody knows what it came to.
+    Unclear,
+}
+
 /// What became of a removal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Removed {
@@ -86,7 +97,37 @@ pub enum Created {
     Unclear(Trouble),
 }
 
+impl Removed {
+    /// How certain that is.
+    pub fn certainty(&self) -> Certainty {
+        match self {
+            Self::Done | Self::Absent => Certainty::Done,
+            Self::Refused(_) => Certainty::Refused,
+            Self::Unclear(_) => Certainty::Unclear,
+        }
+    }
+}
+
+impl LookedUp {
+    /// How certain that is.
+    pub fn certainty(&self) -> Certainty {
+        match self {
+            Self::Found(_) | Self::Absent => Certainty::Done,
+            Self::Unknown(_) => Certainty::Unclear,
+        }
+    }
+}
+
 impl Created {
+    /// How certain that is.
+    pub fn certainty(&self) -> Certainty {
+        match self {
+            Self::Made(_) | Self::Taken => Certainty::Done,
+            Self::Refused(_) => Certainty::Refused,
+            Self::Unclear(_) => Certainty::Unclear,
+        }
+    }
+
     /// What is in the way of another request that is answered like such a create.
     fn trouble(self, status: StatusCode) -> Trouble {
         match self {

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use per_user_db::function::TIMEOUT;
+use per_user_db::worker::TIMEOUT;
 use standin::clerk::{SignUp, user_id};
 use standin::fault::{Answer, Effect, Fault};
 use standin::function_url::{self, BodyEncoding};

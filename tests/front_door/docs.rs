@@ -24,7 +24,7 @@ fn every_reason_is_in_the_readme() {
 
 #[test]
 fn the_function_s_timeout_is_that_of_the_template() {
-    let seconds = per_user_db::function::TIMEOUT.as_secs();
+    let seconds = per_user_db::worker::TIMEOUT.as_secs();
     let template = include_str!("../../template.yaml");
     assert!(template.contains(&format!("      Timeout: {seconds}\n")));
 }

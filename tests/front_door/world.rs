@@ -1,17 +1,18 @@
 //! The function in a small world of stand-ins, in memory, under a paused clock.
 
 use std::cell::RefCell;
-use std::io;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use bytes::Bytes;
 use http::{HeaderMap, Request};
-use per_user_db::function::{Function, TIMEOUT};
+use per_user_db::function::Function;
 use per_user_db::http_client::HttpClient;
 use per_user_db::settings::{Settings, SettingsError};
-use per_user_db::{Clock, http_client, telemetry};
+use per_user_db::telemetry::{Ids, Level, Log};
+use per_user_db::worker::{Invocation, TIMEOUT, Worker};
+use per_user_db::{Clock, http_client};
 use serde_json::Value;
 use standin::clerk::backend::{self, Backend};
 use standin::conformance::{Requests, Watch};
@@ -20,7 +21,6 @@ use standin::hookdeck;
 use standin::xata::lite::{self, Lite};
 use standin::xata::platform::{self, Platform};
 use standin::xata::{Database, Xata};
-use tracing::level_filters::LevelFilter;
 
 pub const SECRET: &str = "fake-signing-secret";
 /// Settings with which Clerk is asked and told.
@@ -85,7 +85,7 @@ pub struct World {
     pub watch: Option<Watch>,
     _clerk_watch: Watch,
     pub clock: Clock,
-    function: Function,
+    worker: Worker,
 }
 
 /// What came back from the front door.
@@ -139,25 +139,35 @@ impl World {
         let services = clerk.beside(routes.merge(xata.router()));
         let client = http_client::boxed(standin::serve::service(services));
         let settings = settings(api, changes).expect("settings that work");
-        let function = Function::new(settings, client, clock.clone());
-        Self { api, xata, clerk, watch, _clerk_watch: clerk_watch, clock, function }
+        let worker = worker(settings, client, &clock);
+        Self { api, xata, clerk, watch, _clerk_watch: clerk_watch, clock, worker }
     }
 
     /// A world with the platform, where the function asks Xata through this.
     pub fn with_client(client: HttpClient) -> Self {
         let world = Self::new();
         let settings = settings(world.api, &[]).expect("settings that work");
-        let function = Function::new(settings, client, world.clock.clone());
-        Self { function, ..world }
+        let worker = worker(settings, client, &world.clock);
+        Self { worker, ..world }
     }
 
     /// The same world when somebody has deployed other settings.
     pub fn redeployed(self, changes: &[(&str, &str)]) -> Self {
+        let worker = Worker::new(self.function(changes), self.clock.clone(), log());
+        self.working_as(worker)
+    }
+
+    /// A function in this world, with other settings.
+    pub fn function(&self, changes: &[(&str, &str)]) -> Function {
         let services = self.clerk.beside(self.xata.router());
         let client = http_client::boxed(standin::serve::service(services));
         let settings = settings(self.api, changes).expect("settings that work");
-        let function = Function::new(settings, client, self.clock.clone());
-        Self { function, ..self }
+        Function::new(settings, client, self.clock.clone())
+    }
+
+    /// The same world with another worker.
+    pub fn working_as(self, worker: Worker) -> Self {
+        Self { worker, ..self }
     }
 
     /// What the function says at start about settings that cannot work.
@@ -191,7 +201,7 @@ impl World {
     /// Hands the function a payload that Lambda lets run until a deadline.
     pub async fn invoke_until(&self, payload: &str, deadline: SystemTime) -> Answered {
         let _ = take_log();
-        let answer = self.function.handle(payload, deadline).await;
+        let answer = self.handle(payload, deadline).await;
         let response = function_url::response(&answer.to_response()).expect("a response");
         let lines = take_log();
         let [line] = &lines[..] else { panic!("one line a delivery, not {lines:#?}") };
@@ -209,7 +219,8 @@ impl World {
 
     /// Hands the function a payload and leaves its answer and its lines alone.
     pub async fn handle(&self, payload: &str, deadline: SystemTime) -> per_user_db::answer::Answer {
-        self.function.handle(payload, deadline).await
+        let ids = Ids { request_id: Some("request-1".into()), trace_id: None };
+        self.worker.handle(Invocation { payload, deadline, ids }).await
     }
 
     /// The word that a request is answered with, its lines left alone, so that several can run at
@@ -294,30 +305,20 @@ pub const LONG: Duration = Duration::from_secs(3600);
 
 thread_local! {
     /// A test has a thread of its own, and its runtime stays on it.
-    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static LOG: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-struct ThreadLog;
+fn worker(settings: Settings, client: HttpClient, clock: &Clock) -> Worker {
+    Worker::new(Function::new(settings, client, clock.clone()), clock.clone(), log())
+}
 
-impl io::Write for ThreadLog {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        LOG.with_borrow_mut(|log| log.extend_from_slice(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// What the function logs with, at the finest level.
+pub fn log() -> Arc<Log> {
+    let keep = |line: &str| LOG.with_borrow_mut(|log| log.push_str(line));
+    Arc::new(Log::new(Level::Trace, keep).with_metrics("per-user-db".into()))
 }
 
 /// What was logged since the last time, at the finest level.
 pub fn take_log() -> Vec<Value> {
-    static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| {
-        let subscriber = telemetry::subscriber(LevelFilter::TRACE, || ThreadLog);
-        tracing::subscriber::set_global_default(subscriber).expect("the only subscriber");
-    });
-    let log = LOG.take();
-    let lines = String::from_utf8(log).expect("the log is text");
-    lines.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+    LOG.take().lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
 }

@@ -9,10 +9,13 @@ use std::time::{Duration, SystemTime};
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use base64::{Engine, alphabet, engine::DecodePaddingMode};
 use futures_util::FutureExt;
-use per_user_db::function::{Function, TIMEOUT};
+use per_user_db::Clock;
+use per_user_db::function::Function;
 use per_user_db::http_client::{self, Body};
 use per_user_db::request::{BODY_LIMIT_BYTES, BodyError, Request};
 use per_user_db::settings::Settings;
+use per_user_db::telemetry::{Ids, Level, Log};
+use per_user_db::worker::{Invocation, TIMEOUT, Worker};
 use serde_json::Value;
 
 /// Reads a payload, and hands it to a function whose secret nobody knows.
@@ -102,8 +105,11 @@ fn status(payload: &str) -> u16 {
     let settings = Settings::read(settings).expect("settings that work");
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_784_000);
     let client = http_client::boxed(tower::service_fn(asked));
-    let function = Function::new(settings, client, Arc::new(move || now));
-    let answer = function.handle(payload, now + TIMEOUT).now_or_never();
+    let clock: Clock = Arc::new(move || now);
+    let function = Function::new(settings, client, clock.clone());
+    let worker = Worker::new(function, clock, Arc::new(Log::new(Level::Off, |_| ())));
+    let invocation = Invocation { payload, deadline: now + TIMEOUT, ids: Ids::default() };
+    let answer = worker.handle(invocation).now_or_never();
     answer.expect("an answer without a wait").status()
 }
 

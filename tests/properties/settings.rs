@@ -11,8 +11,8 @@ use per_user_db::xata::{ProjectId, platform::Source};
 #[cfg(test)]
 use proptest::prelude::Strategy;
 
-/// The variables of ours that [`VARIABLES`] does not list: not supported yet, or of `ops`.
-const OTHERS: &str = "SECRETS_ID|HOOKDECK_API_KEY|HOOKDECK_API_URL";
+/// The variables of ours that [`VARIABLES`] does not list: those of `ops`.
+const OTHERS: &str = "HOOKDECK_API_KEY|HOOKDECK_API_URL";
 
 /// Stands in secrets, and must not be shown. In the input it is the byte 1, so that it is found
 /// only where it was planted.

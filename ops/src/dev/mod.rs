@@ -6,13 +6,15 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use anyhow::{Context, bail};
 use per_user_db::function::Function;
-use per_user_db::http_client;
 use per_user_db::settings::Settings;
-use per_user_db::telemetry;
+use per_user_db::telemetry::Log;
+use per_user_db::worker::Worker;
+use per_user_db::{Clock, http_client};
 use standin::clerk::backend::Backend;
 use standin::xata::Xata;
 
@@ -85,15 +87,24 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     for note in notes {
         writeln!(std::io::stderr(), "{note}")?;
     }
-    let log_level = settings.log_level;
     let secret = variables.get("HOOKDECK_WEBHOOK_SECRET").filter(|_| arguments.live);
     let secret =
         secret.map_or(local::SIGNING_SECRET, |secret| local::first_secret(secret)).to_owned();
 
     let listener = server::bind(arguments.port).await?;
     let address = listener.local_addr()?;
-    let function = Function::new(settings, http_client::live(), Arc::new(SystemTime::now));
-    let serving = tokio::spawn(standin::serve::serve(listener, server::router(Arc::new(function))));
+    // The table comes first, and then the log.
+    let is_heard = Arc::new(AtomicBool::new(false));
+    let hears = is_heard.clone();
+    let log = Log::new(settings.log_level, move |line| {
+        if hears.load(Ordering::Relaxed) {
+            let _gone = std::io::stderr().write_all(line.as_bytes());
+        }
+    });
+    let clock: Clock = Arc::new(SystemTime::now);
+    let function = Function::new(settings, http_client::live(), clock.clone());
+    let worker = Arc::new(Worker::new(function, clock, Arc::new(log)));
+    let serving = tokio::spawn(standin::serve::serve(listener, server::router(worker)));
 
     let mut all_is_well = true;
     if with_samples {
@@ -105,7 +116,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if arguments.once {
         return Ok(if all_is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
-    tracing::subscriber::set_global_default(telemetry::subscriber(log_level, std::io::stderr))?;
+    is_heard.store(true, Ordering::Relaxed);
     welcome(address)?;
     tokio::select! {
         ended = serving => ended??,

@@ -11,9 +11,11 @@ use bytes::Bytes;
 use fastrand::Rng;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use per_user_db::function::{Function, TIMEOUT};
+use per_user_db::function::Function;
 use per_user_db::http_client::{self, HttpClient};
 use per_user_db::region::Region;
+use per_user_db::telemetry::{Ids, Level, Log};
+use per_user_db::worker::{Invocation, TIMEOUT, Worker};
 use standin::clerk;
 use standin::clock::{Clock, START};
 use standin::fault::Effect;
@@ -49,7 +51,7 @@ struct World {
     scenario: Scenario,
     xata: Xata,
     /// None while it is stopped, and another when it was deployed with other settings.
-    function: Mutex<Option<Arc<Function>>>,
+    function: Mutex<Option<Arc<Worker>>>,
     client: HttpClient,
     regions: BTreeSet<Region>,
     clock: Clock,
@@ -136,7 +138,7 @@ impl World {
     fn destination(self: Arc<Self>) -> Destination {
         from_fn(move |request| {
             let world = self.clone();
-            async move { world.deliver(&request).await }
+            async move { Box::pin(world.deliver(&request)).await }
         })
     }
 
@@ -234,7 +236,9 @@ impl World {
             return Ok(throttled.body(Bytes::new())?); // AWS's answer
         };
         let (began, now) = (Instant::now(), SystemTime::UNIX_EPOCH + self.clock.now());
-        let answer = function.handle(payload, now + TIMEOUT).await;
+        let answer = function
+            .handle(Invocation { payload, deadline: now + TIMEOUT, ids: Ids::default() })
+            .await;
         let took = began.elapsed();
         let word = <&str>::from(&answer);
         let reason = answer.reason().unwrap_or_default();
@@ -298,7 +302,7 @@ impl World {
     }
 
     /// Never held over an await.
-    fn function(&self) -> MutexGuard<'_, Option<Arc<Function>>> {
+    fn function(&self) -> MutexGuard<'_, Option<Arc<Worker>>> {
         self.function.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -397,7 +401,7 @@ fn function(
     n_projects: usize,
     client: &HttpClient,
     clock: Clock,
-) -> anyhow::Result<Function> {
+) -> anyhow::Result<Worker> {
     let mut settings: BTreeMap<_, _> = api.settings("localhost", regions).into_iter().collect();
     settings.extend(api.placement());
     if api == Api::Platform {
@@ -411,6 +415,7 @@ fn function(
         settings.insert("XATA_PROJECT_ID", projects.join(","));
         settings.insert("XATA_TEMPLATES", templates.join(","));
     }
-    let clock = Arc::new(move || SystemTime::UNIX_EPOCH + clock.now());
-    Ok(Function::new(local::read(&settings)?, client.clone(), clock))
+    let clock: per_user_db::Clock = Arc::new(move || SystemTime::UNIX_EPOCH + clock.now());
+    let function = Function::new(local::read(&settings)?, client.clone(), clock.clone());
+    Ok(Worker::new(function, clock, Arc::new(Log::new(Level::Off, |_| ()))))
 }

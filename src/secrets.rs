@@ -1,0 +1,136 @@
+//! Where the secrets are when `SECRETS_ID` says so: AWS Secrets Manager, asked over our own client.
+//!
+//! One request, `GetSecretValue`, signed as AWS's SDKs sign (Signature Version 4), with the
+//! credentials that Lambda puts into the environment for the life of a process.
+
+use std::collections::BTreeMap;
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use http::header::{CONTENT_TYPE, HOST};
+use http::{Request, Response};
+use http_body_util::Full;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::Clock;
+use crate::http_client::{self, Body, CallError, HttpClient};
+
+/// A secret has at most 64 KiB, and twice that as a JSON text.
+const ANSWER_LIMIT_BYTES: usize = 256 * 1024;
+
+/// What Secrets Manager is asked with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Name or ARN of the secret.
+    pub id: String,
+    /// Without a slash at its end.
+    pub url: String,
+    /// The region that signs.
+    pub region: String,
+    /// Of the function's role.
+    pub credentials: Credentials,
+}
+
+/// One secret of AWS Secrets Manager.
+pub struct SecretsManager {
+    settings: Settings,
+    client: HttpClient,
+    clock: Clock,
+}
+
+/// Why there is nothing to read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretsError {
+    /// There is no answer.
+    #[error("Secrets Manager does not answer: {0}")]
+    Unanswered(#[from] CallError),
+    /// It refuses, in AWS's word for it.
+    #[error("Secrets Manager refuses: {0}")]
+    Refused(String),
+    /// Not an object of texts. It does not say more, because it would have to show it.
+    #[error("the secret is no JSON object whose members are texts")]
+    NotAnObject,
+}
+
+impl SecretsManager {
+    /// The secret that the settings name.
+    pub fn new(settings: Settings, client: HttpClient, clock: Clock) -> Self {
+        Self { settings, client, clock }
+    }
+
+    /// Reads the members of the secret, by `until`.
+    pub async fn read(&self, until: Instant) -> Result<BTreeMap<String, String>, SecretsError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Answer {
+            secret_string: Option<String>,
+        }
+        let response = http_client::send(&self.client, self.request(), until).await?;
+        let is_success = response.status().is_success();
+        if !is_success {
+            return Err(SecretsError::Refused(refusal(response, until).await));
+        }
+        let body = http_client::read(response.into_body(), ANSWER_LIMIT_BYTES, until).await?;
+        let answer: Answer = serde_json::from_slice(&body).map_err(|_| CallError::Unreadable)?;
+        let text = answer.secret_string.ok_or(SecretsError::NotAnObject)?;
+        serde_json::from_str(&text).map_err(|_| SecretsError::NotAnObject)
+    }
+
+    fn request(&self) -> Request<Full<bytes::Bytes>> {
+        let Settings { id, url, region, credentials } = &self.settings;
+        let body = json!({ "SecretId": id }).to_string();
+        let url: http::Uri = format!("{url}/").parse().expect("the URL was parsed at start");
+        let host = url.authority().map(http::uri::Authority::as_str).unwrap_or_default();
+        let mut request = Request::post(&url)
+            .header(HOST, host)
+            .header(CONTENT_TYPE, "application/x-amz-json-1.1")
+            .header("x-amz-target", "secretsmanager.GetSecretValue")
+            .body(Full::from(body.clone()))
+            .expect("the host is part of a URL");
+        let identity = credentials.clone().into();
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(region)
+            .name("secretsmanager")
+            .time((self.clock)())
+            .settings(SigningSettings::default())
+            .build()
+            .expect("every part is given")
+            .into();
+        let headers = request.headers().iter();
+        let headers =
+            headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let (instructions, _) = SignableRequest::new(
+            "POST",
+            url.to_string(),
+            headers,
+            SignableBody::Bytes(body.as_bytes()),
+        )
+        .and_then(|request| sign(request, &parameters))
+        .expect("settings take only ids and keys that can be signed")
+        .into_parts();
+        instructions.apply_to_request_http1x(&mut request);
+        request
+    }
+}
+
+/// AWS's word for a refusal, such as `ResourceNotFoundException`; or the status.
+async fn refusal(response: Response<Body>, until: Instant) -> String {
+    #[derive(Deserialize)]
+    struct Refusal {
+        #[serde(rename = "__type")]
+        kind: String,
+    }
+    let status = response.status().as_u16().to_string();
+    let Ok(body) = http_client::read(response.into_body(), ANSWER_LIMIT_BYTES, until).await else {
+        return status;
+    };
+    let Ok(Refusal { kind }) = serde_json::from_slice(&body) else { return status };
+    // Some write the name of a whole namespace before it.
+    let word = kind.rsplit('#').next().unwrap_or_default();
+    let is_word = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_word { word.to_owned() } else { status }
+}
