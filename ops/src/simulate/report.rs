@@ -8,32 +8,9 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 use standin::hookdeck::{AttemptError, Event};
 
-use super::scenario::{Plan, SignUp};
-
-/// What is counted in a world, and summed over all of them.
-#[derive(Default)]
-pub(crate) struct Tally {
-    pub(crate) users: u64,
-    pub(crate) deliveries: u64,
-    pub(crate) creates: u64,
-    pub(crate) look_ups: u64,
-    pub(crate) troubles: Troubles,
-    pub(crate) answers: BTreeMap<String, u64>,
-    /// From sign-up to the first answer that the user has a database.
-    pub(crate) times: Vec<Duration>,
-}
-
-/// What went wrong, and how often.
-#[derive(Default, Serialize)]
-pub(crate) struct Troubles {
-    pub(crate) calls_to_xata_struck: u64,
-    pub(crate) processes_died: u64,
-    pub(crate) answers_lost: u64,
-    pub(crate) delivered_twice_at_once: u64,
-    pub(crate) events_sent_again: u64,
-    /// By Hookdeck, after its last retry; then retried by hand.
-    pub(crate) events_given_up: u64,
-}
+use super::people::{Kind, SignUp};
+use super::scenario::Plan;
+use super::tally::{Leavers, Tally, Troubles};
 
 /// What happened to one user.
 #[derive(Serialize)]
@@ -42,8 +19,18 @@ pub(crate) struct Story {
     region: &'static str,
     signed_up_after_seconds: f64,
     served_after_seconds: Option<f64>,
-    /// For each event about the user, when each attempt left and what Hookdeck heard.
-    events: Vec<Vec<String>>,
+    left_after_seconds: Option<f64>,
+    is_left_behind: bool,
+    events: Vec<Heard>,
+}
+
+/// An event about a user.
+#[derive(Serialize)]
+pub(crate) struct Heard {
+    #[serde(rename = "type")]
+    event_type: &'static str,
+    /// When each attempt left, since the event came, and what Hookdeck heard.
+    attempts: Vec<String>,
 }
 
 /// A world that broke a promise.
@@ -62,10 +49,12 @@ pub(crate) struct Report {
     plan: Plan,
     seeds: u64,
     users: u64,
+    leavers: Leavers,
     deliveries: u64,
     deliveries_per_user: f64,
     creates_per_user: f64,
     look_ups_per_user: f64,
+    questions_to_clerk_per_user: f64,
     time_to_success: TimeToSuccess,
     troubles: Troubles,
     answers: BTreeMap<String, u64>,
@@ -91,48 +80,50 @@ struct TimeToSuccess {
     longest: f64,
 }
 
-impl Tally {
-    pub(crate) fn add(&mut self, other: Self) {
-        self.users += other.users;
-        self.deliveries += other.deliveries;
-        self.creates += other.creates;
-        self.look_ups += other.look_ups;
-        let (ours, theirs) = (&mut self.troubles, other.troubles);
-        ours.calls_to_xata_struck += theirs.calls_to_xata_struck;
-        ours.processes_died += theirs.processes_died;
-        ours.answers_lost += theirs.answers_lost;
-        ours.delivered_twice_at_once += theirs.delivered_twice_at_once;
-        ours.events_sent_again += theirs.events_sent_again;
-        ours.events_given_up += theirs.events_given_up;
-        self.times.extend(other.times);
-        for (answer, n) in other.answers {
-            *self.answers.entry(answer).or_default() += n;
+impl Story {
+    pub(crate) fn new(
+        sign_up: &SignUp,
+        events: Vec<Heard>,
+        served: Option<Duration>,
+        is_left_behind: bool,
+    ) -> Self {
+        let seconds = |it: Duration| it.as_secs_f64();
+        Self {
+            user: sign_up.user_id.clone(),
+            region: sign_up.region,
+            signed_up_after_seconds: seconds(sign_up.at),
+            served_after_seconds: served.map(seconds),
+            left_after_seconds: sign_up.leaves_at.map(|at| seconds(at.saturating_sub(sign_up.at))),
+            is_left_behind,
+            events,
         }
     }
 }
 
-impl Story {
-    pub(crate) fn new(sign_up: &SignUp, events: &[&Event], served: Option<Duration>) -> Self {
-        let heard = |event: &&Event| {
-            let attempts = event.attempts.iter().map(|attempt| {
-                let left = attempt.started_after.as_secs();
-                let answer = match (attempt.status, &attempt.error) {
-                    (Some(status), _) => status.to_string(),
-                    (None, Some(AttemptError::Connection(why))) => why.clone(),
-                    (None, _) => "no answer".to_owned(),
-                };
-                format!("{left} s: {answer}")
-            });
-            attempts.collect()
+impl Heard {
+    pub(crate) fn new(kind: Kind, event: &Event) -> Self {
+        let attempts = event.attempts.iter().map(|attempt| {
+            let left = attempt.started_after.as_secs();
+            let answer = match (attempt.status, &attempt.error) {
+                (Some(status), _) => format!("{status} {}", word(&attempt.body)),
+                (None, Some(AttemptError::Connection(why))) => why.clone(),
+                (None, _) => "no answer".to_owned(),
+            };
+            format!("{left} s: {}", answer.trim_end())
+        });
+        let event_type = match kind {
+            Kind::Created => "user.created",
+            Kind::Deleted => "user.deleted",
         };
-        Self {
-            user: sign_up.user_id.clone(),
-            region: sign_up.region,
-            signed_up_after_seconds: sign_up.at.as_secs_f64(),
-            served_after_seconds: served.map(|it| it.as_secs_f64()),
-            events: events.iter().map(heard).collect(),
-        }
+        Self { event_type, attempts: attempts.collect() }
     }
+}
+
+/// The word in an answer that says most.
+fn word(body: &[u8]) -> String {
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let word = body["reason"].as_str().or(body["status"].as_str());
+    word.unwrap_or_default().to_owned()
 }
 
 impl Report {
@@ -149,10 +140,12 @@ impl Report {
             plan,
             seeds,
             users: tally.users,
+            leavers: tally.leavers,
             deliveries: tally.deliveries,
             deliveries_per_user: per_user(tally.deliveries),
             creates_per_user: per_user(tally.creates),
             look_ups_per_user: per_user(tally.look_ups),
+            questions_to_clerk_per_user: per_user(tally.questions_to_clerk),
             time_to_success: TimeToSuccess {
                 median: per_mille(&tally.times, 500),
                 nine_of_ten: per_mille(&tally.times, 900),
@@ -188,9 +181,25 @@ impl Report {
             writeln!(out, "  play it again: {replay}")?;
         }
         if self.all_is_well() {
-            writeln!(out, "Every user has exactly one database, in the right region.")?;
+            writeln!(out, "{}", self.verdict())?;
         }
         Ok(())
+    }
+
+    /// What is true of every user, if no promise was broken.
+    fn verdict(&self) -> String {
+        let stayed = "has exactly one database, in the right region";
+        if self.leavers.users == 0 {
+            return format!("Every user {stayed}.");
+        }
+        let but = match self.leavers.left_behind {
+            0 => String::new(),
+            n => format!(
+                ", but {n} whose sign-up was repeated as they left (--seed {})",
+                list(&self.leavers.seeds_of_left_behind)
+            ),
+        };
+        format!("Everybody who stayed {stayed}; nobody who left has one{but}.")
     }
 
     fn table(&self) -> Table {
@@ -198,10 +207,13 @@ impl Report {
         let time = &self.time_to_success;
         table.add_row(["worlds", &self.seeds.to_string()]);
         table.add_row(["users", &self.users.to_string()]);
+        table.add_row(["of whom left", &self.leavers.users.to_string()]);
+        table.add_row(["left behind", &self.leavers.left_behind.to_string()]);
         for (name, per_user) in [
             ("deliveries a user", self.deliveries_per_user),
             ("creates a user", self.creates_per_user),
             ("look-ups a user", self.look_ups_per_user),
+            ("questions to Clerk a user", self.questions_to_clerk_per_user),
         ] {
             table.add_row([name, &per_user.to_string()]);
         }
@@ -216,11 +228,15 @@ impl Report {
         let troubles = &self.troubles;
         for (name, n) in [
             ("calls to Xata that went wrong", troubles.calls_to_xata_struck),
+            ("calls to Clerk that went wrong", troubles.calls_to_clerk_struck),
             ("processes that died", troubles.processes_died),
             ("answers that were lost", troubles.answers_lost),
             ("deliveries made twice at once", troubles.delivered_twice_at_once),
             ("events sent again", troubles.events_sent_again),
+            ("sign-ups overtaken by their deletion", troubles.events_overtaken),
+            ("deletions of users who are there", troubles.false_alarms),
             ("events given up, and retried by hand", troubles.events_given_up),
+            ("entries missing before a replay", troubles.entries_missing),
         ] {
             table.add_row([name, &n.to_string()]);
         }
@@ -231,17 +247,26 @@ impl Report {
     }
 }
 
+fn list(numbers: &[u64]) -> String {
+    numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
+}
+
 fn story_table(stories: &[Story]) -> Table {
     let mut table = table();
-    table.set_header(["user", "region", "signed up", "served after", "attempts"]);
+    table.set_header(["user", "region", "signed up", "served after", "left after", "attempts"]);
     for story in stories {
-        let served = story.served_after_seconds.map(|it| format!("{it:.1} s"));
-        let events: Vec<_> = story.events.iter().map(|it| it.join(", ")).collect();
+        let seconds = |it: Option<f64>| it.map(|it| format!("{it:.1} s"));
+        let served = seconds(story.served_after_seconds);
+        let behind = if story.is_left_behind { ", left behind" } else { "" };
+        let left = seconds(story.left_after_seconds).map(|it| it + behind);
+        let heard = |it: &Heard| format!("{}: {}", it.event_type, it.attempts.join(", "));
+        let events: Vec<_> = story.events.iter().map(heard).collect();
         table.add_row([
             story.user.as_str(),
             story.region,
             &format!("{:.1} s", story.signed_up_after_seconds),
             served.as_deref().unwrap_or("never"),
+            left.as_deref().unwrap_or("never"),
             &events.join("\n"),
         ]);
     }

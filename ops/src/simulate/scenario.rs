@@ -1,35 +1,20 @@
-//! What a seed draws: people who sign up, a Xata of some temper, and what goes wrong.
+//! What a seed draws: a Xata of some temper, a Clerk beside it, people who sign up and leave.
 
 use std::ops::Range;
 use std::time::Duration;
 
 use fastrand::Rng;
 use http::StatusCode;
+use per_user_db::settings::OnUserDeleted;
 use serde::Serialize;
-use standin::clerk;
-use standin::fault::{Answer, Effect};
-use standin::xata::Call;
 use standin::xata::lite::Duplicate;
 use standin::xata::platform::Contention;
 
+use super::people::SignUp;
 use crate::local::Api;
 
-/// Addresses that belong to nobody who signs up, and where people there are placed.
-const CLIENTS: [(&str, Home); 6] = [
-    ("84.200.69.80", Home::Europe),
-    ("2001:67c:2e8:22::c100:68b", Home::Europe),
-    ("1.1.1.1", Home::Oceania),
-    ("8.8.8.8", Home::Elsewhere),
-    ("192.168.1.20", Home::Elsewhere),
-    ("", Home::Elsewhere),
-];
-
-#[derive(Clone, Copy)]
-enum Home {
-    Europe,
-    Oceania,
-    Elsewhere,
-}
+/// How many of those who may leave do.
+const LEAVERS: f64 = 0.3;
 
 /// What is fixed for all seeds of a run.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -63,24 +48,16 @@ pub(crate) struct Scenario {
     pub(crate) duplicate: Duplicate,
     /// How many databases may be made in an hour.
     pub(crate) hourly_quota: Option<usize>,
-    /// Xata goes on with a create when nobody waits for it any more.
+    /// Xata goes on with a change when nobody waits for it any more.
     pub(crate) is_deaf: bool,
     /// When Xata is down.
     pub(crate) outage: Option<Range<Duration>>,
+    /// The function has a key of Clerk's.
+    pub(crate) asks_clerk: bool,
+    /// When Clerk is down.
+    pub(crate) clerk_outage: Option<Range<Duration>>,
+    pub(crate) on_user_deleted: OnUserDeleted,
     pub(crate) sign_ups: Vec<SignUp>,
-}
-
-/// A person who signs up.
-#[derive(Clone, Debug)]
-pub(crate) struct SignUp {
-    pub(crate) user_id: String,
-    pub(crate) client_ip: &'static str,
-    /// The region they must end in.
-    pub(crate) region: &'static str,
-    /// Since the beginning.
-    pub(crate) at: Duration,
-    /// Clerk sends the event again so much later.
-    pub(crate) again_after: Option<Duration>,
 }
 
 impl Scenario {
@@ -99,13 +76,9 @@ impl Scenario {
             .collect();
         let n_projects = if api == Api::Platform { rng.usize(1..=3) } else { 1 };
         let grows = n_projects > 1 && rng.bool();
-        let down_for = Duration::from_secs(rng.u64(0..7_200));
-        let down_from = at.mul_f64(rng.f64());
-        let outage = match plan.outage_hours {
-            Some(hours) => Some(Duration::ZERO..Duration::from_secs(3600 * u64::from(hours))),
-            None => (fault_rate > 0.0 && rng.u8(..8) == 0).then(|| down_from..down_from + down_for),
-        };
-        Self {
+        let drawn_outage = outage(&mut rng, at, fault_rate);
+        let hours = |hours| Duration::ZERO..Duration::from_secs(3600 * u64::from(hours));
+        let world = Self {
             seed,
             fault_rate,
             api,
@@ -136,14 +109,44 @@ impl Scenario {
             hourly_quota: (api == Api::Platform && rng.u8(..8) == 0)
                 .then(|| plan.users.div_ceil(3)),
             is_deaf: rng.bool(),
-            outage,
+            outage: plan.outage_hours.map(hours).or(drawn_outage),
+            asks_clerk: false,
+            clerk_outage: None,
+            on_user_deleted: OnUserDeleted::Retain,
             sign_ups,
+        };
+        world.with_clerk(&mut Rng::with_seed(seed ^ 4), at)
+    }
+
+    /// Puts a Clerk into the world, and has some people leave: in a third of those on the platform.
+    /// On Xata Lite nothing is ever taken away.
+    fn with_clerk(mut self, rng: &mut Rng, last_sign_up: Duration) -> Self {
+        if self.api == Api::Lite {
+            return self;
         }
+        let some_leave = rng.u8(..3) == 0;
+        self.asks_clerk = some_leave || rng.u8(..4) > 0;
+        if !self.asks_clerk {
+            return self;
+        }
+        self.clerk_outage = outage(rng, last_sign_up, self.fault_rate);
+        self.on_user_deleted = *one_of(rng, &[OnUserDeleted::Park, OnUserDeleted::Delete]);
+        for sign_up in &mut self.sign_ups {
+            if some_leave && rng.f64() < LEAVERS {
+                sign_up.leave(rng, self.fault_rate > 0.0);
+            } else if rng.f64() < self.fault_rate {
+                sign_up.raise_false_alarm(rng);
+            }
+        }
+        self
     }
 
     /// What was drawn, in words.
     pub(crate) fn describe(&self) -> String {
         let seconds = |it: Duration| format!("{:.1} s", it.as_secs_f64());
+        let down = |who: &str, outage: &Range<Duration>| {
+            format!("{who} is down from {} to {}", seconds(outage.start), seconds(outage.end))
+        };
         let mut words = vec![
             format!("{} project(s) on {:?}", self.n_projects, self.api),
             format!("a create takes {}", seconds(self.create_latency)),
@@ -155,72 +158,26 @@ impl Scenario {
         }
         words.extend(self.hourly_quota.map(|quota| format!("{quota} databases an hour")));
         words.extend(self.is_deaf.then(|| "Xata does not notice who hangs up".to_owned()));
-        words.extend(self.outage.as_ref().map(|outage| {
-            format!("down from {} to {}", seconds(outage.start), seconds(outage.end))
-        }));
+        words.extend(self.outage.as_ref().map(|outage| down("Xata", outage)));
+        if self.asks_clerk {
+            words.push(format!("with a key of Clerk's; who leaves: {:?}", self.on_user_deleted));
+        }
+        words.extend(self.clerk_outage.as_ref().map(|outage| down("Clerk", outage)));
         words.join("; ")
     }
-
-    pub(crate) fn is_down(&self, since_start: Duration) -> bool {
-        self.outage.as_ref().is_some_and(|outage| outage.contains(&since_start))
-    }
 }
 
-impl SignUp {
-    fn draw(rng: &mut Rng, api: Api, at: Duration, fault_rate: f64) -> Self {
-        let (client_ip, home) = *one_of(rng, &CLIENTS);
-        let region = match (home, api) {
-            (Home::Europe, Api::Platform) => "eu-central-1",
-            (Home::Europe, Api::Lite) => "eu-west-1",
-            (Home::Oceania, _) => "ap-southeast-2",
-            (Home::Elsewhere, _) => "us-east-1",
-        };
-        let later = Duration::from_secs(*one_of(rng, &[0, 0, 2, 60, 600, 90_000]));
-        Self {
-            user_id: clerk::user_id(rng.u64(..)),
-            client_ip,
-            region,
-            at,
-            again_after: (rng.f64() < fault_rate).then_some(later),
-        }
-    }
-}
-
-/// One of the ways in which a call to Xata goes wrong.
-pub(crate) fn effect(rng: &mut Rng, call: Call) -> Effect {
-    let status = |status: u16| StatusCode::from_u16(status).unwrap_or_default();
-    let message = |code: u16, text: &str| Answer::message(status(code), text);
-    match rng.u8(..17) {
-        0 => Effect::Answer(message(500, "Internal Error")),
-        1 => Effect::Answer(Answer::html(status(502))),
-        2 => Effect::Answer(message(503, "Service Unavailable").with_retry_after("30")),
-        3 => Effect::Answer(Answer::html(status(429))),
-        4 => Effect::Answer(message(401, "invalid token")),
-        5 => Effect::Answer(message(409, "project is busy").with_retry_after("1")),
-        6 => Effect::Answer(message(403, "organization [o] has reached the limit of 9 branches")),
-        7 => Effect::Answer(message(412, "parent is unhealthy")),
-        8 => Effect::AnswerAfter(message(500, "Internal Error")),
-        9 => Effect::AnswerAfter(Answer::html(status(504))),
-        10 if call == Call::Create => Effect::AnswerAfter(Answer::html(status(201))),
-        11 => Effect::ResetBefore,
-        12 => Effect::ResetAfter,
-        13 => Effect::HangBefore,
-        14 => Effect::HangAfter,
-        15 => Effect::Trickle { chunk: 8, every: Duration::from_secs(2) },
-        _ => Effect::TruncatedAfter,
-    }
-}
-
-/// Xata is down.
-pub(crate) fn outage() -> Effect {
-    let answer = Answer::message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
-    Effect::Answer(answer.with_retry_after("30"))
+/// In an eighth of the worlds where things go wrong, somebody is down for up to two hours.
+fn outage(rng: &mut Rng, last_sign_up: Duration, fault_rate: f64) -> Option<Range<Duration>> {
+    let lasts = Duration::from_secs(rng.u64(0..7_200));
+    let begins = last_sign_up.mul_f64(rng.f64());
+    (fault_rate > 0.0 && rng.u8(..8) == 0).then(|| begins..begins + lasts)
 }
 
 fn busy(status: StatusCode, retry_after: bool) -> Contention {
     Contention::Refuse { status, retry_after }
 }
 
-fn one_of<'a, T>(rng: &mut Rng, choices: &'a [T]) -> &'a T {
+pub(super) fn one_of<'a, T>(rng: &mut Rng, choices: &'a [T]) -> &'a T {
     &choices[rng.usize(..choices.len())]
 }

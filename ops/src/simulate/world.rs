@@ -1,8 +1,7 @@
-//! A scenario, played: Hookdeck's engine, the function and Xata's stand-in in memory, on a clock
-//! that jumps to whatever happens next.
+//! A scenario, played: Hookdeck's engine, the function, and the stand-ins of Xata and Clerk in
+//! memory, on a clock that jumps to whatever happens next.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -10,26 +9,22 @@ use anyhow::Context;
 use bytes::Bytes;
 use fastrand::Rng;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use per_user_db::function::Function;
-use per_user_db::http_client::{self, HttpClient};
-use per_user_db::region::Region;
-use per_user_db::telemetry::{Ids, Level, Log};
+use per_user_db::telemetry::Ids;
 use per_user_db::worker::{Invocation, TIMEOUT, Worker};
-use standin::clerk;
-use standin::clock::{Clock, START};
-use standin::fault::Effect;
 use standin::function_url::{self, BodyEncoding};
-use standin::hookdeck::{
-    Attempt, Connection, Destination, Engine, Event, EventStatus, RetryRule, Trigger, from_fn,
-};
-use standin::xata::{Database, Xata, lite};
+use standin::hookdeck::{Connection, Destination, Engine, Event, EventStatus, RetryRule, from_fn};
+use standin::record::Recorded;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tower::{BoxError, ServiceExt, service_fn};
+use tower::BoxError;
 
-use super::report::{Story, Tally};
-use super::scenario::{Scenario, SignUp, effect, outage};
-use crate::local::{self, Api};
+use super::judge;
+use super::ledger::{DELIVERY, SharedLedger};
+use super::people::{Kind, SignUp, Step};
+use super::report::{Heard, Story};
+use super::scenario::Scenario;
+use super::stage::Stage;
+use super::tally::Tally;
+use crate::local;
 
 /// What the setup asks Hookdeck for: 2.8 days, exponentially.
 const RETRIES: u32 = 13;
@@ -43,33 +38,26 @@ const RETRIES_BY_HAND: u32 = 24;
 /// How long the function is stopped before a project joins (docs/reliability.md).
 const STOP: Duration = Duration::from_secs(5 * 60);
 
-/// Where the second and the third project are, beside the one of every local run.
-const MORE_PROJECTS: [&str; 2] = ["prj_second", "prj_third"];
+/// An event that is older is looked into before anything is made of it.
+const FRESH: Duration = Duration::from_secs(5 * 60);
 
 /// Everything that deliveries of one world share.
 struct World {
     scenario: Scenario,
-    xata: Xata,
-    /// None while it is stopped, and another when it was deployed with other settings.
-    function: Mutex<Option<Arc<Worker>>>,
-    client: HttpClient,
-    regions: BTreeSet<Region>,
-    clock: Clock,
-    began: Instant,
-    calls_struck: Arc<AtomicU64>,
-    seen: Mutex<Seen>,
+    stage: Stage,
+    ledger: SharedLedger,
+    running: Mutex<Running>,
 }
 
-/// What happened so far.
-struct Seen {
+struct Running {
     rng: Rng,
-    tally: Tally,
-    /// By event.
-    users: BTreeMap<String, usize>,
-    /// When each user was first told to have a database.
-    served: Vec<Option<Duration>>,
-    /// What must not have happened.
-    wrong: Vec<String>,
+    /// None while it is stopped, and another when its process died or it was deployed with other
+    /// settings.
+    function: Option<Arc<Worker>>,
+    /// How many its settings list.
+    n_projects: usize,
+    /// What each event of Hookdeck's tells, and of which user.
+    events: BTreeMap<String, (usize, Kind)>,
 }
 
 /// A world that was played to its end.
@@ -82,8 +70,8 @@ pub(crate) struct Played {
     pub(crate) wrong: Vec<String>,
 }
 
-/// Plays a scenario to its end.
-pub(crate) fn play(scenario: Scenario) -> anyhow::Result<Played> {
+/// Plays a scenario to its end, and tells the stories of its people if asked to.
+pub(crate) fn play(scenario: Scenario, tells: bool) -> anyhow::Result<Played> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     runtime.block_on(async {
@@ -91,38 +79,25 @@ pub(crate) fn play(scenario: Scenario) -> anyhow::Result<Played> {
         let engine = Engine::new(world.connection(), world.clone().destination());
         let over = timeout(PATIENCE, world.run(&engine)).await;
         over.context("some delivery never ends")??;
-        Ok(world.conclude(&engine.events()))
+        let events = engine.events();
+        let played = world.conclude(&events);
+        let stories = if tells { world.stories(&events) } else { Vec::new() };
+        Ok(Played { stories, ..played })
     })
 }
 
 impl World {
     fn new(scenario: Scenario) -> anyhow::Result<Arc<Self>> {
-        let api = scenario.api;
-        let regions = api.regions(&api.placement().into_iter().collect())?;
-        let xata = api.xata(&regions);
-        let (clock, client) = (prepare(&xata, &scenario, &regions), client(&xata, scenario.seed));
-        let n_at_first = scenario.n_projects - usize::from(scenario.grows_after.is_some());
-        let function = function(api, &regions, n_at_first, &client, clock)?;
-        let began = Instant::now();
-        let calls_struck = fates(&xata, &scenario, began);
-        let seen = Seen {
+        let ledger = SharedLedger::new(&scenario.sign_ups);
+        let stage = Stage::new(&scenario, &ledger)?;
+        let n_projects = scenario.n_projects - usize::from(scenario.grows_after.is_some());
+        let running = Running {
             rng: Rng::with_seed(scenario.seed ^ 2),
-            tally: Tally::default(),
-            users: BTreeMap::new(),
-            served: vec![None; scenario.sign_ups.len()],
-            wrong: Vec::new(),
+            function: Some(Arc::new(stage.function(&scenario, n_projects)?)),
+            n_projects,
+            events: BTreeMap::new(),
         };
-        Ok(Arc::new(Self {
-            function: Mutex::new(Some(Arc::new(function))),
-            seen: Mutex::new(seen),
-            calls_struck,
-            scenario,
-            xata,
-            client,
-            regions,
-            clock,
-            began,
-        }))
+        Ok(Arc::new(Self { scenario, stage, ledger, running: Mutex::new(running) }))
     }
 
     fn connection(&self) -> Connection {
@@ -130,7 +105,7 @@ impl World {
             secret: local::SIGNING_SECRET.to_owned(),
             retry: Some(RetryRule { count: RETRIES, ..RetryRule::default() }),
             concurrency: Some(self.scenario.concurrency),
-            clock: self.clock,
+            clock: self.stage.clock,
             ..Connection::default()
         }
     }
@@ -142,27 +117,40 @@ impl World {
         })
     }
 
-    /// Everybody signs up, and Hookdeck delivers until there is nothing left to do.
+    /// Everybody signs up, some leave, and Hookdeck delivers until there is nothing left to do.
     async fn run(self: &Arc<Self>, engine: &Engine) -> anyhow::Result<()> {
-        let mut arrivals: Vec<(Duration, usize)> = Vec::new();
-        for (user, sign_up) in self.scenario.sign_ups.iter().enumerate() {
-            arrivals.push((sign_up.at, user));
-            arrivals.extend(sign_up.again_after.map(|later| (sign_up.at + later, user)));
-        }
-        arrivals.sort_unstable();
-        let sign_ups = async {
-            for (at, user) in arrivals {
-                sleep_until(self.began + at).await;
-                let body = self.scenario.sign_ups[user].event();
-                let event = engine.ingest(HeaderMap::new(), body);
-                self.seen().users.insert(event.to_string(), user);
+        let people = self.scenario.sign_ups.iter().enumerate();
+        let mut steps: Vec<_> = people
+            .flat_map(|(user, it)| it.steps().map(move |(at, step)| (at, user, step)))
+            .collect();
+        steps.sort_by_key(|&(at, user, _)| (at, user));
+        let people = async {
+            for (at, user, step) in steps {
+                sleep_until(self.stage.began + at).await;
+                self.take(engine, user, step);
             }
             anyhow::Ok(())
         };
-        tokio::try_join!(sign_ups, self.grow())?;
+        tokio::try_join!(people, self.grow())?;
         engine.settle().await;
         self.retry_by_hand(engine).await;
+        self.complete_entries(engine).await;
         Ok(())
+    }
+
+    fn take(&self, engine: &Engine, user: usize, step: Step) {
+        let sign_up = &self.scenario.sign_ups[user];
+        match step {
+            Step::SignUp => self.stage.clerk.insert(sign_up.at_clerk()),
+            Step::Leave => {
+                self.stage.clerk.remove(&sign_up.user_id);
+                self.ledger.lock().users[user].has_left = true;
+            }
+            Step::Tell(kind) => {
+                let event = engine.ingest(HeaderMap::new(), sign_up.event(kind));
+                self.running().events.insert(event.to_string(), (user, kind));
+            }
+        }
     }
 
     /// An operator retries what is shown as failed.
@@ -174,7 +162,7 @@ impl World {
                 break;
             }
             if round == 0 {
-                self.seen().tally.troubles.events_given_up += failed.len() as u64;
+                self.check_that_all_retries_were_made(&failed);
             }
             sleep(Duration::from_secs(3600)).await;
             for event in &failed {
@@ -184,238 +172,173 @@ impl World {
         }
     }
 
+    fn check_that_all_retries_were_made(&self, failed: &[Event]) {
+        for event in failed {
+            let (user, _) = self.running().events[event.id.as_ref()];
+            let mut ledger = self.ledger.lock();
+            ledger.tally.troubles.events_given_up += 1;
+            if event.attempts.len() <= RETRIES as usize {
+                ledger.complain(user, &format!("{} was given up before its last retry", event.id));
+            }
+        }
+    }
+
+    /// When all is over, an operator replays the sign-ups of those of whom Clerk cannot tell an
+    /// application where their database is.
+    async fn complete_entries(&self, engine: &Engine) {
+        if !self.scenario.asks_clerk {
+            return;
+        }
+        let missing = |user: usize| {
+            let sign_up = &self.scenario.sign_ups[user];
+            let has_one = self.stage.databases(sign_up).len() == 1;
+            sign_up.leaves_at.is_none() && has_one && !self.stage.is_listed(sign_up)
+        };
+        let missing: Vec<_> =
+            (0..self.scenario.sign_ups.len()).filter(|&user| missing(user)).collect();
+        {
+            let mut ledger = self.ledger.lock();
+            ledger.tally.troubles.entries_missing = missing.len() as u64;
+            ledger.is_calm = true;
+        }
+        self.stage.clerk.change(|it| *it = it.clone().unlimited());
+        for user in missing {
+            let is_it = |event: &&Event| {
+                event.status == EventStatus::Successful
+                    && self.running().events[event.id.as_ref()] == (user, Kind::Created)
+            };
+            if let Some(event) = engine.events().iter().find(is_it) {
+                engine.retry(&event.id);
+            }
+        }
+        engine.settle().await;
+    }
+
     /// An operator adds a project as the documentation says.
     async fn grow(&self) -> anyhow::Result<()> {
         let Some(after) = self.scenario.grows_after else { return Ok(()) };
-        sleep_until(self.began + after).await;
-        *self.function() = None;
+        sleep_until(self.stage.began + after).await;
+        self.running().function = None;
         sleep(STOP).await;
-        let Scenario { api, n_projects, .. } = self.scenario;
-        let function = function(api, &self.regions, n_projects, &self.client, self.clock)?;
-        *self.function() = Some(Arc::new(function));
+        self.running().n_projects = self.scenario.n_projects;
+        self.start()
+    }
+
+    /// Starts the function in a new process.
+    fn start(&self) -> anyhow::Result<()> {
+        let mut running = self.running();
+        let function = self.stage.function(&self.scenario, running.n_projects)?;
+        running.function = Some(Arc::new(function));
         Ok(())
     }
 
     /// A delivery, and what can become of it before Hookdeck hears of it.
     async fn deliver(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, BoxError> {
-        let payload = function_url::event(request, BodyEncoding::Text).to_string();
-        let event = request.headers().get("x-hookdeck-eventid");
-        let event = event.and_then(|id| id.to_str().ok()).unwrap_or_default();
-        let (user, fate, dies_after) = {
-            let seen = &mut *self.seen();
-            seen.tally.deliveries += 1;
-            let fate = (seen.rng.f64() < self.scenario.fault_rate).then(|| seen.rng.u8(..3));
-            let dies_after = Duration::from_millis(seen.rng.u64(0..3_000));
-            (seen.users.get(event).copied(), fate, dies_after)
+        let (fate, dies_after) = {
+            let is_calm = self.ledger.lock().is_calm;
+            let rng = &mut self.running().rng;
+            let fate = (rng.f64() < self.scenario.fault_rate).then(|| rng.u8(..3));
+            (fate.filter(|_| !is_calm), Duration::from_millis(rng.u64(0..3_000)))
         };
-        let user = user.ok_or("a delivery of an event that nobody sent")?;
+        self.ledger.lock().tally.deliveries += 1;
         match fate {
-            None => self.invoke(&payload, user).await,
+            None => self.invoke(request).await,
             Some(0) => {
-                let answer = timeout(dies_after, self.invoke(&payload, user)).await;
-                self.seen().tally.troubles.processes_died += u64::from(answer.is_err());
+                let answer = timeout(dies_after, self.invoke(request)).await;
+                if answer.is_err() {
+                    self.ledger.lock().tally.troubles.processes_died += 1;
+                    let is_stopped = self.running().function.is_none();
+                    if !is_stopped {
+                        self.start()?;
+                    }
+                }
                 answer.unwrap_or_else(|_| Err("the process died".into()))
             }
             Some(1) => {
-                self.seen().tally.troubles.answers_lost += 1;
-                let _unheard = self.invoke(&payload, user).await;
+                self.ledger.lock().tally.troubles.answers_lost += 1;
+                let _unheard = self.invoke(request).await;
                 Err("the answer was lost".into())
             }
             Some(_) => {
-                self.seen().tally.troubles.delivered_twice_at_once += 1;
-                let both = (self.invoke(&payload, user), self.invoke(&payload, user));
+                self.ledger.lock().tally.troubles.delivered_twice_at_once += 1;
+                let both = (self.invoke(request), self.invoke(request));
                 tokio::join!(both.0, both.1).0
             }
         }
     }
 
     /// One invocation, and what must be true of its answer.
-    async fn invoke(&self, payload: &str, user: usize) -> Result<Response<Bytes>, BoxError> {
-        let Some(function) = self.function().clone() else {
+    async fn invoke(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, BoxError> {
+        let Some(function) = self.running().function.clone() else {
             let throttled = Response::builder().status(StatusCode::TOO_MANY_REQUESTS);
             return Ok(throttled.body(Bytes::new())?); // AWS's answer
         };
-        let (began, now) = (Instant::now(), SystemTime::UNIX_EPOCH + self.clock.now());
-        let answer = function
-            .handle(Invocation { payload, deadline: now + TIMEOUT, ids: Ids::default() })
-            .await;
-        let took = began.elapsed();
-        let word = <&str>::from(&answer);
-        let reason = answer.reason().unwrap_or_default();
-        let sign_up = &self.scenario.sign_ups[user];
-        let databases = self.xata.databases_named(&sign_up.user_id);
-        let seen = &mut *self.seen();
-        let mut wrong = |what: String| seen.wrong.push(format!("{}: {what}", sign_up.user_id));
-        match word {
-            "created" | "exists" => {
-                if !is_as_promised(&databases, sign_up) {
-                    wrong(format!("answered {word} with {databases:?}"));
-                }
-                seen.served[user].get_or_insert(self.began.elapsed().saturating_sub(sign_up.at));
-            }
-            "unavailable" | "misconfigured" if reason != "internal_error" => {}
-            _ => wrong(format!("answered {word} {reason}")),
-        }
-        if took >= TIMEOUT {
-            seen.wrong.push(format!("{}: an answer after {took:?}", sign_up.user_id));
-        }
-        let answered = format!("{} {word} {reason}", answer.status());
-        *seen.tally.answers.entry(answered.trim_end().to_owned()).or_default() += 1;
+        let header = |name: &str| request.headers().get(name).and_then(|it| it.to_str().ok());
+        let event = header("x-hookdeck-eventid").unwrap_or_default();
+        let sent = self.running().events.get(event).copied();
+        let (user, kind) = sent.ok_or("a delivery of an event that nobody sent")?;
+        let happened = self.scenario.sign_ups[user].happened(kind);
+        let age = self.stage.began.elapsed().saturating_sub(happened);
+        let is_first = header("x-hookdeck-attempt-count") == Some("1");
+        let delivery = self.ledger.lock().begin(user, kind, is_first && age <= FRESH);
+        let payload = function_url::event(request, BodyEncoding::Text).to_string();
+        let (began, now) = (Instant::now(), SystemTime::UNIX_EPOCH + self.stage.clock.now());
+        let deadline = now + TIMEOUT;
+        let handled =
+            function.handle(Invocation { payload: &payload, deadline, ids: Ids::default() });
+        let answer = DELIVERY.scope(delivery, handled).await;
+        let (took, ledger) = (began.elapsed(), &mut self.ledger.lock());
+        judge::answer(&self.scenario, &self.stage, ledger, delivery, &answer, took);
         Ok(function_url::response(&answer.to_response())?)
     }
 
-    /// What came of it.
+    /// What came of it, but for the stories.
     fn conclude(&self, events: &[Event]) -> Played {
-        let Seen { tally, users, served, wrong, .. } = &mut *self.seen();
         let sign_ups = &self.scenario.sign_ups;
-        let mut events_of = vec![Vec::new(); sign_ups.len()];
+        let ledger = &mut *self.ledger.lock();
+        judge::end(&self.scenario, &self.stage, ledger);
         for event in events {
-            let user = users[event.id.as_ref()];
-            events_of[user].push(event);
-            let (user_id, id, status) = (&sign_ups[user].user_id, &event.id, event.status);
-            if status != EventStatus::Successful {
-                wrong.push(format!("{user_id}: {id} ended as {status:?}"));
-            }
-            let by_hand = |attempt: &&Attempt| attempt.trigger == Trigger::Manual;
-            let n_by_hand = event.attempts.iter().filter(by_hand).count();
-            if n_by_hand > 0 && event.attempts.len() - n_by_hand <= RETRIES as usize {
-                wrong.push(format!("{user_id}: {id} was given up before its last retry"));
+            let (user, _) = self.running().events[event.id.as_ref()];
+            if event.status != EventStatus::Successful {
+                ledger.complain(user, &format!("{} ended as {:?}", event.id, event.status));
             }
         }
-        let mut stories = Vec::new();
-        for ((sign_up, events), served) in sign_ups.iter().zip(&events_of).zip(served) {
-            let databases = self.xata.databases_named(&sign_up.user_id);
-            if !is_as_promised(&databases, sign_up) {
-                wrong.push(format!("{}: ends with {databases:?}", sign_up.user_id));
-            }
-            tally.times.extend(*served);
-            stories.push(Story::new(sign_up, events, *served));
-        }
-        let requests = self.xata.requests();
-        tally.users = sign_ups.len() as u64;
-        tally.look_ups = requests.iter().filter(|it| it.method == Method::GET).count() as u64;
-        tally.creates = requests.len() as u64 - tally.look_ups;
-        tally.troubles.calls_to_xata_struck = self.calls_struck.load(Ordering::Relaxed);
-        tally.troubles.events_sent_again = (events.len() - sign_ups.len()) as u64;
+        let mut tally = std::mem::take(&mut ledger.tally);
+        tally.times.extend(ledger.users.iter().filter_map(|it| it.served));
+        let n = |is: fn(&SignUp) -> bool| sign_ups.iter().filter(|it| is(it)).count() as u64;
+        tally.users = n(|_| true);
+        tally.leavers.users = n(|it| it.leaves_at.is_some());
+        let (xata, clerk) = (self.stage.xata.requests(), self.stage.clerk.requests());
+        let n_of = |requests: &[Recorded], method| {
+            requests.iter().filter(|it| it.method == method).count() as u64
+        };
+        tally.creates = n_of(&xata, Method::POST);
+        tally.look_ups = n_of(&xata, Method::GET);
+        tally.questions_to_clerk = n_of(&clerk, Method::GET);
+        let troubles = &mut tally.troubles;
+        troubles.events_sent_again = sign_ups.iter().map(|it| it.n_sent_again() as u64).sum();
+        troubles.events_overtaken = n(|it| it.leaves_at.is_some() && it.is_overtaken());
+        troubles.false_alarms = n(|it| it.leaves_at.is_none() && !it.deleted.is_empty());
         let world = self.scenario.describe();
-        Played { world, tally: std::mem::take(tally), stories, wrong: std::mem::take(wrong) }
+        Played { world, tally, stories: Vec::new(), wrong: std::mem::take(&mut ledger.wrong) }
+    }
+
+    fn stories(&self, events: &[Event]) -> Vec<Story> {
+        let (ledger, running) = (self.ledger.lock(), self.running());
+        let people = self.scenario.sign_ups.iter().zip(&ledger.users).enumerate();
+        people
+            .map(|(user, (sign_up, seen))| {
+                let heard = events.iter().filter_map(|event| {
+                    let (whose, kind) = running.events[event.id.as_ref()];
+                    (whose == user).then(|| Heard::new(kind, event))
+                });
+                Story::new(sign_up, heard.collect(), seen.served, seen.is_left_behind)
+            })
+            .collect()
     }
 
     /// Never held over an await.
-    fn function(&self) -> MutexGuard<'_, Option<Arc<Worker>>> {
-        self.function.lock().unwrap_or_else(PoisonError::into_inner)
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Never held over an await.
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl SignUp {
-    fn event(&self) -> Bytes {
-        let at = START + self.at;
-        let sign_up = clerk::SignUp {
-            client_ip: Some(self.client_ip.to_owned()),
-            timestamp_ms: u64::try_from(at.as_millis()).unwrap_or(u64::MAX),
-            ..clerk::SignUp::new(&self.user_id)
-        };
-        sign_up.user_created().into()
-    }
-}
-
-fn is_as_promised(databases: &[Database], sign_up: &SignUp) -> bool {
-    matches!(databases, [database] if database.region == sign_up.region)
-}
-
-/// Gives Xata its temper and its projects; its clock is everybody's.
-fn prepare(xata: &Xata, scenario: &Scenario, regions: &BTreeSet<Region>) -> Clock {
-    xata.set_create_latency(scenario.create_latency);
-    match xata {
-        Xata::Platform(platform) => {
-            for project in &MORE_PROJECTS[..scenario.n_projects - 1] {
-                platform.insert_project(project, project);
-                for region in regions {
-                    platform.insert_template(project, &template(project, region), region.as_str());
-                }
-            }
-            let n_templates = platform.databases().len();
-            platform.change(|it| {
-                it.contention = scenario.contention;
-                // The templates count, too, in the first hour.
-                it.quotas.branch_creations_per_hour =
-                    scenario.hourly_quota.map(|quota| quota + n_templates);
-            });
-            platform.clock()
-        }
-        Xata::Lite(lite) => {
-            lite.change(|it: &mut lite::Options| it.duplicate = scenario.duplicate);
-            lite.clock()
-        }
-    }
-}
-
-/// Lets chance decide about every call. Returns how many it struck.
-fn fates(xata: &Xata, scenario: &Scenario, began: Instant) -> Arc<AtomicU64> {
-    let n_struck = Arc::new(AtomicU64::new(0));
-    let counter = n_struck.clone();
-    let mut rng = Rng::with_seed(scenario.seed ^ 1);
-    let scenario = scenario.clone();
-    xata.leave_to(Box::new(move |call| {
-        let struck = if scenario.is_down(began.elapsed()) {
-            Some(outage())
-        } else {
-            (rng.f64() < scenario.fault_rate).then(|| effect(&mut rng, call))
-        };
-        counter.fetch_add(u64::from(struck.is_some()), Ordering::Relaxed);
-        struck.or(scenario.is_deaf.then_some(Effect::Detached))
-    }));
-    n_struck
-}
-
-/// The way to Xata, a few milliseconds long.
-fn client(xata: &Xata, seed: u64) -> HttpClient {
-    let service = standin::serve::service(xata.router());
-    let rng = Arc::new(Mutex::new(Rng::with_seed(seed ^ 3)));
-    http_client::boxed(service_fn(move |request: Request<Full<Bytes>>| {
-        let service = service.clone();
-        let latency = rng.lock().unwrap_or_else(PoisonError::into_inner).u64(1..200);
-        async move {
-            sleep(Duration::from_millis(latency)).await;
-            service.oneshot(request).await
-        }
-    }))
-}
-
-fn template(project: &str, region: &Region) -> String {
-    match project {
-        local::PROJECT => local::template(region),
-        other => format!("{other}-{region}"),
-    }
-}
-
-/// The function, with settings that list so many projects.
-fn function(
-    api: Api,
-    regions: &BTreeSet<Region>,
-    n_projects: usize,
-    client: &HttpClient,
-    clock: Clock,
-) -> anyhow::Result<Worker> {
-    let mut settings: BTreeMap<_, _> = api.settings("localhost", regions).into_iter().collect();
-    settings.extend(api.placement());
-    if api == Api::Platform {
-        let projects: Vec<_> =
-            [local::PROJECT].iter().chain(&MORE_PROJECTS).take(n_projects).copied().collect();
-        let templates: Vec<_> = projects
-            .iter()
-            .flat_map(|project| regions.iter().map(move |region| (project, region)))
-            .map(|(project, region)| format!("{project}/{region}={}", template(project, region)))
-            .collect();
-        settings.insert("XATA_PROJECT_ID", projects.join(","));
-        settings.insert("XATA_TEMPLATES", templates.join(","));
-    }
-    let clock: per_user_db::Clock = Arc::new(move || SystemTime::UNIX_EPOCH + clock.now());
-    let function = Function::new(local::read(&settings)?, client.clone(), clock.clone());
-    Ok(Worker::new(function, clock, Arc::new(Log::new(Level::Off, |_| ()))))
 }
