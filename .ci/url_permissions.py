@@ -1,29 +1,73 @@
-"""Asserts that the transformed template lets the public reach the Function URL, and lets nobody do more."""
+"""Asserts that the transformed template lets the public reach the Function URL, and lets nobody do more.
 
+With a second argument, writes what the transform made there, as JSON.
+"""
+
+import json
 import sys
 
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
-ROLE = "AWSLambdaBasicExecutionRole"
+# What the role may do, on what: one action, one resource.
+ALLOWED = {
+    "logs:CreateLogStream": {"Fn::GetAtt": ["LogGroup", "Arn"]},
+    "logs:PutLogEvents": {"Fn::GetAtt": ["LogGroup", "Arn"]},
+    "secretsmanager:GetSecretValue": {"Fn::If": ["MakesSecret", {"Ref": "Secret"}, {"Ref": "SecretArn"}]},
+    "kms:Decrypt": {"Ref": "SecretKeyArn"},
+    "xray:PutTraceSegments": "*",
+    "xray:PutTelemetryRecords": "*",
+}
+# Only if the parameter asks for it.
+CONDITIONS = {"kms:Decrypt": "HasSecretKey", "xray:PutTraceSegments": "IsTraced", "xray:PutTelemetryRecords": "IsTraced"}
 
 with open(sys.argv[1], encoding="utf-8") as file:
     template = yaml_parse(file)
 template["Resources"]["Function"]["Properties"]["CodeUri"] = "s3://bucket/key"  # as `sam package` leaves it
-managed_policies = {ROLE: f"arn:aws:iam::aws:policy/service-role/{ROLE}"}
-transformed = Translator(managed_policies, Parser()).translate(template, {})
-resources = transformed["Resources"].values()
+transformed = Translator({}, Parser()).translate(template, {})
+resources = transformed["Resources"]
 
 granted = {
     permission["Action"]: (permission["Principal"], permission.get("FunctionUrlAuthType"), permission.get("InvokedViaFunctionUrl"))
-    for permission in (each["Properties"] for each in resources if each["Type"] == "AWS::Lambda::Permission")
+    for permission in (each["Properties"] for each in resources.values() if each["Type"] == "AWS::Lambda::Permission")
 }
 assert granted == {
     "lambda:InvokeFunctionUrl": ("*", "NONE", None),
     "lambda:InvokeFunction": ("*", None, True),
 }, granted
 
-(role,) = (each["Properties"] for each in resources if each["Type"] == "AWS::IAM::Role")
-assert len(role["ManagedPolicyArns"]) == 1 and "Policies" not in role, role
-print("two permissions for the URL, one managed policy for the role")
+roles = [each for each in resources.values() if each["Type"].startswith("AWS::IAM::")]
+assert roles == [resources["Role"]], roles
+role = resources["Role"]["Properties"]
+assert "ManagedPolicyArns" not in role, role
+allowed, conditions = {}, {}
+for policy in role["Policies"]:
+    condition = None
+    if "Fn::If" in policy:
+        condition, policy, otherwise = policy["Fn::If"]
+        assert otherwise == {"Ref": "AWS::NoValue"}, otherwise
+    for statement in policy["PolicyDocument"]["Statement"]:
+        action, resource = statement["Action"], statement["Resource"]
+        assert statement["Effect"] == "Allow" and isinstance(action, str) and "*" not in action, statement
+        assert not isinstance(resource, list) and action not in allowed, statement
+        allowed[action] = resource
+        if condition:
+            conditions[action] = condition
+assert allowed == ALLOWED, allowed
+assert conditions == CONDITIONS, conditions
+
+function = resources["Function"]["Properties"]
+assert function["Role"] == {"Fn::GetAtt": ["Role", "Arn"]}, function["Role"]
+# A secret's value is nowhere in the stack, and CloudFormation never writes one.
+names = {"HOOKDECK_WEBHOOK_SECRET", "XATA_API_KEY", "CLERK_SECRET_KEY", "CLERK_WEBHOOK_SIGNING_SECRET",
+         "CLERK_WEBHOOK_SECRET", "IP_API_KEY"}
+variables = function["Environment"]["Variables"]
+assert not names & variables.keys() and "SECRETS_ID" in variables, variables
+assert not {"SecretString", "GenerateSecretString"} & resources["Secret"]["Properties"].keys()
+assert not any(each.get("NoEcho") for each in transformed["Parameters"].values())
+
+if len(sys.argv) > 2:
+    with open(sys.argv[2], "w", encoding="utf-8") as file:
+        json.dump(transformed, file, indent=2)
+print(f"two permissions for the URL, {len(allowed)} for the role, no secret in the stack")

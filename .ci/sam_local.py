@@ -1,0 +1,233 @@
+"""`sam local invoke` with every event, in a container, without pulling an image.
+
+    sam_local.py BUILT_TEMPLATE OPS DIRECTORY
+
+Debian's container engine is unpacked into DIRECTORY and started by hand, with a bridge of its own and without packet
+filters, so that nothing on the machine changes for longer than this runs. The base image is made of what is here: a shell,
+the loader, the libraries that the function is linked with, and the certificates.
+Where no engine can run, this says why and succeeds; once one runs, everything must be right.
+"""
+
+import asyncio
+import contextlib
+import glob
+import io
+import json
+import os
+import pathlib
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+import time
+
+import docker
+from samtranslator.yaml_helper import yaml_parse
+
+import answers
+
+BRIDGE, GATEWAY = "per-user-db0", "172.30.254.1"
+ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
+IMAGE, TAG = "public.ecr.aws/lambda/provided", f"al2023-{ARCHITECTURE}"
+
+
+class NoEngine(Exception):
+    """Why no container can run here."""
+
+
+def quietly(*command, **options):
+    """Runs a command that may not be possible here."""
+    try:
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300, **options).stdout
+    except FileNotFoundError as error:
+        raise NoEngine(f"there is no {error.filename}") from error
+    except subprocess.CalledProcessError as error:
+        raise NoEngine(f"{' '.join(command)}: {error.stderr.strip().splitlines()[-1:]}") from error
+    except subprocess.TimeoutExpired as error:
+        raise NoEngine(f"{' '.join(command)} takes too long") from error
+
+
+def unpack(directory):
+    """The engine and what it needs, under `directory`; nothing is installed."""
+    packages = directory / "packages"
+    (packages / "partial").mkdir(parents=True, exist_ok=True)
+    if not glob.glob(f"{packages}/docker.io_*.deb"):
+        quietly("apt-get", "update", "-qq")
+        quietly("apt-get", "install", "-qq", "-y", "--download-only", "--reinstall", "--no-install-recommends",
+                "-o", f"Dir::Cache::archives={packages}", "docker.io", "containerd", "runc", "busybox-static")
+    root = directory / "root"
+    for package in packages.glob("*.deb"):
+        quietly("dpkg", "-x", str(package), str(root))
+    places = [root / "usr/bin", root / "usr/sbin", root / "bin", root / "sbin"]
+    os.environ["PATH"] = ":".join([*map(str, places), os.environ["PATH"]])
+    libraries = {os.path.dirname(path) for path in glob.glob(f"{root}/**/lib*.so.*", recursive=True)}
+    # Only for what is ours: the C library of a newer package must not meet the loader that is here.
+    libraries = [path for path in libraries if not glob.glob(f"{path}/libc.so.6")]
+    if libraries:
+        os.environ["LD_LIBRARY_PATH"] = ":".join(libraries)
+    return root
+
+
+@contextlib.contextmanager
+def bridge(busybox):
+    """A network between the containers and this machine."""
+    quietly(busybox, "ip", "link", "add", BRIDGE, "type", "bridge")
+    try:
+        quietly(busybox, "ip", "addr", "add", f"{GATEWAY}/24", "dev", BRIDGE)
+        quietly(busybox, "ip", "link", "set", BRIDGE, "up")
+        yield
+    finally:
+        subprocess.run([busybox, "ip", "link", "del", BRIDGE], check=False)
+
+
+@contextlib.contextmanager
+def engine(directory):
+    """A client of an engine that ends with the block."""
+    # Sockets have short names.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home, open(directory / "dockerd.log", "wb") as log:
+        url = f"unix://{home}/socket"
+        process = subprocess.Popen(
+            ["dockerd", "--host", url, "--data-root", f"{home}/data", "--exec-root", f"{home}/run", "--pidfile", f"{home}/pid",
+             "--bridge", BRIDGE, "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
+             # The slowest of its stores, and the only one that needs nothing of the kernel; the images are small.
+             "--storage-driver", "vfs"], stdout=log, stderr=log)
+        try:
+            os.environ["DOCKER_HOST"] = url
+            end = time.monotonic() + 60
+            while True:
+                try:
+                    client = docker.DockerClient(base_url=url, timeout=60)
+                    client.ping()
+                    break
+                except (docker.errors.DockerException, OSError) as error:
+                    if process.poll() is not None or time.monotonic() > end:
+                        lines = (directory / "dockerd.log").read_text(errors="replace").strip().splitlines()
+                        raise NoEngine(f"dockerd does not start: {lines[-1:]}") from error
+                    time.sleep(0.2)
+            yield client
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def base_image(client, busybox, bootstrap):
+    """What sam builds its own image on, and whether a container of it runs."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as image:
+        image.add(busybox, "bin/busybox")
+        for name in ("sh", "mv", "chmod"):
+            link = tarfile.TarInfo(f"bin/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            image.addfile(link)
+        linked = subprocess.run(["ldd", bootstrap], check=True, capture_output=True, text=True,
+                                env={**os.environ, "LD_LIBRARY_PATH": ""}).stdout
+        for library in {word for word in linked.split() if word.startswith("/")}:
+            image.add(os.path.realpath(library), library.lstrip("/"))
+        for certificates in glob.glob("/etc/ssl/certs/ca-certificates.crt"):
+            image.add(os.path.realpath(certificates), certificates.lstrip("/"))
+        # Loopback's name stands for two addresses, of which only the second one answers: the C library must tell both.
+        for name, text in {"etc/nsswitch.conf": "hosts: files\n", "etc/host.conf": "multi on\n"}.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            image.addfile(entry, io.BytesIO(text.encode()))
+        for name in ("tmp", "var/task", "var/runtime", "opt"):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777
+            image.addfile(entry)
+    changes = ["ENV PATH=/bin LAMBDA_TASK_ROOT=/var/task LAMBDA_RUNTIME_DIR=/var/runtime", "WORKDIR /var/task"]
+    try:
+        client.api.import_image_from_data(buffer.getvalue(), repository=IMAGE, tag=TAG, changes=changes)
+        client.containers.run(f"{IMAGE}:{TAG}", ["/bin/busybox", "true"], remove=True)
+    except docker.errors.DockerException as error:
+        raise NoEngine(f"a container does not run: {error}") from error
+
+
+def relay(port):
+    """Hands on what containers send to this port of the bridge, because the stand-ins listen on loopback only."""
+    async def pipe(reader, writer):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    async def connected(reader, writer):
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(pipe(reader, inner_writer), pipe(inner_reader, writer), return_exceptions=True)
+
+    async def serve(ready):
+        async with await asyncio.start_server(connected, GATEWAY, port) as server:
+            ready.set()
+            await server.serve_forever()
+
+    ready = threading.Event()
+    threading.Thread(target=lambda: asyncio.run(serve(ready)), daemon=True).start()
+    assert ready.wait(10), "no relay"
+
+
+@contextlib.contextmanager
+def stand_ins(ops, directory):
+    """The settings by which a container finds the stand-ins."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with open(directory / "standins.env", "wb") as file:
+        process = subprocess.Popen([ops, "standins", "--port", str(port), "--env"], stdout=file)
+    try:
+        end = time.monotonic() + 60
+        while socket.socket().connect_ex(("127.0.0.1", port)):
+            assert time.monotonic() < end, "no stand-ins"
+            time.sleep(0.05)
+        lines = (directory / "standins.env").read_text(encoding="utf-8").splitlines()
+        settings = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+        # The name of loopback, which the container takes for this machine: the function takes http for it only.
+        settings = {name: value.strip('"').replace("//127.0.0.1:", "//localhost:") for name, value in settings.items()}
+        relay(port)
+        yield settings
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def main(built, ops, directory):
+    directory, built = pathlib.Path(directory).resolve(), pathlib.Path(built).resolve()
+    bootstrap = built.parent / "Function" / "bootstrap"
+    if os.geteuid() != 0:
+        raise NoEngine("only root may start one")
+    root = unpack(directory)
+    busybox = shutil.which("busybox", path=f"{root}/bin:{root}/usr/bin") or shutil.which("busybox")
+    with bridge(busybox), engine(directory) as client:
+        base_image(client, busybox, bootstrap)
+        print(f"engine {client.version()['Version']}, base image made here", flush=True)
+        with stand_ins(ops, directory) as settings:
+            # The deployment's settings are replaced by the stand-ins': sam sets only variables that the template has.
+            template = yaml_parse(built.read_text(encoding="utf-8"))
+            template["Resources"]["Function"]["Properties"]["Environment"]["Variables"] = settings
+            local = built.parent / "local.json"
+            local.write_text(json.dumps(template), encoding="utf-8")
+            command = ["sam", "local", "invoke", "Function", "--template", str(local), "--skip-pull-image",
+                       "--add-host", f"localhost:{GATEWAY}",
+                       "--parameter-overrides", f"Architecture={ARCHITECTURE}", "XataOrganizationId=o", "XataProjectId=p"]
+
+            with open(directory / "sam.log", "w+", encoding="utf-8") as log:
+                def invoke(event):
+                    return subprocess.run([*command, "--event", event], stdout=subprocess.PIPE, stderr=log, timeout=120,
+                                          check=False).stdout
+
+                try:
+                    answers.check(invoke)
+                except SystemExit:
+                    print((directory / "sam.log").read_text(encoding="utf-8"))
+                    raise
+
+
+try:
+    main(*sys.argv[1:])
+except NoEngine as reason:
+    print(f"SKIPPED: no container engine runs here: {reason}")

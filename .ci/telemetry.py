@@ -1,0 +1,112 @@
+"""Asserts that what watches the function and what the function says fit together.
+
+Every metric of ours that an alarm or a dashboard widget names is one that the code writes, by the dimensions it writes;
+every metric that the code writes is on the dashboard and in docs/operations.md; every member of the log's line is in
+that document, and its queries and the dashboard's name nothing else; every alarm's runbook is there.
+"""
+
+import json
+import re
+import sys
+
+from samtranslator.yaml_helper import yaml_parse
+
+source, template_path, runbook_path = sys.argv[1:]
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+code, runbook = read(source), read(runbook_path)
+resources = yaml_parse(read(template_path))["Resources"]
+
+# What the code writes.
+(table,) = re.findall(r"const METRICS: [^=]*= \[(.*?)\];", code, re.S)
+metrics = dict(re.findall(r'\("(\w+)", "(\w+)"\)', table))
+(namespace,) = re.findall(r'const NAMESPACE: &str = "(\w+)";', code)
+(record,) = re.findall(r"fn record\(.*?json!\(\{(.*?)\n        \}\)", code, re.S)
+members = {"timestamp", *re.findall(r'^ +"(\w+)":', record, re.M)}
+dimensions = {tuple(re.findall(r'"(\w+)"', text)) for text in re.findall(r'"Dimensions": \[\[(.*?)\]\]', code)}
+assert len(metrics) >= 10 and len(members) >= 20 and dimensions == {("function",), ("function", "outcome")}, \
+    f"{source} cannot be read: {metrics} {members} {dimensions}"
+
+
+def check(where, name, by):
+    """One metric of ours, as somebody names it."""
+    assert name in metrics, f"{where}: nobody writes the metric {name}"
+    assert tuple(by) in dimensions, f"{where}: {name} is not written by {by}"
+    assert name == "Deliveries" or tuple(by) == ("function",), f"{where}: {name} has no {by}"
+
+
+# What the alarms name.
+alarms = {name: each["Properties"] for name, each in resources.items() if each["Type"] == "AWS::CloudWatch::Alarm"}
+for name, alarm in alarms.items():
+    named = [alarm] + [each["MetricStat"]["Metric"] for each in alarm.get("Metrics", []) if "MetricStat" in each]
+    for metric in named:
+        if metric.get("Namespace") == namespace:
+            check(name, metric["MetricName"], [each["Name"] for each in metric["Dimensions"]])
+    assert alarm["AlarmActions"] == alarm["OKActions"], name
+
+# What the dashboard names.
+(dashboard,) = (each["Properties"] for each in resources.values() if each["Type"] == "AWS::CloudWatch::Dashboard")
+body = dashboard["DashboardBody"]["Fn::Sub"]
+for reference in re.findall(r"\$\{([^!:}]+)\}", body):
+    assert reference.split(".")[0] in resources, f"dashboard: there is no {reference}"
+body = json.loads(re.sub(r"\$\{!([^}]*)\}", r"${\1}", body))
+shown, queries = set(), []
+for widget in body["widgets"]:
+    title, previous = widget["properties"]["title"], []
+    assert widget["x"] + widget["width"] <= 24, title
+    for metric in widget["properties"].get("metrics", []):
+        if "expression" in metric[0] if isinstance(metric[0], dict) else False:
+            schema, terms = re.fullmatch(r"SEARCH\('\{([^}]*)\} (.*)', '\w+', \d+\)", metric[0]["expression"]).groups()
+            space, *by = schema.split(",")
+            (name,) = re.findall(r'MetricName="(\w+)"', terms)
+            line = [space, name, *(part for each in by for part in (each, ""))]
+        else:
+            # "." repeats what stood there in the line before, and "..." all of it.
+            line = [each for each in metric if not isinstance(each, dict)]
+            line = previous if line == ["..."] else [old if new == "." else new
+                                                     for new, old in zip(line, previous or line, strict=True)]
+            previous = line
+        if line[0] == namespace:
+            check(f"dashboard, {title}", line[1], line[2::2])
+            shown.add(line[1])
+    if widget["type"] == "log":
+        queries.append(widget["properties"]["query"].split(" | ", 1)[1])
+assert shown == metrics.keys(), f"not on the dashboard: {metrics.keys() - shown}"
+
+
+# What the document says. A heading's anchor is what GitHub makes of it.
+def anchor(heading):
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+anchors = {anchor(heading) for heading in re.findall(r"^#+ (.*)$", runbook, re.M)}
+for name, alarm in alarms.items():
+    description = alarm["AlarmDescription"]
+    if isinstance(description, dict):
+        description = description["Fn::Sub"]
+    found = re.search(r"docs/operations\.md#([\w-]+)$", description.strip())
+    assert found and found[1] in anchors, f"{name}: no such chapter in {runbook_path}: {description}"
+
+rows = re.findall(r"^\| `(\w+)` \|", runbook, re.M)
+assert set(rows) >= members | metrics.keys(), f"not in {runbook_path}: {(members | metrics.keys()) - set(rows)}"
+assert len(rows) == len(set(rows)), f"twice in {runbook_path}: {sorted(each for each in rows if rows.count(each) > 1)}"
+others = set(rows) - members - metrics.keys() - {"function", "_aws"}
+assert not others, f"{runbook_path} has rows for what nobody writes: {others}"
+
+# Names in queries: ours, those that CloudWatch makes, and those that the query itself makes.
+queries += re.findall(r"^```text\n(.*?)^```$", runbook, re.M | re.S)
+assert len(queries) > 5, runbook_path
+words = set("""fields filter stats sort limit display parse by as and or not in like desc asc bin count count_distinct sum avg
+    min max pct ispresent coalesce datefloor strcontains""".split())
+for query in queries:
+    bare = re.sub(r"/(?:[^/\\\n]|\\.)*/|'[^']*'|\"[^\"]*\"|@\w+|\b\d+\w*\b|#.*", " ", query)
+    made = set(re.findall(r"\bas (\w+)", bare))
+    unknown = set(re.findall(r"[A-Za-z_]\w*", bare)) - words - members - metrics.keys() - made - {"function"}
+    assert not unknown, f"unknown in a query: {unknown}\n{query}"
+
+print(f"{len(metrics)} metrics, {len(alarms)} alarms, {len(members)} members of the line, {len(queries)} queries")
