@@ -64,8 +64,10 @@ pub enum Answer {
 pub struct RetryAfter(u64);
 
 impl From<Duration> for RetryAfter {
+    /// Rounds up: whoever comes back too early is sent away once more.
     fn from(wait: Duration) -> Self {
-        Self(wait.as_secs().clamp(1, 3600))
+        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+        Self(seconds.clamp(1, 3600))
     }
 }
 
@@ -161,6 +163,7 @@ mod tests {
         for (asked, sent) in [(0, 1), (1, 1), (3600, 3600), (3601, 3600), (u64::MAX, 3600)] {
             assert_eq!(RetryAfter::from(Duration::from_secs(asked)), RetryAfter(sent));
         }
+        assert_eq!(RetryAfter::from(Duration::from_millis(7001)), RetryAfter(8));
     }
 
     #[test]
