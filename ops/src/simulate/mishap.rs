@@ -58,7 +58,7 @@ pub(super) fn strike_xata(xata: &Xata, scenario: &Scenario, began: Instant, ledg
     match xata {
         // All of the function's calls, its changes of databases too.
         Xata::Platform(it) => {
-            it.faults().leave_to(Box::new(move |call| fate(call == platform::Call::CreateBranch)))
+            it.faults().leave_to(Box::new(move |call| fate(call == platform::Call::CreateBranch)));
         }
         Xata::Lite(_) => xata.leave_to(Box::new(move |call| fate(call == Call::Create))),
     }
