@@ -63,25 +63,42 @@ pub const DEVIATIONS: [Deviation; 7] = [
     late_limit("getProjectLimits", "additionalProperties"),
 ];
 
-const fn undeclared(operation: &'static str) -> Deviation {
-    Deviation {
+const fn undeclared(operation: &'static str, why: &'static str) -> Deviation {
+    Deviation { operation, side: Side::Response, pointer: "", keyword: "responses", why }
+}
+
+const fn clerk_undeclared(operation: &'static str) -> Deviation {
+    undeclared(
         operation,
-        side: Side::Response,
-        pointer: "",
-        keyword: "responses",
-        why: "what the key, the version, the content type and the rate limits refuse is said once for all calls \
-              (clerk.md section 11), not in the document, which declares some of it for some calls",
-    }
+        "what the key, the version, the content type and the rate limits refuse is said once for all calls \
+         (clerk.md section 11), not in the document, which declares some of it for some calls",
+    )
+}
+
+const fn hookdeck_undeclared(operation: &'static str) -> Deviation {
+    undeclared(
+        operation,
+        "a wrong key is 401 (hookdeck.md section 7), which the document does not say",
+    )
 }
 
 /// What Clerk's Backend API is known to answer beside its document.
 pub const CLERK_DEVIATIONS: [Deviation; 8] = [
-    undeclared("GetInstance"),
-    undeclared("GetUserList"),
-    undeclared("GetUsersCount"),
-    undeclared("GetUser"),
-    undeclared("UpdateUser"),
-    undeclared("UpdateUserMetadata"),
-    undeclared("ReplaceUserMetadata"),
-    undeclared("DeleteUser"),
+    clerk_undeclared("GetInstance"),
+    clerk_undeclared("GetUserList"),
+    clerk_undeclared("GetUsersCount"),
+    clerk_undeclared("GetUser"),
+    clerk_undeclared("UpdateUser"),
+    clerk_undeclared("UpdateUserMetadata"),
+    clerk_undeclared("ReplaceUserMetadata"),
+    clerk_undeclared("DeleteUser"),
+];
+
+/// What Hookdeck's admin API is known to answer beside its document.
+pub const HOOKDECK_DEVIATIONS: [Deviation; 5] = [
+    hookdeck_undeclared("getConnections"),
+    hookdeck_undeclared("upsertConnection"),
+    hookdeck_undeclared("getSources"),
+    hookdeck_undeclared("getSource"),
+    hookdeck_undeclared("getDestinations"),
 ];

@@ -70,7 +70,7 @@ impl Specification {
     /// As [`absence`] does, and if the document is there but cannot be read.
     pub fn xata_platform() -> Option<&'static Self> {
         static DOCUMENT: OnceLock<Option<Specification>> = OnceLock::new();
-        DOCUMENT.get_or_init(|| Self::found("xata-projects.yaml")).as_ref()
+        DOCUMENT.get_or_init(|| Self::found("xata-projects.yaml", |it| it)).as_ref()
     }
 
     /// The document of Clerk's Backend API, as [`Self::xata_platform`] is Xata's.
@@ -80,24 +80,36 @@ impl Specification {
     /// Likewise.
     pub fn clerk_backend() -> Option<&'static Self> {
         static DOCUMENT: OnceLock<Option<Specification>> = OnceLock::new();
-        DOCUMENT.get_or_init(|| Self::found("clerk-bapi.yaml")).as_ref()
+        DOCUMENT.get_or_init(|| Self::found("clerk-bapi.yaml", |it| it)).as_ref()
     }
 
-    fn found(file: &str) -> Option<Self> {
+    /// The document of Hookdeck's admin API, as [`Self::xata_platform`] is Xata's. Where it closes a
+    /// choice to all members, nothing could be chosen, and so it is taken to be open.
+    ///
+    /// # Panics
+    ///
+    /// Likewise.
+    pub fn hookdeck_admin() -> Option<&'static Self> {
+        static DOCUMENT: OnceLock<Option<Specification>> = OnceLock::new();
+        let found = || Self::found("hookdeck-2026-09-01-subset.json", schema::with_open_choices);
+        DOCUMENT.get_or_init(found).as_ref()
+    }
+
+    fn found(file: &str, mend: fn(Value) -> Value) -> Option<Self> {
         if let Some(why) = absence() {
             // Not by the macro, whose text a passing test keeps to itself. If it is lost, so be it.
             let _ = writeln!(std::io::stderr(), "skipped: {why}");
             return None;
         }
         let path = directory().join(file);
-        Some(Self::read(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display())))
+        Some(Self::read(&path, mend).unwrap_or_else(|why| panic!("{}: {why}", path.display())))
     }
 
-    fn read(path: &Path) -> Result<Self, String> {
+    fn read(path: &Path, mend: fn(Value) -> Value) -> Result<Self, String> {
         let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
         let documents = Yaml::load_from_str(&text).map_err(|error| error.to_string())?;
         let document = documents.into_iter().next().and_then(json);
-        Ok(Self::new(&document.ok_or("it is not JSON written as YAML")?))
+        Ok(Self::new(&mend(document.ok_or("it is not JSON written as YAML")?)))
     }
 
     fn new(document: &Value) -> Self {

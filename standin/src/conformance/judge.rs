@@ -50,6 +50,16 @@ impl Specification {
         violations(&operation, Side::Response, Some(status.as_u16()), faults)
     }
 
+    /// What is wrong with a value, by one of the document's named schemas.
+    ///
+    /// # Panics
+    ///
+    /// If the document has no such schema.
+    pub fn judge_value(&self, schema: &str, value: &Value) -> Vec<String> {
+        let faults = self.faults(&format!("/components/closed/{schema}"), value);
+        faults.into_iter().map(|(at, keyword, what)| format!("{at} {keyword}: {what}")).collect()
+    }
+
     fn answered(&self, operation: &Operation, response: &Response<Bytes>) -> Vec<Fault> {
         let status = response.status().as_u16();
         let names = [status.to_string(), format!("{}XX", status / 100), "default".into()];

@@ -27,10 +27,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use http::{Request, Response};
 
-pub use self::deviation::{CLERK_DEVIATIONS, DEVIATIONS, Deviation};
+pub use self::deviation::{CLERK_DEVIATIONS, DEVIATIONS, Deviation, HOOKDECK_DEVIATIONS};
 pub use self::document::{Specification, absence};
 use crate::clerk::backend::Backend;
 use crate::gate::Observer;
+use crate::hookdeck::admin::Admin;
 use crate::xata::platform::Platform;
 
 /// Whether it was asked or answered.
@@ -117,6 +118,15 @@ impl Watch {
         let watch = Self::new(Specification::clerk_backend(), requests, &CLERK_DEVIATIONS);
         if let Some(judge) = &watch.0 {
             backend.observe(judge.clone());
+        }
+        watch
+    }
+
+    /// Watches this project of Hookdeck's from now on; does nothing without the documents.
+    pub fn hookdeck(admin: &Admin, requests: Requests) -> Self {
+        let watch = Self::new(Specification::hookdeck_admin(), requests, &HOOKDECK_DEVIATIONS);
+        if let Some(judge) = &watch.0 {
+            admin.observe(judge.clone());
         }
         watch
     }

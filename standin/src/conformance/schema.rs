@@ -70,6 +70,27 @@ fn open(schema: &Value) -> Value {
     Value::Object(translated)
 }
 
+/// The document, in which a choice that no value could pass, since all members are forbidden beside
+/// it, forbids none; and in which what fits several parts of a choice fits.
+pub(super) fn with_open_choices(document: Value) -> Value {
+    match document {
+        Value::Array(items) => items.into_iter().map(with_open_choices).collect(),
+        Value::Object(mut members) => {
+            let is_closed = members.get("additionalProperties") == Some(&Value::Bool(false))
+                && members.get("properties").is_none_or(|it| it == &json!({}));
+            if let (true, Some(parts)) = (is_closed, members.get("oneOf").cloned()) {
+                for name in ["oneOf", "properties", "additionalProperties"] {
+                    members.remove(name);
+                }
+                members.insert("anyOf".into(), parts);
+            }
+            let opened = members.into_iter().map(|(name, it)| (name, with_open_choices(it)));
+            Value::Object(opened.collect())
+        }
+        _ => document,
+    }
+}
+
 fn closed(schema: &Value) -> Value {
     let mut translated = open(schema);
     let Some(members) = translated.as_object_mut() else { return translated };
@@ -100,6 +121,15 @@ mod tests {
         let schema = json!({ "$ref": "#/components/schemas/A", "type": "null" });
         assert_eq!(open(&schema), json!({ "$ref": "#/components/schemas/A" }));
         assert_eq!(closed(&schema), json!({ "$ref": "#/components/closed/A" }));
+    }
+
+    #[test]
+    fn a_choice_that_nothing_could_pass_is_opened() {
+        let closed = json!({ "a": [{ "oneOf": [{ "b": 1 }], "properties": {}, "additionalProperties": false }] });
+        assert_eq!(with_open_choices(closed), json!({ "a": [{ "anyOf": [{ "b": 1 }] }] }));
+        let named =
+            json!({ "oneOf": [], "properties": { "c": {} }, "additionalProperties": false });
+        assert_eq!(with_open_choices(named.clone()), named);
     }
 
     #[test]

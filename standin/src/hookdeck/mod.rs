@@ -1,4 +1,5 @@
-//! Hookdeck's delivery engine (`contracts/hookdeck.md`, whose sections are cited; section 11 B above all).
+//! Hookdeck's delivery engine (`contracts/hookdeck.md`, whose sections are cited; section 11 B above all), and beside it
+//! [`admin`], the API that sets it up.
 //!
 //! | file | what is in it |
 //! | --- | --- |
@@ -9,7 +10,9 @@
 //! | `ledger` | what the engine keeps of each event |
 //! | `engine` | deliveries, the schedule, pause, manual retries |
 //! | `destination` | what is delivered to |
+//! | [`admin`] | the admin API, another thing altogether |
 
+pub mod admin;
 mod connection;
 mod destination;
 mod engine;

@@ -187,7 +187,7 @@ async fn requests_have_ids_and_routes_have_edges() {
         json!({ "id": "r".repeat(100), "message": "project [prj_unknown] not found" })
     );
 
-    let unknown = world.get("/organizations").await;
+    let unknown = world.get("/nowhere").await;
     assert_eq!((unknown.status, unknown.json()), (404, json!({ "message": "Not Found" })));
     assert_eq!(unknown.headers["x-request-id"].len(), 30);
     assert_eq!(world.call(Method::PUT, PROJECTS, None).await.status, 405);

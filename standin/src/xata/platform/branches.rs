@@ -115,6 +115,7 @@ pub(super) async fn delete(
     Path((_, project, id)): Path<(String, String, String)>,
 ) -> Result<StatusCode, Refusal> {
     platform.state().project_mut(&project)?.remove(&id)?;
+    platform.drop_data(id).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -6,7 +6,7 @@ use crate::fault;
 
 /// A call of the API, to aim a [`fault::Fault`] at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are those of the contract's sections 4 to 6")]
+#[expect(missing_docs, reason = "the names are those of the contract's sections 4 to 6 and 9")]
 pub enum Call {
     Any,
     ListRegions,
@@ -27,12 +27,16 @@ pub enum Call {
     DeleteBranch,
     GetCredentials,
     RotateCredentials,
+    ListOrganizations,
+    RunSql,
 }
 
 impl fault::Call for Call {
     const ANY: Self = Self::Any;
 }
 
+/// Of the authentication API, on the same address (`openapi/xata-auth.yaml`).
+pub(super) const ORGANIZATIONS: &str = "/organizations";
 pub(super) const REGIONS: &str = "/organizations/{organization}/regions";
 pub(super) const INSTANCE_TYPES: &str = "/organizations/{organization}/instanceTypes";
 pub(super) const IMAGES: &str = "/organizations/{organization}/images";
@@ -49,8 +53,10 @@ pub(super) const CREDENTIALS: &str =
     "/organizations/{organization}/projects/{project}/branches/{branch}/credentials";
 pub(super) const ROTATE: &str =
     "/organizations/{organization}/projects/{project}/branches/{branch}/credentials/rotate";
+/// On the hostname of a branch.
+pub(super) const SQL: &str = "/sql";
 
-pub(super) const CALLS: [(Method, &str, Call); 18] = [
+pub(super) const CALLS: [(Method, &str, Call); 20] = [
     (Method::GET, REGIONS, Call::ListRegions),
     (Method::GET, INSTANCE_TYPES, Call::ListInstanceTypes),
     (Method::GET, IMAGES, Call::ListImages),
@@ -69,4 +75,6 @@ pub(super) const CALLS: [(Method, &str, Call); 18] = [
     (Method::DELETE, BRANCH, Call::DeleteBranch),
     (Method::GET, CREDENTIALS, Call::GetCredentials),
     (Method::POST, ROTATE, Call::RotateCredentials),
+    (Method::GET, ORGANIZATIONS, Call::ListOrganizations),
+    (Method::POST, SQL, Call::RunSql),
 ];

@@ -41,6 +41,7 @@ pub(super) async fn create(
         tokio::time::sleep(latency).await;
     }
     let branch = platform.state().insert_branch(&project, draft, ready_after)?;
+    platform.create_data(&branch).await;
     Ok((StatusCode::CREATED, Json(wire::short(&branch, None))))
 }
 

@@ -42,6 +42,15 @@ const UNLIMITED: usize = i32::MAX as usize;
 const INSTANCES_PER_BRANCH: (u32, u32) = (1, 5);
 const DESCRIPTION_LENGTH: u32 = 50;
 
+/// Those that the key's owner belongs to.
+pub(super) async fn organizations(State(platform): State<Platform>) -> Json<Value> {
+    let state = platform.state();
+    let Options { organization, organization_enabled, .. } = &state.options;
+    let status = if *organization_enabled { "enabled" } else { "disabled" };
+    let status = json!({ "status": status, "disabled_by_admin": false, "billing_status": "ok" });
+    Json(json!({ "organizations": [{ "id": organization, "name": "Stand-in", "status": status }] }))
+}
+
 pub(super) async fn regions(State(platform): State<Platform>) -> Json<Value> {
     Json(json!({ "regions": platform.state().options.regions }))
 }

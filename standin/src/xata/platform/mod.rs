@@ -1,4 +1,4 @@
-//! The Xata platform API: organizations, projects, branches (`contracts/xata-platform.md`, whose sections are cited).
+//! The Xata platform API: organizations, projects, branches, and their SQL gateway (`contracts/xata-platform.md`, whose sections are cited).
 //!
 //! [`Platform::router`] answers as the service would; the other methods of [`Platform`] act behind its back:
 //! they set a scene, or look at the outcome.
@@ -10,6 +10,7 @@
 //! | `call` | the names of the calls |
 //! | `discovery`, `projects`, `create`, `branches` | the handlers |
 //! | `decode`, `wire`, `refusal` | bodies in, bodies out, errors |
+//! | `sql` | the SQL gateway in front of the branches |
 //! | `state`, `rows` | what is stored |
 
 mod branches;
@@ -22,6 +23,7 @@ mod projects;
 mod refusal;
 mod router;
 mod rows;
+pub mod sql;
 mod state;
 mod wire;
 
@@ -49,6 +51,8 @@ pub struct Platform(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     gate: Gate<Call>,
+    #[cfg(feature = "postgres")]
+    server: std::sync::OnceLock<sql::postgres::Server>,
 }
 
 /// A branch as it is stored.
@@ -93,10 +97,15 @@ impl NewDatabase {
 impl Platform {
     /// An empty platform.
     pub fn new(options: Options) -> Self {
-        Self(Arc::new(Shared { state: Mutex::new(State::new(options)), gate: Gate::default() }))
+        Self(Arc::new(Shared {
+            state: Mutex::new(State::new(options)),
+            gate: Gate::default(),
+            #[cfg(feature = "postgres")]
+            server: std::sync::OnceLock::new(),
+        }))
     }
 
-    /// All calls of sections 4 to 6. Routers of one platform share everything.
+    /// All calls of sections 4 to 6 and 9. Routers of one platform share everything.
     pub fn router(&self) -> Router {
         router::router(self.clone())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -16,13 +16,14 @@ use tower::ServiceExt;
 
 use super::call;
 use super::refusal::Refusal;
-use super::{Platform, branches, create, discovery, projects};
+use super::{Platform, branches, create, discovery, projects, sql};
 
 const REQUEST_ID: &str = "x-request-id";
 const LONGEST_REQUEST_ID: usize = 100;
 
 pub(super) fn router(platform: Platform) -> Router {
     let routes = Router::new()
+        .route(call::ORGANIZATIONS, get(discovery::organizations))
         .route(call::REGIONS, get(discovery::regions))
         .route(call::INSTANCE_TYPES, get(discovery::instance_types))
         .route(call::IMAGES, get(discovery::images))
@@ -39,6 +40,8 @@ pub(super) fn router(platform: Platform) -> Router {
         .route(call::CREDENTIALS, get(branches::credentials))
         .route(call::ROTATE, post(branches::rotate))
         .route_layer(from_fn_with_state(platform.clone(), authorize))
+        // The key opens nothing here (section 9).
+        .route(call::SQL, post(sql::answer).layer(DefaultBodyLimit::max(sql::REQUEST_LIMIT_BYTES)))
         .fallback(async || Refusal::not_found("Not Found"))
         .method_not_allowed_fallback(async || {
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
@@ -121,7 +124,7 @@ async fn authorize(
         let options = &platform.state().options;
         (
             token == Some(options.api_key.as_str()),
-            parameters.get("organization") == Some(&options.organization),
+            parameters.get("organization").is_none_or(|it| *it == options.organization),
         )
     };
     match (token, is_key, is_member) {

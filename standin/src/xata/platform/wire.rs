@@ -147,7 +147,7 @@ fn host(branch: &Branch) -> String {
     format!("{}.{}.xata.tech", branch.id, branch.region)
 }
 
-fn password(branch: &Branch) -> String {
+pub(super) fn password(branch: &Branch) -> String {
     let seed = format!("password {} of {}", branch.n_rotations, branch.id);
     id::text(id::BASE62, 64, &seed)
 }

@@ -1,0 +1,146 @@
+//! The PostgreSQL server behind the gateway: a database for each branch.
+//!
+//! What differs from the service: roles belong to the server and not to the branch, so a `CREATE ROLE`
+//! is seen in every other one; and `current_database()` is not `xata`. The databases stay behind: give
+//! it a server that can be thrown away.
+
+use std::collections::HashSet;
+use std::env;
+use std::io::Write;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+
+use tokio::sync::Mutex;
+use tokio_postgres::tls::NoTlsStream;
+use tokio_postgres::{Client, Config, Connection, Error, NoTls, Socket};
+
+use super::ROLE;
+
+/// Names the server: a URL with which it can be administered.
+const VARIABLE: &str = "STANDIN_POSTGRES";
+
+/// Set to 1, it forbids the tests to do without.
+const REQUIRED: &str = "REQUIRE_POSTGRES";
+
+/// What a statement may take, in PostgreSQL's words.
+const SETTINGS: &str = "-c statement_timeout=30s -c client_min_messages=warning";
+
+/// Protects nothing: the server is for tests.
+const PASSWORD: &str = "standin";
+
+/// Any number, the same for everybody who prepares a server.
+const LOCK: i64 = 0x7374_616e_6469_6e00;
+
+/// The role as section 9 describes it.
+const PREPARE: &str = "
+do $$ begin
+  if not exists (select from pg_roles where rolname = 'xata_superuser') then
+    create role xata_superuser nologin;
+  end if;
+  if not exists (select from pg_roles where rolname = 'xata') then
+    create role xata login createdb createrole bypassrls replication password 'standin'
+      in role xata_superuser;
+  end if;
+end $$";
+
+/// A server to keep the data of a platform's branches on. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Server(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: Config,
+    /// What the names of its databases begin with: several platforms may share a server.
+    prefix: String,
+    /// The branches that have a database. Held while databases come and go.
+    made: Mutex<HashSet<String>>,
+}
+
+/// The URL of the server that the environment names for tests; without one, the first to ask says on
+/// standard error that they are skipped.
+///
+/// # Panics
+///
+/// Without one, if `REQUIRE_POSTGRES` is `1`.
+pub fn url() -> Option<String> {
+    static URL: OnceLock<Option<String>> = OnceLock::new();
+    let find = || {
+        let url = env::var(VARIABLE).ok().filter(|url| !url.is_empty());
+        if url.is_none() {
+            let why = format!("{VARIABLE} names no PostgreSQL server; .ci/postgres.sh starts one");
+            assert!(env::var(REQUIRED).as_deref() != Ok("1"), "{why}");
+            // Not by the macro, whose text a passing test keeps to itself. If it is lost, so be it.
+            let _ = writeln!(std::io::stderr(), "skipped: {why}");
+        }
+        url
+    };
+    URL.get_or_init(find).clone()
+}
+
+impl Server {
+    /// Prepares the server at this URL, whose user must be a superuser.
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        static SERVERS: AtomicU32 = AtomicU32::new(0);
+        let config: Config = url.parse()?;
+        let serial = SERVERS.fetch_add(1, Ordering::Relaxed);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let prefix = format!("{:x}_{:x}_{serial}", now.as_secs(), std::process::id());
+        let server = Self(Arc::new(Inner { config, prefix, made: Mutex::default() }));
+        let prepare = format!("select pg_advisory_xact_lock({LOCK}); {PREPARE}");
+        server.administer(&prepare).await?;
+        Ok(server)
+    }
+
+    /// Connects to a branch's database as its role.
+    pub(super) async fn open(
+        &self,
+        lineage: &[String],
+    ) -> Result<(Client, Connection<Socket, NoTlsStream>), Error> {
+        self.create(lineage).await?;
+        let mut config = self.0.config.clone();
+        let branch = lineage.last().map_or("", String::as_str);
+        config.dbname(self.name(branch)).user(ROLE).password(PASSWORD).options(SETTINGS);
+        config.connect(NoTls).await
+    }
+
+    /// Makes what is missing of the databases of a branch and its ancestors.
+    pub(super) async fn create(&self, lineage: &[String]) -> Result<(), Error> {
+        let mut made = self.0.made.lock().await;
+        let mut source = "template0 encoding 'UTF8' lc_collate 'C' lc_ctype 'C'".to_owned();
+        for branch in lineage {
+            let name = self.name(branch);
+            if !made.contains(branch) {
+                let create = format!(r#"create database "{name}" owner {ROLE} template {source}"#);
+                self.administer(&create).await?;
+                made.insert(branch.clone());
+            }
+            source = format!(r#""{name}""#);
+        }
+        Ok(())
+    }
+
+    /// Drops a branch's database, whoever is connected to it.
+    pub(super) async fn drop(&self, branch: &str) -> Result<(), Error> {
+        let mut made = self.0.made.lock().await;
+        if made.remove(branch) {
+            let name = self.name(branch);
+            self.administer(&format!(r#"drop database "{name}" with (force)"#)).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs this as the user of the URL.
+    pub async fn administer(&self, sql: &str) -> Result<(), Error> {
+        let (client, connection) = self.0.config.connect(NoTls).await?;
+        let connection = tokio::spawn(connection);
+        let done = client.batch_execute(sql).await;
+        drop(client);
+        let _ = connection.await;
+        done
+    }
+
+    fn name(&self, branch: &str) -> String {
+        format!("{}_{branch}", self.0.prefix).replace('"', "")
+    }
+}
