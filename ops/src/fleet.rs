@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::service::{Problem, Service};
 
 /// Room for a list of a quarter of a million branches.
-const LIST_LIMIT_BYTES: usize = 64 * 1024 * 1024;
+pub(crate) const LIST_LIMIT_BYTES: usize = 64 * 1024 * 1024;
 
 /// All projects of the settings.
 pub(crate) struct Fleet {
@@ -92,6 +92,17 @@ impl Branch {
 }
 
 impl State {
+    /// From Xata's word for it.
+    pub(crate) fn read(word: Option<&str>) -> Self {
+        match word {
+            Some("STATUS_TYPE_HEALTHY") => Self::Healthy,
+            Some("STATUS_TYPE_TRANSIENT") => Self::Transient,
+            Some("STATUS_TYPE_FAULT") => Self::Fault,
+            Some("STATUS_TYPE_HIBERNATED") => Self::Hibernated,
+            _ => Self::Unspecified,
+        }
+    }
+
     /// In plain words.
     pub(crate) fn words(self) -> &'static str {
         match self {
@@ -167,14 +178,7 @@ impl Fleet {
         }
         let described = answer.json().map_err(|error| self.xata.silence(error))?;
         let Described { name, status } = described;
-        let state = match status.kind.as_deref() {
-            Some("STATUS_TYPE_HEALTHY") => State::Healthy,
-            Some("STATUS_TYPE_TRANSIENT") => State::Transient,
-            Some("STATUS_TYPE_FAULT") => State::Fault,
-            Some("STATUS_TYPE_HIBERNATED") => State::Hibernated,
-            _ => State::Unspecified,
-        };
-        Ok((name, state))
+        Ok((name, State::read(status.kind.as_deref())))
     }
 
     /// Changes a database, by its id (section 6.4).

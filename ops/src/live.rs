@@ -8,14 +8,22 @@ use std::time::SystemTime;
 use anyhow::{anyhow, bail};
 use per_user_db::Clock;
 use per_user_db::clerk::{UserId, backend};
-use per_user_db::http_client;
 use per_user_db::http_client::api::Api;
+use per_user_db::http_client::{self, HttpClient};
 use per_user_db::settings::{OnUserDeleted, Xata};
 
 use crate::directory::{Directory, Known};
 use crate::fleet::Fleet;
 use crate::local;
 use crate::service::{Service, Words};
+
+/// How to speak of Xata's platform.
+pub(crate) const XATA: Words = Words {
+    name: "Xata",
+    url: "XATA_API_URL",
+    key: "XATA_API_KEY",
+    path: "XATA_ORGANIZATION_ID and XATA_PROJECT_ID",
+};
 
 /// What an operator's command works with.
 pub(crate) struct Live {
@@ -50,26 +58,14 @@ impl Live {
             xata: Service {
                 api: Api::new(xata.url.clone(), &xata.key, client.clone(), clock.clone()),
                 url: xata.url,
-                words: Words {
-                    name: "Xata",
-                    url: "XATA_API_URL",
-                    key: "XATA_API_KEY",
-                    path: "XATA_ORGANIZATION_ID and XATA_PROJECT_ID",
-                },
+                words: XATA,
             },
             organization: xata.organization,
             projects: settings.projects,
         };
-        let directory = settings.clerk.map(|backend::Settings { url, key }| {
-            let api = Api::new(url.clone(), &key, client, clock);
-            let api = api.with(backend::VERSION.0, backend::VERSION.1);
-            let words = Words {
-                name: "Clerk",
-                url: "CLERK_API_URL",
-                key: "CLERK_SECRET_KEY",
-                path: "CLERK_API_URL, which ends in /v1",
-            };
-            Directory { clerk: Service { api, url, words }, instances: settings.instances }
+        let directory = settings.clerk.map(|settings_of_clerk| Directory {
+            clerk: clerk(settings_of_clerk, client, clock),
+            instances: settings.instances,
         });
         Ok(Self { fleet, directory, on_user_deleted: settings.on_user_deleted })
     }
@@ -81,6 +77,23 @@ impl Live {
             None => Known::NotAsked,
         }
     }
+}
+
+/// Clerk's Backend API.
+pub(crate) fn clerk(
+    backend::Settings { url, key }: backend::Settings,
+    client: HttpClient,
+    clock: Clock,
+) -> Service {
+    let api = Api::new(url.clone(), &key, client, clock);
+    let api = api.with(backend::VERSION.0, backend::VERSION.1);
+    let words = Words {
+        name: "Clerk",
+        url: "CLERK_API_URL",
+        key: "CLERK_SECRET_KEY",
+        path: "CLERK_API_URL, which ends in /v1",
+    };
+    Service { api, url, words }
 }
 
 /// A user id on the command line.

@@ -9,6 +9,7 @@
 //! | `events` | `ops events`: the files in `events/`, made anew |
 //! | `user` | `ops user`: what is known of one user |
 //! | `unpark` | `ops unpark`: a parked database, given back |
+//! | `setup` | `ops setup`: the services around the function, set up |
 //!
 //! `local` is the world that the stand-ins make up, and `server` puts the function on a socket.
 //!
@@ -25,6 +26,7 @@ mod local;
 mod send;
 mod server;
 mod service;
+mod setup;
 mod simulate;
 mod standins;
 mod unpark;
@@ -53,6 +55,7 @@ enum Command {
     Events(events::Arguments),
     User(user::Arguments),
     Unpark(unpark::Arguments),
+    Setup(setup::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Events(arguments) => events::run(&arguments),
         Command::User(arguments) => wait_for(user::run(arguments)),
         Command::Unpark(arguments) => wait_for(unpark::run(arguments)),
+        Command::Setup(arguments) => wait_for(setup::run(arguments)),
     };
     match done {
         Ok(code) => code,

@@ -34,9 +34,31 @@ pub(crate) struct Words {
 }
 
 /// What is in the way, and what to check.
-#[derive(Clone, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Problem(pub(crate) String);
+
+/// Why a question has no answer.
+pub(crate) struct Obstacle {
+    /// Of the answer that came instead, if one came.
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) what: String,
+    pub(crate) mend: String,
+}
+
+impl Obstacle {
+    /// Whether the service said no, rather than nothing or "later".
+    pub(crate) fn is_refusal(&self) -> bool {
+        let passes = [408, 409, 423, 429];
+        self.status.is_some_and(|it| it.is_client_error() && !passes.contains(&it.as_u16()))
+    }
+}
+
+impl From<Obstacle> for Problem {
+    fn from(Obstacle { what, mend, .. }: Obstacle) -> Self {
+        Self(format!("{what}: {mend}"))
+    }
+}
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,14 +82,19 @@ impl Service {
         path: &str,
         limit_bytes: usize,
     ) -> Result<Vec<u8>, Problem> {
+        Ok(self.ask(path, limit_bytes).await?)
+    }
+
+    /// The same, telling apart what is in the way.
+    pub(crate) async fn ask(&self, path: &str, limit_bytes: usize) -> Result<Vec<u8>, Obstacle> {
         let until = Instant::now() + PATIENCE;
         let response = self.api.send(Method::GET, path, None, until).await;
-        let response: Response<Body> = response.map_err(|error| self.silence(error))?;
+        let response: Response<Body> = response.map_err(|error| self.silent(error))?;
         if !response.status().is_success() {
-            return Err(self.refusal(response.status()));
+            return Err(self.refused(response.status()));
         }
         let body = http_client::read(response.into_body(), limit_bytes, until).await;
-        body.map_err(|error| self.silence(error))
+        body.map_err(|error| self.silent(error))
     }
 
     /// Sends a request. Without an answer, nobody knows whether it took effect.
@@ -83,37 +110,43 @@ impl Service {
 
     /// No answer, or none that can be read.
     pub(crate) fn silence(&self, error: CallError) -> Problem {
+        self.silent(error).into()
+    }
+
+    pub(crate) fn silent(&self, error: CallError) -> Obstacle {
         let Words { name, url, .. } = self.words;
         let address = &self.url;
-        Problem(match error {
-            CallError::TimeUp => format!(
-                "{name} at {address} did not answer within {} s: see its status",
-                PATIENCE.as_secs()
-            ),
+        let (what, mend) = match error {
+            CallError::TimeUp => {
+                let what = format!("did not answer within {} s", PATIENCE.as_secs());
+                (what, "see its status".to_owned())
+            }
             CallError::Unreachable | CallError::Broken => {
-                format!(
-                    "{name} at {address} cannot be reached, {error}: check {url} and the network"
-                )
+                (format!("cannot be reached, {error}"), format!("check {url} and the network"))
             }
             CallError::TooLong | CallError::Unreadable => {
-                format!("{name} at {address} gave an answer that cannot be read: check {url}")
+                ("gave an answer that cannot be read".to_owned(), format!("check {url}"))
             }
-        })
+        };
+        Obstacle { status: None, what: format!("{name} at {address} {what}"), mend }
     }
 
     /// An answer other than 2xx.
     pub(crate) fn refusal(&self, status: StatusCode) -> Problem {
+        self.refused(status).into()
+    }
+
+    pub(crate) fn refused(&self, status: StatusCode) -> Obstacle {
         let Words { name, key, path, .. } = self.words;
         let number = status.as_u16();
-        Problem(match number {
-            401 => format!("{name} refuses the key (401): check {key}"),
-            403 => format!(
-                "{name} does not let this key in (403): check {key}, its scopes, and {path}"
-            ),
-            404 => format!("{name} finds nothing there (404): check {path}"),
-            409 | 423 | 429 => format!("{name} is busy ({number}): try again in a minute"),
-            400..=499 => format!("{name} does not accept the request ({number}): check {path}"),
-            _ => format!("{name} fails ({number}): see its status, and try again"),
-        })
+        let (what, mend) = match number {
+            401 => ("refuses the key", format!("check {key}")),
+            403 => ("does not let this key in", format!("check {key}, its scopes, and {path}")),
+            404 => ("finds nothing there", format!("check {path}")),
+            409 | 423 | 429 => ("is busy", "try again in a minute".to_owned()),
+            400..=499 => ("does not accept the request", format!("check {path}")),
+            _ => ("fails", "see its status, and try again".to_owned()),
+        };
+        Obstacle { status: Some(status), what: format!("{name} {what} ({number})"), mend }
     }
 }

@@ -3,6 +3,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use standin::clerk::{SignUp, user_id};
+use standin::hookdeck::admin::{self, Admin};
 
 use crate::local::{self, Api};
 use crate::server;
@@ -19,7 +20,8 @@ const USERS: u64 = 3000;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
-    /// Where they listen, on 127.0.0.1: Xata, and Clerk's Backend API under /v1/
+    /// Where they listen, on 127.0.0.1: Xata; Clerk's Backend API under /v1/; Hookdeck's admin API under
+    /// its versions
     #[arg(long, default_value_t = 9100)]
     port: u16,
     /// Which of Xata's APIs to stand in for
@@ -43,7 +45,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let regions = api.regions(&BTreeMap::from(placement.clone()))?;
     let address = address.to_string();
     let settings = api.settings(&address, &regions).into_iter().chain(placement);
-    for (name, value) in settings.chain(local::clerk_settings(&address)) {
+    let hookdeck = admin::Options::default();
+    let of_ops = [
+        ("HOOKDECK_API_URL", format!("http://{address}")),
+        ("HOOKDECK_API_KEY", hookdeck.api_key.clone()),
+    ];
+    for (name, value) in settings.chain(local::clerk_settings(&address)).chain(of_ops) {
         // Quoted: the reader of `cargo lambda watch --env-file` refuses a bare value with `=` in it.
         writeln!(out, "{name}=\"{value}\"")?;
     }
@@ -52,7 +59,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     for seed in 0..USERS {
         clerk.insert(SignUp::new(&user_id(seed)));
     }
-    let router = clerk.beside(api.xata(&regions).router());
+    let router = clerk.beside(Admin::new(hookdeck).beside(api.xata(&regions).router()));
     tokio::select! {
         ended = standin::serve::serve(listener, router) => ended?,
         interrupted = tokio::signal::ctrl_c() => interrupted?,

@@ -4,6 +4,8 @@
 mod connect;
 mod dev;
 mod send;
+mod setup_hookdeck;
+mod setup_xata;
 mod simulate;
 mod standins;
 mod unpark;

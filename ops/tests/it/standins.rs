@@ -12,7 +12,7 @@ fn standins() -> (Staying, Vec<(String, String)>) {
     let mut command = ops(&["standins", "--env", "--port", "0"]);
     let mut staying = Staying(command.stdout(Stdio::piped()).spawn().unwrap());
     let lines = BufReader::new(staying.0.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let file = lines.take(9).collect::<Vec<_>>().join("\n");
+    let file = lines.take(11).collect::<Vec<_>>().join("\n");
     let settings = dotenvy::from_read_iter(file.as_bytes()).map(Result::unwrap).collect();
     (staying, settings)
 }

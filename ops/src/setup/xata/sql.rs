@@ -1,0 +1,302 @@
+//! SQL over HTTP on a branch's hostname (section 9), and the record of what was applied.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderValue, Request, StatusCode};
+use http_body_util::Full;
+use per_user_db::http_client::{self, CallError, HttpClient};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::schema::{Applied, File};
+use crate::service::Problem;
+
+/// The gateway takes 30 s for a statement and 50 s to wake a branch, and ends at 60 s.
+const PATIENCE: Duration = Duration::from_secs(65);
+
+/// Our questions have short answers.
+const ANSWER_LIMIT_BYTES: usize = 1024 * 1024;
+
+/// What a rehearsal fails with, so that nothing of it stays.
+const END_OF_REHEARSAL: &str = "per-user-db: end of the rehearsal";
+
+/// Where a template records the files that were applied to it.
+const PREPARE: [&str; 2] = [
+    "create schema if not exists per_user_db",
+    "create table if not exists per_user_db.schema_files (name text primary key, \
+     sha256 text not null, applied_at timestamptz not null default now())",
+];
+const IS_PREPARED: &str = "select to_regclass('per_user_db.schema_files') is not null as answer";
+const APPLIED: &str = "select name, sha256 from per_user_db.schema_files order by name";
+const RECORD: &str = "insert into per_user_db.schema_files (name, sha256) values ($1, $2)";
+
+/// Roles that can log in besides those that every branch of Xata's has.
+const EXTRA_ROLES: &str = "select rolname::text as name from pg_catalog.pg_roles \
+     where rolcanlogin and not rolsuper and rolname !~ '^(xata|cnpg_|pg_|postgres$|streaming_replica$)' \
+     order by 1";
+
+/// A branch that can be asked. Its credentials are in a header that no debug output shows.
+#[derive(Clone)]
+pub(crate) struct Gateway {
+    client: HttpClient,
+    url: String,
+    connection: HeaderValue,
+}
+
+/// Why there is no result.
+pub(crate) enum Failure {
+    /// PostgreSQL says no.
+    Refused(Box<Refused>),
+    /// The branch is not ready yet.
+    NotReady(Problem),
+    /// Nobody knows whether it was done.
+    Unclear(Problem),
+    /// It was not done, and asking again will not help.
+    Blocked(Problem),
+}
+
+/// PostgreSQL's own words. They are about the operator's own schema.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Refused {
+    pub(crate) message: String,
+    #[serde(default)]
+    pub(crate) code: String,
+    detail: Option<String>,
+    hint: Option<String>,
+    /// In characters, from 1.
+    position: Option<String>,
+    table: Option<String>,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts = [
+            Some(format!("{} (SQLSTATE {})", self.message, self.code)),
+            self.detail.clone(),
+            self.hint.as_ref().map(|hint| format!("hint: {hint}")),
+        ];
+        let text = texts.into_iter().flatten().collect::<Vec<_>>().join("; ");
+        formatter.write_str(&text.replace(char::is_control, " "))
+    }
+}
+
+impl Failure {
+    pub(crate) fn problem(self) -> Problem {
+        match self {
+            Self::Refused(refused) => Problem(format!("PostgreSQL says: {refused}")),
+            Self::NotReady(problem) | Self::Unclear(problem) | Self::Blocked(problem) => problem,
+        }
+    }
+}
+
+impl Gateway {
+    /// The gateway of the branch at this hostname. Only a stand-in, whose API is on a loopback
+    /// address without TLS, answers there for all hostnames.
+    pub(crate) fn new(
+        client: HttpClient,
+        api_url: &str,
+        hostname: &str,
+        database: &str,
+        password: &str,
+    ) -> Option<Self> {
+        let is_name = |text: &str| {
+            let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            !text.is_empty() && text.bytes().all(is_safe)
+        };
+        if ![hostname, database, password].into_iter().all(is_name) {
+            return None;
+        }
+        let url = match api_url.strip_prefix("http://") {
+            Some(rest) => format!("http://{}/sql", rest.split('/').next().unwrap_or_default()),
+            None => format!("https://{hostname}/sql"),
+        };
+        let connection = format!("postgresql://xata:{password}@{hostname}/{database}");
+        let mut connection = HeaderValue::try_from(connection).ok()?;
+        connection.set_sensitive(true);
+        Some(Self { client, url, connection })
+    }
+
+    /// The files that were applied, and the roles besides the default one that can log in.
+    pub(crate) async fn survey(&self) -> Result<(Vec<Applied>, Vec<String>), Failure> {
+        #[derive(Deserialize)]
+        struct Is {
+            answer: bool,
+        }
+        #[derive(Deserialize)]
+        struct Role {
+            name: String,
+        }
+        let questions = [item(IS_PREPARED), item(EXTRA_ROLES)];
+        let mut answers = self.batch(&questions).await?.into_iter();
+        let is_prepared = rows::<Is>(answers.next())?.iter().any(|is| is.answer);
+        let roles = rows::<Role>(answers.next())?.into_iter().map(|role| role.name).collect();
+        if !is_prepared {
+            return Ok((Vec::new(), roles));
+        }
+        let applied = rows(self.batch(&[item(APPLIED)]).await?.into_iter().next())?;
+        Ok((applied, roles))
+    }
+
+    /// Makes the record, if it is not there.
+    pub(crate) async fn prepare(&self) -> Result<(), Failure> {
+        self.batch(&PREPARE.map(item)).await.map(drop)
+    }
+
+    /// Applies a file and records it, in one transaction. The record comes first: whoever applies
+    /// the same file at the same time waits there, and then fails.
+    pub(crate) async fn apply(&self, file: &File) -> Result<(), Failure> {
+        self.batch(&items(file, file.statements.len())).await.map(drop)
+    }
+
+    /// Finds the statement that is to blame for a refusal, from 0, and what PostgreSQL says to it: the
+    /// gateway does not tell which. It applies ever other beginnings of the file, and nothing of them
+    /// stays, since each batch ends in an error. None if all statements pass: it is the commit.
+    pub(crate) async fn find_fault(
+        &self,
+        file: &File,
+    ) -> Result<Option<(usize, Refused)>, Failure> {
+        // The first `good` statements pass.
+        let (mut good, mut bad, mut found) = (0, file.statements.len() + 1, None);
+        while good + 1 < bad {
+            let n_tried = usize::midpoint(good, bad);
+            let mut batch = items(file, n_tried);
+            batch.push(item(&format!("select '{END_OF_REHEARSAL}'::pg_catalog.int4")));
+            match self.batch(&batch).await {
+                Err(Failure::Refused(refused)) if refused.message.contains(END_OF_REHEARSAL) => {
+                    good = n_tried;
+                }
+                Err(Failure::Refused(refused)) => {
+                    bad = n_tried;
+                    found = Some((n_tried - 1, *refused));
+                }
+                Err(failure) => return Err(failure),
+                // Another type of this name; but then nothing ended the rehearsal.
+                Ok(_) => return Ok(None),
+            }
+        }
+        Ok(found)
+    }
+
+    async fn batch(&self, items: &[Value]) -> Result<Vec<Value>, Failure> {
+        #[derive(Deserialize)]
+        struct Answer {
+            results: Vec<Result_>,
+        }
+        #[derive(Deserialize)]
+        struct Result_ {
+            rows: Value,
+        }
+        let request = Request::post(&self.url)
+            .header("Connection-String", self.connection.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, "application/json")
+            .header(USER_AGENT, http_client::USER_AGENT)
+            .body(Full::from(json!({ "queries": items }).to_string()))
+            .map_err(|_| Failure::Blocked(Problem("the branch has no usable address".into())))?;
+        let until = Instant::now() + PATIENCE;
+        let silent = |error| self.silence(error);
+        let response = http_client::send(&self.client, request, until).await.map_err(silent)?;
+        let status = response.status();
+        let body = http_client::read(response.into_body(), ANSWER_LIMIT_BYTES, until).await;
+        let body = body.map_err(silent)?;
+        if status != StatusCode::OK {
+            return Err(self.failure(status, &body));
+        }
+        let answer: Answer =
+            serde_json::from_slice(&body).map_err(|_| self.silence(CallError::Unreadable))?;
+        Ok(answer.results.into_iter().map(|result| result.rows).collect())
+    }
+
+    fn silence(&self, error: CallError) -> Failure {
+        Failure::Unclear(Problem(format!(
+            "the SQL gateway at {} did not answer: {error}",
+            self.url
+        )))
+    }
+
+    fn failure(&self, status: StatusCode, body: &[u8]) -> Failure {
+        let refused: Refused = serde_json::from_slice(body).unwrap_or_default();
+        let (number, url) = (status.as_u16(), &self.url);
+        let is_state = refused.code.len() == 5
+            && refused.code.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+        let says = |what: &str| Problem(format!("the SQL gateway at {url} {what} ({number})"));
+        match (number, refused.code.as_str()) {
+            (409, _) => Failure::NotReady(says("finds the branch asleep, or still being made")),
+            (404, _) => Failure::NotReady(says("does not find the branch")),
+            // A new password takes a moment; 57P03 is a server that starts.
+            (400, "28P01") => Failure::NotReady(says("refuses the branch's password")),
+            (400, "57P03") => Failure::NotReady(says("finds the database starting")),
+            (400, "QUERY_TIMEOUT") => Failure::Unclear(says("ended a statement after 30 s")),
+            (400, _) if is_state => Failure::Refused(Box::new(refused)),
+            (403, _) => Failure::Blocked(says(
+                "does not let this address in: see the IP filter in the project's settings",
+            )),
+            (400..=499, _) => Failure::Blocked(says("does not accept the request")),
+            _ => Failure::Unclear(says("fails")),
+        }
+    }
+}
+
+impl Refused {
+    /// The line within the statement, from 0, as far as PostgreSQL tells the place.
+    pub(crate) fn line_in(&self, statement: &str) -> usize {
+        let position = self.position.as_ref().and_then(|it| it.parse::<usize>().ok()).unwrap_or(1);
+        statement.chars().take(position.saturating_sub(1)).filter(|it| *it == '\n').count()
+    }
+
+    /// Whether it is about our own record: somebody else has applied the file meanwhile.
+    pub(crate) fn is_about_the_record(&self) -> bool {
+        self.code == "23505" && self.table.as_deref() == Some("schema_files")
+    }
+}
+
+fn item(query: &str) -> Value {
+    json!({ "query": query })
+}
+
+/// The record of a file, and its first statements.
+fn items(file: &File, n_statements: usize) -> Vec<Value> {
+    let record = json!({ "query": RECORD, "params": [file.name, file.sha256] });
+    let statements = file.statements[..n_statements.min(file.statements.len())].iter();
+    std::iter::once(record).chain(statements.map(|it| item(&it.text))).collect()
+}
+
+fn rows<T: for<'a> Deserialize<'a>>(rows: Option<Value>) -> Result<Vec<T>, Failure> {
+    let unreadable = || Problem("the SQL gateway gave an answer that cannot be read".to_owned());
+    let rows = rows.and_then(|rows| serde_json::from_value(rows).ok());
+    rows.ok_or_else(|| Failure::Blocked(unreadable()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gateway_is_at_the_hostname_unless_the_api_is_a_stand_in() {
+        let gateway = |api, host: &str| {
+            Gateway::new(http_client::live(), api, host, "xata", "pass").map(|it| it.url)
+        };
+        let host = "abc.cell-1.eu-central-1.xata.tech";
+        let https = gateway("https://api.xata.tech", host);
+        assert_eq!(https.as_deref(), Some("https://abc.cell-1.eu-central-1.xata.tech/sql"));
+        let http = gateway("http://127.0.0.1:9100", host);
+        assert_eq!(http.as_deref(), Some("http://127.0.0.1:9100/sql"));
+        for bad in ["", "a/b", "a@b", "a b", "a:1"] {
+            assert_eq!(gateway("https://api.xata.tech", bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_line_is_counted_from_the_position() {
+        let refused =
+            |position: &str| Refused { position: Some(position.to_owned()), ..Refused::default() };
+        let statement = "é\nselect\nx";
+        assert_eq!(refused("1").line_in(statement), 0);
+        assert_eq!(refused("3").line_in(statement), 1);
+        assert_eq!(refused("10").line_in(statement), 2);
+        assert_eq!(Refused::default().line_in(statement), 0);
+    }
+}

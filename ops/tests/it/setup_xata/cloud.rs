@@ -1,0 +1,201 @@
+//! An organization at Xata, a directory for a schema, and whoever sets them up.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use per_user_db::Clock;
+use per_user_db::function::Function;
+use per_user_db::http_client;
+use per_user_db::settings::Settings;
+use per_user_db::telemetry::{Ids, Level, Log};
+use per_user_db::worker::{Invocation, TIMEOUT, Worker};
+use serde_json::{Value, json};
+use standin::xata::platform::sql::postgres::{self, Server};
+use standin::xata::platform::{Options, Platform};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::world::Outcome;
+use crate::{file, ops, run};
+
+/// What no output may hold: the key, and any connection string.
+const SECRETS: [&str; 2] = ["xau_", "postgresql://"];
+
+pub(crate) struct Cloud {
+    pub(crate) xata: Platform,
+    pub(crate) url: String,
+    pub(crate) server: Option<Server>,
+    directory: PathBuf,
+    runtime: Runtime,
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+impl Cloud {
+    /// Without SQL behind the branches.
+    pub(crate) fn start() -> Self {
+        static CLOUDS: AtomicU32 = AtomicU32::new(0);
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let xata = Platform::new(Options { ready_after: Duration::ZERO, ..Options::default() });
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        runtime.spawn(standin::serve::serve(listener, xata.router()));
+        let serial = CLOUDS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("ops-setup-xata-{}-{serial}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        fs::create_dir_all(&directory).unwrap();
+        Self { xata, url, server: None, directory, runtime }
+    }
+
+    /// With a real PostgreSQL behind them; none where there is none, which is said.
+    pub(crate) fn with_sql() -> Option<Self> {
+        let url = postgres::url()?;
+        let mut cloud = Self::start();
+        let server = cloud.runtime.block_on(Server::connect(&url)).unwrap();
+        cloud.xata.use_postgres(server.clone());
+        cloud.server = Some(server);
+        Some(cloud)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.directory.join(name), text).unwrap();
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        fs::remove_file(self.directory.join(name)).unwrap();
+    }
+
+    pub(crate) fn schema(&self) -> [&str; 2] {
+        ["--schema", self.directory.to_str().unwrap()]
+    }
+
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        let options = Options::default();
+        vec![
+            ("XATA_API_KEY", options.api_key),
+            ("XATA_API_URL", self.url.clone()),
+            ("XATA_ORGANIZATION_ID", options.organization),
+        ]
+    }
+
+    /// Runs `ops setup xata` with these settings changed, an empty one being taken away.
+    pub(crate) fn run_with(&self, flags: &[&str], changes: &[(&str, &str)]) -> Outcome {
+        let mut command = ops(&[&["setup", "xata"], flags].concat());
+        command.envs(self.settings()).envs(changes.iter().copied());
+        let (code, out, error) = run(&mut command);
+        for secret in SECRETS {
+            assert!(!out.contains(secret) && !error.contains(secret), "{secret}: {out}{error}");
+        }
+        Outcome { code, out, error }
+    }
+
+    pub(crate) fn run(&self, flags: &[&str]) -> Outcome {
+        self.run_with(flags, &[])
+    }
+
+    /// Runs it with the schema.
+    pub(crate) fn apply(&self, flags: &[&str]) -> Outcome {
+        self.run(&[&self.schema(), flags].concat())
+    }
+
+    /// The document of a run with the schema that must end with this code.
+    pub(crate) fn document(&self, flags: &[&str], code: i32) -> Value {
+        let outcome = self.apply(&[&["--json"], flags].concat());
+        assert_eq!(outcome.code, code, "{}{}", outcome.out, outcome.error);
+        outcome.json()
+    }
+
+    /// Two runs at the same time.
+    pub(crate) fn apply_twice_at_once(&self) -> [i32; 2] {
+        let arguments = [&["setup", "xata"][..], &self.schema()].concat();
+        let start = || {
+            let mut command = ops(&arguments);
+            command.envs(self.settings()).stdout(Stdio::null()).stderr(Stdio::null());
+            command.spawn().unwrap()
+        };
+        [start(), start()].map(|mut child| child.wait().unwrap().code().unwrap())
+    }
+
+    /// The requests that change something at Xata.
+    pub(crate) fn changes(&self) -> Vec<String> {
+        let requests = self.xata.requests().into_iter();
+        let changes = requests.filter(|it| it.method != "GET" && it.path != "/sql");
+        changes.map(|it| format!("{} {}", it.method, it.path)).collect()
+    }
+
+    /// The id of a template.
+    pub(crate) fn template(&self, region: &str) -> String {
+        let found = self.xata.databases_named(&format!("template-{region}"));
+        let [template] = &found[..] else { panic!("one template in {region}: {found:?}") };
+        template.id.clone()
+    }
+
+    /// Lets the function answer an event that it is sent, with the settings of a document.
+    pub(crate) fn deliver(&self, document: &Value, event: &str) -> Value {
+        let printed = document["settings"].as_object().unwrap();
+        let printed = printed.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
+        let settings = self.settings();
+        let settings = settings.iter().map(|(name, value)| (*name, value.as_str()));
+        let secret = ("HOOKDECK_WEBHOOK_SECRET", "local-development-secret");
+        let all = settings.chain(printed).chain([secret]);
+        let settings = Settings::read(all.map(|(name, value)| (name.into(), value.into())));
+        self.runtime.block_on(async {
+            let clock: Clock = Arc::new(SystemTime::now);
+            let function = Function::new(settings.unwrap(), http_client::live(), clock.clone());
+            let worker = Worker::new(function, clock, Arc::new(Log::new(Level::Off, |_| ())));
+            let payload = &fs::read_to_string(file(&format!("events/{event}"))).unwrap();
+            let deadline = SystemTime::now() + TIMEOUT;
+            let answer = worker.handle(Invocation { payload, deadline, ids: Ids::default() }).await;
+            let answer = answer.to_response();
+            serde_json::from_str(answer["body"].as_str().unwrap()).unwrap()
+        })
+    }
+
+    /// Runs a query in a branch, and returns its rows.
+    pub(crate) fn sql(&self, branch: &str, query: &str) -> Value {
+        let all = self.xata.databases();
+        let project = &all.iter().find(|it| it.id == branch).unwrap().project;
+        let path = format!("organizations/org123/projects/{project}/branches/{branch}");
+        let credentials = format!("{}/{path}/credentials?username=xata", self.url);
+        let key = Options::default().api_key;
+        self.runtime.block_on(async {
+            let http = reqwest::Client::new();
+            let credentials = http.get(credentials).bearer_auth(key).send().await.unwrap();
+            let credentials: Value = credentials.json().await.unwrap();
+            let connection = credentials["connectionString"].as_str().unwrap();
+            let request = http.post(format!("{}/sql", self.url)).json(&json!({ "query": query }));
+            let answer = request.header("Connection-String", connection).send().await.unwrap();
+            let answer: Value = answer.json().await.unwrap();
+            assert!(answer["rows"].is_array(), "{query}: {answer}");
+            answer["rows"].clone()
+        })
+    }
+
+    /// Puts a branch to sleep, as an idle one with scale to zero is.
+    pub(crate) fn doze(&self, branch: &str) {
+        let all = self.xata.databases();
+        let project = &all.iter().find(|it| it.id == branch).unwrap().project;
+        let path = format!("organizations/org123/projects/{project}/branches/{branch}");
+        let scale_to_zero = json!({ "enabled": true, "inactivityPeriodMinutes": 30 });
+        let sleep = json!({ "hibernate": true, "scaleToZero": scale_to_zero });
+        let key = Options::default().api_key;
+        self.runtime.block_on(async {
+            let request = reqwest::Client::new().patch(format!("{}/{path}", self.url));
+            let answer = request.bearer_auth(key).json(&sleep).send().await.unwrap();
+            assert!(answer.status().is_success());
+        });
+    }
+
+    pub(crate) fn administer(&self, sql: &str) {
+        let server = self.server.as_ref().unwrap();
+        self.runtime.block_on(server.administer(sql)).unwrap();
+    }
+}
