@@ -10,6 +10,7 @@
 //! | `user` | `ops user`: what is known of one user |
 //! | `unpark` | `ops unpark`: a parked database, given back |
 //! | `setup` | `ops setup`: the services around the function, set up |
+//! | `doctor` | `ops doctor`: every setting, key, region, template and quota, checked |
 //!
 //! `local` is the world that the stand-ins make up, and `server` puts the function on a socket.
 //!
@@ -19,6 +20,7 @@
 
 mod dev;
 mod directory;
+mod doctor;
 mod events;
 mod fleet;
 mod live;
@@ -56,6 +58,7 @@ enum Command {
     User(user::Arguments),
     Unpark(unpark::Arguments),
     Setup(setup::Arguments),
+    Doctor(doctor::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::User(arguments) => wait_for(user::run(arguments)),
         Command::Unpark(arguments) => wait_for(unpark::run(arguments)),
         Command::Setup(arguments) => wait_for(setup::run(arguments)),
+        Command::Doctor(arguments) => wait_for(doctor::run(arguments)),
     };
     match done {
         Ok(code) => code,

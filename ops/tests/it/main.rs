@@ -3,6 +3,7 @@
 
 mod connect;
 mod dev;
+mod doctor;
 mod send;
 mod setup_hookdeck;
 mod setup_xata;

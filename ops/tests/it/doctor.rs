@@ -1,0 +1,333 @@
+//! `ops doctor`.
+
+mod function;
+mod xata;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use http::{Request, Response, StatusCode};
+use per_user_db::Clock;
+use per_user_db::function::Function;
+use per_user_db::http_client;
+use per_user_db::settings::Settings;
+use per_user_db::telemetry::{Ids, Level, Log};
+use per_user_db::worker::{Invocation, TIMEOUT, Worker};
+use serde_json::{Value, json};
+use standin::clerk::backend::{self, Backend};
+use standin::fault::{Answer, Effect, Fault};
+use standin::function_url::{self, BodyEncoding};
+use standin::xata::platform::{self, Call, Platform, Quotas};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{busy_port, ops, run};
+
+const PROJECTS: [&str; 2] = ["prj_a", "prj_b"];
+const REGIONS: [&str; 2] = ["eu-central-1", "us-east-1"];
+const SECRET: &str = "planted-signing-secret";
+
+/// What no output may hold.
+const SECRETS: [&str; 7] =
+    ["xau_", "sk_test", "sk_live", "Bearer", "postgresql:", "planted-", "@example.com"];
+
+/// Xata with two projects and a template for each region in both, a production instance of Clerk,
+/// and the settings that name them.
+struct World {
+    xata: Platform,
+    clerk: Backend,
+    url: String,
+    settings: Vec<(&'static str, String)>,
+    runtime: Runtime,
+}
+
+/// What it came to: the exit code, the document, and the rows that are not ok as
+/// `check | state | what | mend`.
+struct Outcome {
+    code: i32,
+    document: Value,
+    amiss: Vec<String>,
+}
+
+impl Outcome {
+    /// What the row of this check says.
+    fn says(&self, check: &str) -> &str {
+        let rows = self.document["checks"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["check"] == check);
+        row.unwrap_or_else(|| panic!("no {check}: {rows:?}"))["what"].as_str().unwrap()
+    }
+}
+
+impl World {
+    fn start() -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let options = platform::Options::default();
+        let of_clerk = backend::Options::production();
+        let (api_key, organization) = (options.api_key.clone(), options.organization.clone());
+        let (secret_key, instance) = (of_clerk.secret_key.clone(), of_clerk.instance_id.clone());
+        let (xata, clerk) = (Platform::new(options), Backend::new(of_clerk));
+        let mut templates = Vec::new();
+        for project in PROJECTS {
+            xata.insert_project(project, project);
+            for region in REGIONS {
+                let id = format!("{project}-{region}");
+                xata.insert_template(project, &id, region);
+                templates.push(format!("{project}/{region}={id}"));
+            }
+        }
+        let url = serve(&runtime, clerk.beside(xata.router()));
+        let settings = vec![
+            ("HOOKDECK_WEBHOOK_SECRET", SECRET.to_owned()),
+            ("XATA_API_KEY", api_key),
+            ("XATA_API_URL", url.clone()),
+            ("XATA_ORGANIZATION_ID", organization),
+            ("XATA_PROJECT_ID", PROJECTS.join(",")),
+            ("XATA_TEMPLATES", templates.join(",")),
+            ("CLERK_SECRET_KEY", secret_key),
+            ("CLERK_API_URL", format!("{url}/v1")),
+            ("CLERK_INSTANCE_ID", instance),
+        ];
+        Self { xata, clerk, url, settings, runtime }
+    }
+
+    /// Starts the function with these settings, this one changed, and returns where it is.
+    fn function(&self, change: (&'static str, &str)) -> String {
+        let settings = self.settings.iter().map(|(name, value)| (name.into(), value.into()));
+        let changes = [change].map(|(name, value)| (name.into(), value.into()));
+        let settings = Settings::read(settings.chain(changes)).unwrap();
+        let clock: Clock = Arc::new(SystemTime::now);
+        let function = Function::new(settings, http_client::live(), clock.clone());
+        let log = Arc::new(Log::new(Level::Off, |_| ()));
+        let worker = Arc::new(Worker::new(function, clock, log));
+        let invoke = async move |request: Request<Body>| {
+            let (head, body) = request.into_parts();
+            let request = Request::from_parts(head, to_bytes(body, 1 << 20).await.unwrap());
+            let payload = &function_url::event(&request, BodyEncoding::Text).to_string();
+            let deadline = SystemTime::now() + TIMEOUT;
+            let answer = worker.handle(Invocation { payload, deadline, ids: Ids::default() }).await;
+            function_url::response(&answer.to_response()).unwrap().map(Body::from)
+        };
+        serve(&self.runtime, Router::new().fallback(invoke))
+    }
+
+    /// Somebody who always answers the same.
+    fn answering(&self, status: u16, body: &'static str) -> String {
+        let answer =
+            async move || Response::builder().status(status).body(Body::from(body)).unwrap();
+        serve(&self.runtime, Router::new().fallback(answer))
+    }
+
+    /// Runs it with these settings changed, an empty one being taken away; as a table, too, which
+    /// comes to the same.
+    fn run_with(&self, flags: &[&str], changes: &[(&'static str, &str)]) -> Outcome {
+        let run = |more: &[&str]| {
+            let mut command = ops(&[&["doctor"], flags, more].concat());
+            command.envs(self.settings.clone()).envs(changes.iter().copied());
+            let (code, out, error) = run(&mut command);
+            for secret in SECRETS {
+                assert!(!out.contains(secret) && !error.contains(secret), "{secret}: {out}{error}");
+            }
+            assert_eq!(error, "", "silent when not a terminal");
+            (code, out)
+        };
+        let (code, out) = run(&["--json"]);
+        let document: Value = serde_json::from_str(&out).unwrap();
+        let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
+        let rows = document["checks"].as_array().unwrap().iter();
+        let rows = rows.map(|row| ["check", "state", "what", "mend"].map(|name| text(row, name)));
+        let amiss: Vec<_> = rows.filter(|row| row[1] != "ok").map(|row| row.join(" | ")).collect();
+        let (code_of_table, table) = run(&[]);
+        assert_eq!(code_of_table, code);
+        assert_eq!(table.contains("Nothing to do."), amiss.is_empty(), "{table}");
+        Outcome { code, document, amiss }
+    }
+
+    fn run(&self, flags: &[&str]) -> Outcome {
+        self.run_with(flags, &[])
+    }
+
+    /// The one thing that is amiss.
+    fn only(&self, code: i32, flags: &[&str], changes: &[(&'static str, &str)]) -> String {
+        let outcome = self.run_with(flags, changes);
+        assert_eq!((outcome.code, outcome.amiss.len()), (code, 1), "{:?}", outcome.amiss);
+        outcome.amiss[0].clone()
+    }
+}
+
+/// Serves on any port, and returns the URL.
+fn serve(runtime: &Runtime, router: Router) -> String {
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    runtime.spawn(standin::serve::serve(listener, router));
+    url
+}
+
+/// An address where nobody listens.
+fn nowhere() -> String {
+    let (listener, port) = busy_port();
+    drop(listener);
+    format!("http://127.0.0.1:{port}")
+}
+
+#[test]
+fn all_is_well() {
+    let world = World::start();
+    world.xata.change(|options| options.quotas = Quotas::T1);
+    let function = world.function(("LOG_LEVEL", "off"));
+    let outcome = world.run(&["--url", &function]);
+    assert_eq!((outcome.code, &outcome.document["state"]), (0, &json!("ok")));
+    assert_eq!(outcome.amiss, [""; 0]);
+    for (check, what) in [
+        ("settings", "can work; users are placed in eu-central-1, us-east-1"),
+        ("Xata key", "accepted"),
+        ("Xata region us-east-1", "exists"),
+        ("Xata template us-east-1 in prj_b", "a root branch, healthy and kept awake"),
+        ("Xata project prj_a", "198 left: 2 of 200 branches"),
+        ("Xata organization", "196 left: 4 of 200 branches in all projects that the key sees (2)"),
+        ("Xata creations within an hour", "100 left: 0 of 100 made"),
+        ("Clerk key", "accepted"),
+        ("Clerk instance", "ins_"),
+        ("function /", "refuses what is not signed, and reads what is"),
+        ("function /webhooks/clerk", "refuses what is not signed, and reads what is"),
+    ] {
+        assert!(outcome.says(check).starts_with(what), "{check}: {}", outcome.says(check));
+    }
+    let requests = [world.xata.requests(), world.clerk.requests()].concat();
+    assert!(requests.iter().all(|it| it.method == "GET"), "nothing is changed");
+}
+
+#[test]
+fn what_is_not_looked_at_is_said() {
+    let world = World::start();
+    let outcome = world.run_with(&[], &[("CLERK_SECRET_KEY", ""), ("CLERK_API_URL", "")]);
+    let left_out = outcome.document["not_looked_at"].to_string();
+    for what in ["Clerk: CLERK_SECRET_KEY", "Hookdeck: HOOKDECK_API_KEY", "the function: --url"] {
+        assert!(left_out.contains(what), "{left_out}");
+    }
+}
+
+#[test]
+fn a_setting_that_cannot_work_is_told_in_its_own_words() {
+    let world = World::start();
+    let amiss = world.only(3, &[], &[("GEO_LOOKUP", "planted-word")]);
+    let says = "settings | broken | GEO_LOOKUP must be offline, ip-api or off | correct GEO_LOOKUP";
+    assert!(amiss.starts_with(says), "{amiss}");
+    let amiss = world.only(3, &[], &[("HOOKDECK_WEBHOOK_SECRET", "")]);
+    assert!(amiss.contains("HOOKDECK_WEBHOOK_SECRET is missing"), "{amiss}");
+    assert!(world.xata.requests().is_empty());
+}
+
+#[test]
+fn a_setting_without_effect_is_a_warning() {
+    let world = World::start();
+    let amiss = world.only(0, &[], &[("XATA_REGION", "x")]);
+    assert!(amiss.starts_with("settings | warning | XATA_REGION is set, but no"), "{amiss}");
+}
+
+#[test]
+fn secrets_that_live_elsewhere_are_not_missed() {
+    let world = World::start();
+    let elsewhere = ("SECRETS_ID", "per-user-db");
+    let outcome = world.run_with(&[], &[elsewhere]);
+    assert_eq!((outcome.code, outcome.amiss.len()), (0, 0), "{:?}", outcome.amiss);
+    assert!(outcome.says("secrets").contains("those in the environment are checked"));
+
+    let function = world.function(("LOG_LEVEL", "off"));
+    let without = [elsewhere, ("HOOKDECK_WEBHOOK_SECRET", ""), ("XATA_API_KEY", "")];
+    let amiss = world.only(0, &["--url", &function], &without);
+    let mend = "set HOOKDECK_WEBHOOK_SECRET and XATA_API_KEY in the environment";
+    assert!(amiss.starts_with("secrets | warning |") && amiss.contains(mend), "{amiss}");
+    let outcome = world.run_with(&["--url", &function], &without);
+    assert!(outcome.says("function /").contains("nothing signed was sent"));
+    assert!(outcome.document["not_looked_at"].to_string().contains("XATA_API_KEY is not given"));
+}
+
+#[test]
+fn whoever_does_not_answer_is_broken() {
+    let world = World::start();
+    let nowhere = nowhere();
+    for (variable, check, service) in
+        [("XATA_API_URL", "Xata key", "Xata"), ("CLERK_API_URL", "Clerk key", "Clerk")]
+    {
+        let amiss = world.only(3, &[], &[(variable, &nowhere)]);
+        let says = format!("{check} | broken | {service} at {nowhere} cannot be reached");
+        assert!(
+            amiss.starts_with(&says) && amiss.contains(&format!("check {variable}")),
+            "{amiss}"
+        );
+    }
+    let hookdeck = [("HOOKDECK_API_KEY", "planted-key"), ("HOOKDECK_API_URL", &*nowhere)];
+    let amiss = world.only(3, &[], &hookdeck);
+    assert!(amiss.starts_with("Hookdeck key | broken | Hookdeck at"), "{amiss}");
+    let amiss = world.only(3, &["--url", &nowhere], &[]);
+    assert!(amiss.starts_with("function / | broken | does not answer, no connection"), "{amiss}");
+}
+
+#[test]
+fn an_outage_in_the_middle_is_told_and_the_rest_is_still_looked_at() {
+    let world = World::start();
+    let page = Effect::Answer(Answer::html(StatusCode::BAD_GATEWAY));
+    world.xata.faults().push(Fault::always(Call::ListRegions, page));
+    let amiss = world.only(3, &[], &[]);
+    assert!(amiss.starts_with("Xata regions | broken | Xata fails (502)"), "{amiss}");
+    let outcome = world.run_with(&[], &[("CLERK_SECRET_KEY", "sk_test_x")]);
+    assert_eq!((outcome.code, outcome.amiss.len()), (3, 2), "{:?}", outcome.amiss);
+}
+
+#[test]
+fn a_clerk_key_that_is_wrong_foreign_or_for_development_is_told() {
+    let world = World::start();
+    let amiss = world.only(3, &[], &[("CLERK_SECRET_KEY", "sk_test_x")]);
+    assert!(amiss.starts_with("Clerk key | broken | Clerk refuses the key (401)"), "{amiss}");
+    let amiss = world.only(3, &[], &[("CLERK_INSTANCE_ID", "ins_other")]);
+    assert!(amiss.contains("which CLERK_INSTANCE_ID does not list"), "{amiss}");
+    world.clerk.change(|options| options.environment = "development".to_owned());
+    let amiss = world.only(0, &[], &[]);
+    assert!(amiss.starts_with("Clerk instance | warning | ins_"), "{amiss}");
+    assert!(amiss.contains("a development instance"), "{amiss}");
+    world.clerk.change(|options| options.instance_id = "planted-instance".to_owned());
+    let amiss = world.only(3, &[], &[]);
+    assert!(amiss.contains("an answer that cannot be read"), "{amiss}");
+}
+
+#[test]
+fn hookdeck_is_asked_whether_it_takes_the_key() {
+    let world = World::start();
+    let check = async |request: Request<Body>| {
+        let is_key = request.headers()["authorization"] == "Bearer planted-key";
+        let is_asked =
+            request.method() == "GET" && request.uri() == "/2026-09-01/connections?limit=1";
+        match (is_asked, is_key) {
+            (false, _) => StatusCode::NOT_FOUND,
+            (true, false) => StatusCode::UNAUTHORIZED,
+            (true, true) => StatusCode::OK,
+        }
+    };
+    let url = serve(&world.runtime, Router::new().fallback(check));
+    let url = ("HOOKDECK_API_URL", &*url);
+    let outcome = world.run_with(&[], &[("HOOKDECK_API_KEY", "planted-key"), url]);
+    assert_eq!((outcome.code, outcome.says("Hookdeck key")), (0, "accepted"));
+    let amiss = world.only(3, &[], &[("HOOKDECK_API_KEY", "planted-other"), url]);
+    assert!(amiss.starts_with("Hookdeck key | broken | Hookdeck refuses the key (401)"), "{amiss}");
+    for bad in ["http://example.com", "https://a:planted-b@example.com", "planted-url"] {
+        let changes = [("HOOKDECK_API_KEY", "planted-key"), ("HOOKDECK_API_URL", bad)];
+        let amiss = world.only(3, &[], &changes);
+        assert!(amiss.contains("HOOKDECK_API_URL is no https URL"), "{amiss}");
+    }
+}
+
+#[test]
+fn the_table_shows_check_state_what_and_mend() {
+    let world = World::start();
+    let mut command = ops(&["doctor"]);
+    command.envs(world.settings.clone()).env("XATA_API_URL", &world.url);
+    let (code, out, _) = run(command.env("CLERK_INSTANCE_ID", "ins_other"));
+    assert_eq!(code, 3);
+    let header = out.lines().nth(1).unwrap();
+    let at: Vec<_> = ["check", "state", "what", "mend"].map(|it| header.find(it).unwrap()).into();
+    assert!(at.is_sorted(), "{out}");
+    assert!(out.lines().any(|it| it.contains("Clerk instance") && it.contains("broken")), "{out}");
+    assert!(out.contains("Not looked at: Hookdeck: HOOKDECK_API_KEY is not set.\n"), "{out}");
+}
