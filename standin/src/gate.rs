@@ -35,6 +35,44 @@ pub(crate) struct Gate<C> {
     observer: Mutex<Option<Arc<dyn Observer>>>,
 }
 
+/// Gives a stand-in the methods that each has of its gate. Inside, it is an `Arc` of what has the
+/// members `gate` and `state`.
+macro_rules! gated {
+    ($service:ident, $call:ty, $state:ty) => {
+        impl $service {
+            /// What goes wrong on the way to it.
+            pub fn faults(&self) -> &$crate::fault::Faults<$call> {
+                &self.0.gate.faults
+            }
+
+            /// Shows all exchanges from now on to this observer, and to no earlier one.
+            pub fn observe(&self, observer: Arc<dyn $crate::gate::Observer>) {
+                self.0.gate.observe(observer);
+            }
+
+            /// The requests it has seen, in order of arrival.
+            pub fn requests(&self) -> Vec<$crate::record::Recorded> {
+                self.0.gate.log.all()
+            }
+
+            /// Forgets the requests seen so far.
+            pub fn clear_requests(&self) {
+                self.0.gate.log.clear();
+            }
+
+            fn gate(&self) -> &Gate<$call> {
+                &self.0.gate
+            }
+
+            /// Never held over an await, so a handler that is dropped cannot leave it half changed.
+            fn state(&self) -> std::sync::MutexGuard<'_, $state> {
+                self.0.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+            }
+        }
+    };
+}
+pub(crate) use gated;
+
 impl<C> Default for Gate<C> {
     fn default() -> Self {
         Self { faults: Faults::default(), log: Log::default(), observer: Mutex::default() }

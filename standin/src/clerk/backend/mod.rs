@@ -25,7 +25,7 @@ mod router;
 mod state;
 mod users;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::Request;
@@ -37,9 +37,7 @@ pub use self::options::Options;
 use self::state::State;
 use super::SignUp;
 use crate::clock::Clock;
-use crate::fault::Faults;
-use crate::gate::{Gate, Observer};
-use crate::record::Recorded;
+use crate::gate::{Gate, gated};
 
 /// The service, as one instance sees it. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -50,6 +48,8 @@ struct Shared {
     state: Mutex<State>,
     gate: Gate<Call>,
 }
+
+gated!(Backend, Call, State);
 
 impl Backend {
     /// An instance without users.
@@ -80,26 +80,6 @@ impl Backend {
     /// The wall clock of its timestamps and limits.
     pub fn clock(&self) -> Clock {
         self.state().options.clock
-    }
-
-    /// What goes wrong on the way to it.
-    pub fn faults(&self) -> &Faults<Call> {
-        &self.0.gate.faults
-    }
-
-    /// Shows all exchanges from now on to this observer, and to no earlier one.
-    pub fn observe(&self, observer: Arc<dyn Observer>) {
-        self.0.gate.observe(observer);
-    }
-
-    /// The requests it has seen, in order of arrival.
-    pub fn requests(&self) -> Vec<Recorded> {
-        self.0.gate.log.all()
-    }
-
-    /// Forgets the requests seen so far.
-    pub fn clear_requests(&self) {
-        self.0.gate.log.clear();
     }
 
     /// The bodies of the webhook events that the calls have caused since the last time, in order: `user.updated` for
@@ -137,14 +117,5 @@ impl Backend {
         let mut state = self.state();
         let user = state.user_mut(user_id);
         change(&mut user.unwrap_or_else(|| panic!("there is no user {user_id}")).sign_up);
-    }
-
-    fn gate(&self) -> &Gate<Call> {
-        &self.0.gate
-    }
-
-    /// Never held over an await, so a handler that is dropped cannot leave it half changed.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

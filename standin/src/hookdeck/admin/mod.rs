@@ -27,7 +27,7 @@ mod rules;
 mod state;
 mod upsert;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::Request;
@@ -38,9 +38,7 @@ pub use self::call::Call;
 pub use self::options::{Options, Swap};
 
 use self::state::State;
-use crate::fault::Faults;
-use crate::gate::{Gate, Observer};
-use crate::record::Recorded;
+use crate::gate::{Gate, gated};
 
 /// The version of the API that is spoken today.
 pub const VERSION: &str = "2026-09-01";
@@ -56,6 +54,8 @@ struct Shared {
     state: Mutex<State>,
     gate: Gate<Call>,
 }
+
+gated!(Admin, Call, State);
 
 impl Admin {
     /// An empty project.
@@ -82,26 +82,6 @@ impl Admin {
     /// Changes the settings; requests under way may have read the old ones.
     pub fn change(&self, change: impl FnOnce(&mut Options)) {
         change(&mut self.state().options);
-    }
-
-    /// What goes wrong on the way to it.
-    pub fn faults(&self) -> &Faults<Call> {
-        &self.0.gate.faults
-    }
-
-    /// Shows all exchanges from now on to this observer, and to no earlier one.
-    pub fn observe(&self, observer: Arc<dyn Observer>) {
-        self.0.gate.observe(observer);
-    }
-
-    /// The requests it has seen, in order of arrival.
-    pub fn requests(&self) -> Vec<Recorded> {
-        self.0.gate.log.all()
-    }
-
-    /// Forgets the requests seen so far.
-    pub fn clear_requests(&self) {
-        self.0.gate.log.clear();
     }
 
     /// Puts a connection in place, or changes it, as a `PUT /connections` of today's version would.
@@ -152,14 +132,5 @@ impl Admin {
     /// Pauses the connections of this name.
     pub fn pause(&self, name: &str) {
         self.state().pause(name);
-    }
-
-    fn gate(&self) -> &Gate<Call> {
-        &self.0.gate
-    }
-
-    /// Never held over an await, so a handler that is dropped cannot leave it half changed.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

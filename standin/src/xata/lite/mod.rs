@@ -25,7 +25,7 @@ mod router;
 mod state;
 mod wire;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -36,9 +36,8 @@ pub use self::options::{Duplicate, Options, Region, Status};
 
 use self::state::State;
 use crate::clock::Clock;
-use crate::fault::{Answer, Faults};
-use crate::gate::Gate;
-use crate::record::Recorded;
+use crate::fault::Answer;
+use crate::gate::{Gate, gated};
 
 /// The branch that a database begins with (section 3.6).
 const FIRST_BRANCH: &str = "main";
@@ -73,6 +72,8 @@ pub struct Database {
     pub default_cluster: Option<String>,
 }
 
+gated!(Lite, Call, State);
+
 impl Lite {
     /// An empty workspace.
     pub fn new(options: Options) -> Self {
@@ -92,21 +93,6 @@ impl Lite {
     /// The wall clock of its timestamps.
     pub fn clock(&self) -> Clock {
         self.state().options.clock
-    }
-
-    /// What goes wrong on the way to it.
-    pub fn faults(&self) -> &Faults<Call> {
-        &self.0.gate.faults
-    }
-
-    /// The requests it has seen, in order of arrival.
-    pub fn requests(&self) -> Vec<Recorded> {
-        self.0.gate.log.all()
-    }
-
-    /// Forgets the requests seen so far.
-    pub fn clear_requests(&self) {
-        self.0.gate.log.clear();
     }
 
     /// Puts databases in place, in a region that need not be on offer and past the cap, though they count towards it.
@@ -144,15 +130,6 @@ impl Lite {
     /// The database of exactly this name, if there is one: names are unique (section 2).
     pub fn databases_named(&self, name: &str) -> Vec<Database> {
         self.state().database(name).cloned().into_iter().collect()
-    }
-
-    fn gate(&self) -> &Gate<Call> {
-        &self.0.gate
-    }
-
-    /// Never held over an await, so a handler that is dropped cannot leave it half changed.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -28,7 +28,7 @@ mod state;
 mod wire;
 
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -39,9 +39,7 @@ pub use self::options::{Contention, Options, Quotas, Readiness, Region, ScaleToZ
 use self::rows::{Branch, ClusterConfiguration, Draft, Project};
 use self::state::State;
 use crate::clock::Clock;
-use crate::fault::Faults;
-use crate::gate::{Gate, Observer};
-use crate::record::Recorded;
+use crate::gate::{Gate, gated};
 
 /// The platform. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -94,6 +92,8 @@ impl NewDatabase {
     }
 }
 
+gated!(Platform, Call, State);
+
 impl Platform {
     /// An empty platform.
     pub fn new(options: Options) -> Self {
@@ -118,26 +118,6 @@ impl Platform {
     /// The wall clock of its timestamps.
     pub fn clock(&self) -> Clock {
         self.state().options.clock
-    }
-
-    /// What goes wrong on the way to it.
-    pub fn faults(&self) -> &Faults<Call> {
-        &self.0.gate.faults
-    }
-
-    /// Shows all exchanges from now on to this observer, and to no earlier one.
-    pub fn observe(&self, observer: Arc<dyn Observer>) {
-        self.0.gate.observe(observer);
-    }
-
-    /// The requests it has seen, in order of arrival.
-    pub fn requests(&self) -> Vec<Recorded> {
-        self.0.gate.log.all()
-    }
-
-    /// Forgets the requests seen so far.
-    pub fn clear_requests(&self) {
-        self.0.gate.log.clear();
     }
 
     /// Puts a project in place, without branches.
@@ -226,15 +206,6 @@ impl Platform {
             .filter_map(|project| Some((project, project.branch_named(name)?)))
             .map(|(project, branch)| database(project, branch, now))
             .collect()
-    }
-
-    fn gate(&self) -> &Gate<Call> {
-        &self.0.gate
-    }
-
-    /// Never held over an await, so a handler that is dropped cannot leave it half changed.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
