@@ -95,7 +95,7 @@ impl Directory {
     }
 
     async fn ask(&self, user_id: &UserId) -> Result<Known, Problem> {
-        let unreadable = || self.clerk.silence(CallError::Unreadable);
+        let unreadable = || Problem::from(self.clerk.silent(CallError::Unreadable));
         let Instance { id: instance } = self.clerk.get("/instance").await?;
         if !instance.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             return Err(unreadable());
@@ -113,7 +113,7 @@ impl Directory {
             return Ok(Known::Gone { instance });
         }
         if !answer.status.is_success() {
-            return Err(self.clerk.refusal(answer.status));
+            return Err(self.clerk.refused(answer.status).into());
         }
         let user: User = answer.json().map_err(|_| unreadable())?;
         if user.id != user_id.as_str() {
@@ -131,8 +131,8 @@ impl Directory {
         match self.clerk.exchange(Method::PATCH, &path, Some(&body)).await {
             Ok(answer) if answer.status.is_success() => Told::Written,
             Ok(answer) if is_gone(&answer) => Told::Gone,
-            Ok(answer) => Told::Failed(self.clerk.refusal(answer.status)),
-            Err(problem) => Told::Failed(problem),
+            Ok(answer) => Told::Failed(self.clerk.refused(answer.status).into()),
+            Err(obstacle) => Told::Failed(obstacle.into()),
         }
     }
 }

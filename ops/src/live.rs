@@ -1,29 +1,28 @@
 //! The services that the settings in the environment and in `.env` name, for the commands of an
 //! operator.
 
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{anyhow, bail};
+use http::Uri;
 use per_user_db::Clock;
 use per_user_db::clerk::{UserId, backend};
-use per_user_db::http_client::api::Api;
 use per_user_db::http_client::{self, HttpClient};
 use per_user_db::settings::{OnUserDeleted, Xata};
+use per_user_db::xata::platform;
+use secrecy::SecretString;
 
 use crate::directory::{Directory, Known};
 use crate::fleet::Fleet;
 use crate::local;
+use crate::organization::Organization;
 use crate::service::{Service, Words};
 
-/// How to speak of Xata's platform.
-pub(crate) const XATA: Words = Words {
-    name: "Xata",
-    url: "XATA_API_URL",
-    key: "XATA_API_KEY",
-    path: "XATA_ORGANIZATION_ID and XATA_PROJECT_ID",
-};
+const HOOKDECK_URL: &str = "https://api.hookdeck.com";
 
 /// What an operator's command works with.
 pub(crate) struct Live {
@@ -54,15 +53,8 @@ impl Live {
             );
         };
         let (client, clock) = (http_client::live(), Arc::new(SystemTime::now) as Clock);
-        let fleet = Fleet {
-            xata: Service {
-                api: Api::new(xata.url.clone(), &xata.key, client.clone(), clock.clone()),
-                url: xata.url,
-                words: XATA,
-            },
-            organization: xata.organization,
-            projects: settings.projects,
-        };
+        let organization = organization(&xata, client.clone(), clock.clone());
+        let fleet = Fleet { organization, projects: settings.projects };
         let directory = settings.clerk.map(|settings_of_clerk| Directory {
             clerk: clerk(settings_of_clerk, client, clock),
             instances: settings.instances,
@@ -79,21 +71,70 @@ impl Live {
     }
 }
 
-/// Clerk's Backend API.
-pub(crate) fn clerk(
-    backend::Settings { url, key }: backend::Settings,
+/// The organization at Xata's platform.
+pub(crate) fn organization(
+    settings: &platform::Settings,
     client: HttpClient,
     clock: Clock,
-) -> Service {
-    let api = Api::new(url.clone(), &key, client, clock);
-    let api = api.with(backend::VERSION.0, backend::VERSION.1);
-    let words = Words {
-        name: "Clerk",
-        url: "CLERK_API_URL",
-        key: "CLERK_SECRET_KEY",
-        path: "CLERK_API_URL, which ends in /v1",
-    };
-    Service { api, url, words }
+) -> Organization {
+    let service = Service::new(Words::XATA, settings.url.clone(), &settings.key, client, clock);
+    Organization { service, id: settings.organization.clone() }
+}
+
+/// Clerk's Backend API.
+pub(crate) fn clerk(settings: backend::Settings, client: HttpClient, clock: Clock) -> Service {
+    let service = Service::new(Words::CLERK, settings.url, &settings.key, client, clock);
+    Service { api: service.api.with(backend::VERSION.0, backend::VERSION.1), ..service }
+}
+
+/// Hookdeck's admin API; none without a key.
+pub(crate) fn hookdeck(
+    variables: &BTreeMap<String, String>,
+    client: HttpClient,
+    clock: Clock,
+) -> anyhow::Result<Option<Service>> {
+    let get = |name: &str| variables.get(name).map(|it| it.trim()).filter(|it| !it.is_empty());
+    let Some(key) = get("HOOKDECK_API_KEY") else { return Ok(None) };
+    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        bail!("HOOKDECK_API_KEY has a blank, or a character that no key has: copy it again");
+    }
+    let url = get("HOOKDECK_API_URL").unwrap_or(HOOKDECK_URL).trim_end_matches('/').to_owned();
+    let is_api = Address::of(&url).is_some_and(|it| it.is_https || it.is_loopback);
+    if !is_api || url.contains(['?', '#', '@']) {
+        bail!("HOOKDECK_API_URL must be an https URL, or an http URL of a loopback address");
+    }
+    Ok(Some(Service::new(Words::HOOKDECK, url, &SecretString::from(key), client, clock)))
+}
+
+/// Where a URL leads.
+pub(crate) struct Address {
+    pub(crate) is_https: bool,
+    pub(crate) is_loopback: bool,
+    /// In lower case.
+    pub(crate) authority: String,
+    pub(crate) path: String,
+}
+
+impl Address {
+    /// Of an http or https URL.
+    pub(crate) fn of(text: &str) -> Option<Self> {
+        let uri: Uri = text.parse().ok()?;
+        let is_https = match uri.scheme_str()? {
+            "https" => true,
+            "http" => false,
+            _ => return None,
+        };
+        let authority = uri.authority()?;
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let is_ip = host.parse::<IpAddr>().is_ok_and(|it| it.is_loopback());
+        let is_loopback = is_ip || host == "localhost" || host.ends_with(".localhost");
+        let port = authority.as_str().rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
+        if host.is_empty() || (port.is_some() && authority.port_u16().is_none()) {
+            return None;
+        }
+        let authority = authority.as_str().to_ascii_lowercase();
+        Some(Self { is_https, is_loopback, authority, path: uri.path().to_owned() })
+    }
 }
 
 /// A user id on the command line.

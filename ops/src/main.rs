@@ -14,9 +14,9 @@
 //!
 //! `local` is the world that the stand-ins make up, and `server` puts the function on a socket.
 //!
-//! `live` is the world that the settings name: `fleet`, the databases of all projects, and
-//! `directory`, what Clerk knows of a user. Both ask through `service`, which says what to check
-//! where something is in the way.
+//! `live` is the world that the settings name: `organization`, what there is at Xata; `fleet`, the
+//! databases of all projects; and `directory`, what Clerk knows of a user. All ask through `service`,
+//! which says what to check where something is in the way.
 
 mod dev;
 mod directory;
@@ -25,6 +25,7 @@ mod events;
 mod fleet;
 mod live;
 mod local;
+mod organization;
 mod send;
 mod server;
 mod service;

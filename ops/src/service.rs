@@ -5,8 +5,10 @@ use std::fmt;
 use std::time::Duration;
 
 use http::{Method, Response, StatusCode};
+use per_user_db::Clock;
 use per_user_db::http_client::api::{Answer, Api};
-use per_user_db::http_client::{self, Body, CallError};
+use per_user_db::http_client::{self, Body, CallError, HttpClient};
+use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -14,6 +16,9 @@ use tokio::time::Instant;
 
 /// For one answer; a long list takes a while.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Room for a list of a quarter of a million branches.
+const DOCUMENT_LIMIT_BYTES: usize = 64 * 1024 * 1024;
 
 /// An API, and how to speak of it.
 pub(crate) struct Service {
@@ -31,6 +36,33 @@ pub(crate) struct Words {
     pub(crate) key: &'static str,
     /// What leads nowhere, if it is wrong.
     pub(crate) path: &'static str,
+}
+
+impl Words {
+    pub(crate) const XATA: Self = Self {
+        name: "Xata",
+        url: "XATA_API_URL",
+        key: "XATA_API_KEY",
+        path: "XATA_ORGANIZATION_ID and XATA_PROJECT_ID",
+    };
+    pub(crate) const LITE: Self = Self {
+        name: "Xata Lite",
+        url: "XATA_API_URL",
+        key: "XATA_API_KEY",
+        path: "XATA_WORKSPACE_SLUG or XATA_WORKSPACE_ID",
+    };
+    pub(crate) const CLERK: Self = Self {
+        name: "Clerk",
+        url: "CLERK_API_URL",
+        key: "CLERK_SECRET_KEY",
+        path: "CLERK_API_URL, which ends in /v1",
+    };
+    pub(crate) const HOOKDECK: Self = Self {
+        name: "Hookdeck",
+        url: "HOOKDECK_API_URL",
+        key: "HOOKDECK_API_KEY",
+        path: "HOOKDECK_API_URL, which ends without a version",
+    };
 }
 
 /// What is in the way, and what to check.
@@ -67,34 +99,28 @@ impl fmt::Display for Problem {
 }
 
 impl Service {
-    /// Asks for a document of a few kilobytes.
-    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
-        let answer = self.exchange(Method::GET, path, None).await?;
-        if !answer.status.is_success() {
-            return Err(self.refusal(answer.status));
-        }
-        answer.json().map_err(|error| self.silence(error))
+    /// The service at this address, asked with this key.
+    pub(crate) fn new(
+        words: Words,
+        url: String,
+        key: &SecretString,
+        client: HttpClient,
+        clock: Clock,
+    ) -> Self {
+        Self { api: Api::new(url.clone(), key, client, clock), url, words }
     }
 
-    /// Asks for a document of at most so many bytes.
-    pub(crate) async fn get_long(
-        &self,
-        path: &str,
-        limit_bytes: usize,
-    ) -> Result<Vec<u8>, Problem> {
-        Ok(self.ask(path, limit_bytes).await?)
-    }
-
-    /// The same, telling apart what is in the way.
-    pub(crate) async fn ask(&self, path: &str, limit_bytes: usize) -> Result<Vec<u8>, Obstacle> {
+    /// Asks for a document.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Obstacle> {
         let until = Instant::now() + PATIENCE;
         let response = self.api.send(Method::GET, path, None, until).await;
         let response: Response<Body> = response.map_err(|error| self.silent(error))?;
         if !response.status().is_success() {
             return Err(self.refused(response.status()));
         }
-        let body = http_client::read(response.into_body(), limit_bytes, until).await;
-        body.map_err(|error| self.silent(error))
+        let body = http_client::read(response.into_body(), DOCUMENT_LIMIT_BYTES, until).await;
+        let body = body.map_err(|error| self.silent(error))?;
+        serde_json::from_slice(&body).map_err(|_| self.silent(CallError::Unreadable))
     }
 
     /// Sends a request. Without an answer, nobody knows whether it took effect.
@@ -103,16 +129,12 @@ impl Service {
         method: Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<Answer, Problem> {
+    ) -> Result<Answer, Obstacle> {
         let answer = self.api.exchange(method, path, body, Instant::now() + PATIENCE).await;
-        answer.map_err(|error| self.silence(error))
+        answer.map_err(|error| self.silent(error))
     }
 
     /// No answer, or none that can be read.
-    pub(crate) fn silence(&self, error: CallError) -> Problem {
-        self.silent(error).into()
-    }
-
     pub(crate) fn silent(&self, error: CallError) -> Obstacle {
         let Words { name, url, .. } = self.words;
         let address = &self.url;
@@ -132,10 +154,6 @@ impl Service {
     }
 
     /// An answer other than 2xx.
-    pub(crate) fn refusal(&self, status: StatusCode) -> Problem {
-        self.refused(status).into()
-    }
-
     pub(crate) fn refused(&self, status: StatusCode) -> Obstacle {
         let Words { name, key, path, .. } = self.words;
         let number = status.as_u16();

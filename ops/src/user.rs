@@ -9,8 +9,9 @@ use per_user_db::settings::OnUserDeleted;
 use serde::Serialize;
 
 use crate::directory::{Entry, Known};
-use crate::fleet::{Branch, Holdings, Parked, State, Unread, moment};
+use crate::fleet::{Branch, Holdings, Parked, Unread, moment};
 use crate::live::{self, Live};
+use crate::organization::State;
 use crate::service::Problem;
 
 /// Show what is known of one user: at Clerk, in Xata, and whether the two agree

@@ -8,8 +8,6 @@ use super::Means;
 use super::report::Report;
 use crate::live;
 
-const LIMIT_BYTES: usize = 64 * 1024;
-
 #[derive(Deserialize)]
 struct Instance {
     id: String,
@@ -24,13 +22,11 @@ pub(super) async fn examine(
 ) {
     means.progress.set_message("asking Clerk");
     let clerk = live::clerk(settings, means.client.clone(), means.clock.clone());
-    let answer = clerk.ask("/instance", LIMIT_BYTES).await;
-    let instance = answer.and_then(|body| {
-        let instance: Option<Instance> = serde_json::from_slice(&body).ok();
-        let is_id = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        let instance = instance.filter(|instance| is_id(&instance.id));
-        instance.ok_or_else(|| clerk.silent(CallError::Unreadable))
-    });
+    let is_id = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let instance = match clerk.get::<Instance>("/instance").await {
+        Ok(instance) if !is_id(&instance.id) => Err(clerk.silent(CallError::Unreadable)),
+        answer => answer,
+    };
     let Instance { id, environment_type } = match instance {
         Ok(instance) => instance,
         Err(obstacle) => return report.obstacle("Clerk key", obstacle),

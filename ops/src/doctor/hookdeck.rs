@@ -1,55 +1,44 @@
-//! Hookdeck's API: whether the key is accepted. How a connection should be is not looked at here.
+//! Hookdeck: whether its API takes the key, and whether the connection is as `ops setup hookdeck`
+//! makes it.
 
-use http::Uri;
-use per_user_db::http_client::api::Api;
+use serde::de::IgnoredAny;
 
 use super::Means;
 use super::report::Report;
 use super::settings::Given;
-use crate::service::{Service, Words};
+use crate::live;
+use crate::setup::hookdeck::{Standing, function_url, standing};
 
-const DEFAULT_URL: &str = "https://api.hookdeck.com";
-const CONNECTIONS: &str = "/2026-09-01/connections?limit=1";
-const LIMIT_BYTES: usize = 1024 * 1024;
-
-pub(super) async fn examine(means: &Means, given: &Given, report: &mut Report) {
-    let Some(key) = given.get("HOOKDECK_API_KEY").map(str::trim) else {
-        report.leave_out("Hookdeck: HOOKDECK_API_KEY is not set");
-        return;
-    };
-    let check = "Hookdeck key";
-    let url = given.get("HOOKDECK_API_URL").map_or(DEFAULT_URL, str::trim).trim_end_matches('/');
-    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let what = "HOOKDECK_API_KEY has a blank, or a character that no key has";
-        return report.broken(check, what, "correct HOOKDECK_API_KEY");
-    }
-    if !is_safe(url) {
-        let what = "HOOKDECK_API_URL is no https URL, nor an http URL of a loopback address";
-        return report.broken(check, what, "correct HOOKDECK_API_URL");
-    }
+pub(super) async fn examine(means: &Means, given: &Given, url: Option<&str>, report: &mut Report) {
     means.progress.set_message("asking Hookdeck");
-    let (url, key) = (url.to_owned(), key.to_owned().into());
-    let words = Words {
-        name: "Hookdeck",
-        url: "HOOKDECK_API_URL",
-        key: "HOOKDECK_API_KEY",
-        path: "HOOKDECK_API_URL, which ends without a version",
+    let (client, clock) = (means.client.clone(), means.clock.clone());
+    let check = "Hookdeck key";
+    let service = match live::hookdeck(given.all(), client, clock) {
+        Ok(Some(service)) => service,
+        Ok(None) => return report.leave_out("Hookdeck: HOOKDECK_API_KEY is not set"),
+        Err(error) => {
+            return report.broken(
+                check,
+                error.to_string(),
+                "correct it, in the environment or .env",
+            );
+        }
     };
-    let api = Api::new(url.clone(), &key, means.client.clone(), means.clock.clone());
-    match (Service { api, url, words }).ask(CONNECTIONS, LIMIT_BYTES).await {
+    match service.get::<IgnoredAny>("/2026-09-01/connections?limit=1").await {
         Ok(_) => report.ok(check, "accepted"),
-        Err(obstacle) => report.obstacle(check, obstacle),
+        Err(obstacle) => return report.obstacle(check, obstacle),
     }
-}
-
-/// Whether a key may be sent there.
-fn is_safe(url: &str) -> bool {
-    let Ok(uri) = url.parse::<Uri>() else { return false };
-    let Some(authority) = uri.authority() else { return false };
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let is_loopback = host == "localhost"
-        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    let is_bare = !authority.as_str().contains('@') && !url.contains(['?', '#']);
-    let is_https = uri.scheme_str() == Some("https");
-    is_bare && (is_https || uri.scheme_str() == Some("http") && is_loopback)
+    let Some(url) = url.and_then(|url| function_url(url).ok()) else {
+        return report.leave_out("Hookdeck's connection: --url is no address that it could reach");
+    };
+    let (check, mend) = ("Hookdeck connection", format!("cargo ops setup hookdeck --url {url}"));
+    match standing(service, &url).await {
+        Ok(Standing::AsWanted) => report.ok(check, "as it should be"),
+        Ok(Standing::Absent) => {
+            let what = "there is none from clerk to per-user-db";
+            report.warning(check, what, format!("{mend}, unless yours has other names"));
+        }
+        Ok(Standing::Amiss(what)) => report.broken(check, what.join("; "), mend),
+        Err(problem) => report.broken(check, problem.to_string(), mend),
+    }
 }

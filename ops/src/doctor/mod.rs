@@ -96,7 +96,7 @@ async fn examine(means: &Means, url: Option<&str>) -> Report {
     } else {
         report.leave_out("Xata and Clerk: the settings have to be mended first");
     }
-    hookdeck::examine(means, &given, &mut report).await;
+    hookdeck::examine(means, &given, url, &mut report).await;
     match url {
         Some(url) => function::examine(means, url, &given, &mut report).await,
         None => report.leave_out("the function: --url does not say where it is"),

@@ -1,82 +1,14 @@
 //! Xata's platform: the key, the organization and its projects, the regions, and what databases are
 //! made of (`contracts/xata-platform.md` sections 4 to 7).
 
-use per_user_db::http_client::CallError;
-use per_user_db::http_client::api::Api;
-use per_user_db::region::{Policy, Region};
+use per_user_db::region::Policy;
 use per_user_db::settings::Settings;
-use per_user_db::xata::ProjectId;
 use per_user_db::xata::platform::{self, Source};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use super::report::Report;
 use super::{Means, quota, template};
 use crate::live;
-use crate::service::{Obstacle, Service};
-
-/// More than any answer but a list of branches has.
-const LIMIT_BYTES: usize = 1024 * 1024;
-
-/// Xata, asked about one organization.
-pub(super) struct Xata<'a> {
-    pub(super) service: Service,
-    pub(super) means: &'a Means,
-    organization: &'a str,
-}
-
-/// The regions that there are.
-pub(super) struct Regions(Vec<Region>);
-
-#[derive(Deserialize)]
-struct Listed {
-    id: String,
-}
-
-impl Xata<'_> {
-    /// Asks for a document about the organization.
-    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Obstacle> {
-        let body = self.ask(path, LIMIT_BYTES).await?;
-        serde_json::from_slice(&body).map_err(|_| self.unreadable())
-    }
-
-    pub(super) async fn ask(&self, path: &str, limit_bytes: usize) -> Result<Vec<u8>, Obstacle> {
-        let path = format!("/organizations/{}{path}", self.organization);
-        self.service.ask(&path, limit_bytes).await
-    }
-
-    pub(super) fn unreadable(&self) -> Obstacle {
-        self.service.silent(CallError::Unreadable)
-    }
-
-    /// The projects that the key sees.
-    async fn projects(&self) -> Result<Vec<ProjectId>, Obstacle> {
-        #[derive(Deserialize)]
-        struct List {
-            projects: Vec<Listed>,
-        }
-        let List { projects } = self.get("/projects").await?;
-        let ids = projects.iter().map(|it| ProjectId::try_from(it.id.as_str()));
-        ids.collect::<Result<_, _>>().map_err(|_| self.unreadable())
-    }
-}
-
-impl Regions {
-    /// Reads a list of them. An id that is none is no region of ours.
-    pub(super) fn read(body: &[u8]) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct List {
-            regions: Vec<Listed>,
-        }
-        let List { regions } = serde_json::from_slice(body).ok()?;
-        let ids = regions.iter().filter_map(|it| Region::try_from(it.id.as_str()).ok());
-        Some(Self(ids.collect()))
-    }
-
-    pub(super) fn contain(&self, region: &Region) -> bool {
-        self.0.contains(region)
-    }
-}
+use crate::service::Obstacle;
 
 pub(super) async fn examine(
     means: &Means,
@@ -85,15 +17,9 @@ pub(super) async fn examine(
     report: &mut Report,
 ) {
     means.progress.set_message("asking Xata");
-    let (client, clock) = (means.client.clone(), means.clock.clone());
-    let service = Service {
-        api: Api::new(platform.url.clone(), &platform.key, client, clock),
-        url: platform.url.clone(),
-        words: live::XATA,
-    };
-    let xata = Xata { service, means, organization: platform.organization.as_str() };
-    let visible = match xata.projects().await {
-        Ok(visible) => visible,
+    let xata = live::organization(platform, means.client.clone(), means.clock.clone());
+    let visible: Vec<_> = match xata.projects().await {
+        Ok(visible) => visible.into_iter().map(|project| project.id).collect(),
         Err(obstacle) => return tell_of_no_projects(obstacle, report),
     };
     report.ok("Xata key", "accepted");
@@ -105,18 +31,19 @@ pub(super) async fn examine(
             "correct XATA_PROJECT_ID, or give the key all projects",
         );
     }
-    let regions = xata.ask("/regions", LIMIT_BYTES).await;
-    let regions = regions.and_then(|body| Regions::read(&body).ok_or_else(|| xata.unreadable()));
-    match regions {
+    match xata.regions().await {
         Ok(regions) => {
             examine_regions(&regions, &settings.policy, report);
             let allowed = settings.policy.allowed.iter();
-            let allowed: Vec<_> = allowed.filter(|it| regions.contain(it)).collect();
+            let allowed: Vec<_> =
+                allowed.filter(|it| regions.iter().any(|id| id == it.as_str())).collect();
             match &platform.source {
                 Source::Templates(templates) => {
                     for ((project, region), id) in templates {
                         if known.contains(&project) && allowed.contains(&region) {
-                            template::examine(&xata, project, region, id, report).await;
+                            let check = format!("Xata template {region} in {}", project.as_str());
+                            means.progress.set_message(format!("asking for the {check}"));
+                            template::examine(&xata, project, region, id, check, report).await;
                         }
                     }
                 }
@@ -127,7 +54,7 @@ pub(super) async fn examine(
         }
         Err(obstacle) => report.obstacle("Xata regions", obstacle),
     }
-    quota::examine(&xata, &visible, &known, report).await;
+    quota::examine(means, &xata, &visible, &known, report).await;
 }
 
 /// The first question: what is wrong with its answer tells of the key, or of the organization.
@@ -142,16 +69,15 @@ fn tell_of_no_projects(obstacle: Obstacle, report: &mut Report) {
 }
 
 /// Whether there is every region that users can be placed in.
-pub(super) fn examine_regions(regions: &Regions, policy: &Policy, report: &mut Report) {
-    let there_are: Vec<_> = regions.0.iter().map(Region::as_str).collect();
+pub(super) fn examine_regions(regions: &[String], policy: &Policy, report: &mut Report) {
     for region in &policy.allowed {
         let check = format!("Xata region {region}");
-        if regions.contain(region) {
+        if regions.iter().any(|id| id == region.as_str()) {
             report.ok(check, "exists");
         } else {
             report.broken(
                 check,
-                format!("does not exist; there are {}", there_are.join(", ")),
+                format!("does not exist; there are {}", regions.join(", ")),
                 "correct DEFAULT_REGION, REGION_BY_CONTINENT, REGION_BY_COUNTRY or ALLOWED_REGIONS",
             );
         }

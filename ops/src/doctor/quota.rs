@@ -1,16 +1,16 @@
 //! How many databases can still be made (`contracts/xata-platform.md` section 6.7).
 
-use std::borrow::Cow;
 use std::ops::AddAssign;
 use std::time::{Duration, SystemTime};
 
 use per_user_db::xata::ProjectId;
 use serde::Deserialize;
 
-use super::platform::Xata;
+use super::Means;
 use super::report::{Report, State};
 use super::template::tell;
-use crate::fleet::{LIST_LIMIT_BYTES, moment};
+use crate::fleet::moment;
+use crate::organization::Organization;
 use crate::service::Obstacle;
 
 /// From here on, a quota is nearly used up.
@@ -48,7 +48,8 @@ impl AddAssign for Count {
 /// Counts the branches of all projects of the organization, as its quotas are for all of them, and
 /// tells of those that the settings name.
 pub(super) async fn examine(
-    xata: &Xata<'_>,
+    means: &Means,
+    xata: &Organization,
     visible: &[ProjectId],
     ours: &[&ProjectId],
     report: &mut Report,
@@ -57,10 +58,10 @@ pub(super) async fn examine(
     for (index, project) in visible.iter().enumerate() {
         let progress =
             format!("counting the branches of project {} of {}", index + 1, visible.len());
-        xata.means.progress.set_message(progress);
+        means.progress.set_message(progress);
         let is_ours = ours.contains(&project);
         let check = format!("Xata project {}", project.as_str());
-        match count(xata, project).await {
+        match count(means, xata, project).await {
             Ok(count) => {
                 sum += count;
                 if is_ours {
@@ -102,7 +103,7 @@ pub(super) async fn examine(
 }
 
 async fn examine_project(
-    xata: &Xata<'_>,
+    xata: &Organization,
     project: &ProjectId,
     check: &str,
     count: Count,
@@ -140,25 +141,12 @@ fn words(used: usize, most: usize) -> String {
     format!("{} left: {used} of {most}", most.saturating_sub(used))
 }
 
-async fn count(xata: &Xata<'_>, project: &ProjectId) -> Result<Count, Obstacle> {
-    #[derive(Deserialize)]
-    struct List<'a> {
-        #[serde(borrow)]
-        branches: Vec<Listed<'a>>,
-    }
-    #[derive(Deserialize)]
-    struct Listed<'a> {
-        #[serde(borrow, default, rename = "createdAt")]
-        created_at: Option<Cow<'a, str>>,
-    }
-    let path = format!("/projects/{}/branches", project.as_str());
-    let body = xata.ask(&path, LIST_LIMIT_BYTES).await?;
-    let list: List<'_> = serde_json::from_slice(&body).map_err(|_| xata.unreadable())?;
-    let an_hour_ago = (xata.means.clock)().duration_since(SystemTime::UNIX_EPOCH + HOUR);
+async fn count(means: &Means, xata: &Organization, project: &ProjectId) -> Result<Count, Obstacle> {
+    let branches = xata.branches(project).await?;
+    let an_hour_ago = (means.clock)().duration_since(SystemTime::UNIX_EPOCH + HOUR);
     let an_hour_ago = an_hour_ago.ok().and_then(|it| moment(it.as_secs())).unwrap_or_default();
     // Both are dates in UTC, of which the later one is the greater text, up to the seconds.
-    let is_later = |date: &str| date.ends_with('Z') && date.get(..19) > an_hour_ago.get(..19);
-    let dates = list.branches.iter().filter_map(|it| it.created_at.as_deref());
-    let of_this_hour = dates.filter(|date| is_later(date)).count();
-    Ok(Count { all: list.branches.len(), of_this_hour })
+    let is_later = |date: &&str| date.ends_with('Z') && date.get(..19) > an_hour_ago.get(..19);
+    let dates = branches.iter().filter_map(|it| it.created_at.as_deref());
+    Ok(Count { all: branches.len(), of_this_hour: dates.filter(is_later).count() })
 }

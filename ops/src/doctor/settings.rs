@@ -1,14 +1,24 @@
 //! The settings, read as the function does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use per_user_db::settings::Settings;
+use per_user_db::settings::{SECRETS, Settings, SettingsError, VARIABLES};
 
 use super::report::Report;
 use crate::local;
 
 /// Where secrets live that no variable holds.
 const ELSEWHERE: &str = "SECRETS_ID";
+
+/// Stand where a value is needed, so that the others can be read.
+const PLACEHOLDERS: [(&str, &str); 6] = [
+    ("HOOKDECK_WEBHOOK_SECRET", "placeholder"),
+    ("XATA_API_KEY", "placeholder"),
+    ("XATA_ORGANIZATION_ID", "placeholder"),
+    ("XATA_PROJECT_ID", "placeholder"),
+    ("CLERK_WEBHOOK_SIGNING_SECRET", "whsec_cGxhY2Vob2xkZXI="),
+    ("IP_API_KEY", "0"),
+];
 
 /// The secrets that the function cannot start without.
 const NEEDED: [&str; 2] = ["HOOKDECK_WEBHOOK_SECRET", "XATA_API_KEY"];
@@ -19,6 +29,10 @@ pub(super) struct Given(BTreeMap<String, String>);
 impl Given {
     pub(super) fn read() -> Self {
         Self(local::variables())
+    }
+
+    pub(super) fn all(&self) -> &BTreeMap<String, String> {
+        &self.0
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {
@@ -41,16 +55,32 @@ impl Given {
                 variables.remove("CLERK_API_URL"); // which then seems to have no effect
             }
         }
-        let settings = match local::read(&variables) {
-            Ok(settings) => settings,
-            Err(error) => {
-                let mend = format!("correct {}, in the environment or .env", error.variable);
-                report.broken("settings", error.to_string(), mend);
-                return None;
+        // What cannot work is taken away, to see whether there is more.
+        let mut broken = BTreeSet::new();
+        let settings = loop {
+            match local::read(&variables) {
+                Ok(settings) => break Some(settings),
+                Err(SettingsError { variable, .. }) if broken.contains(variable) => break None,
+                Err(SettingsError { variable, problem }) => {
+                    // The templates have to fit the projects and regions.
+                    if broken.is_empty() || variable != "XATA_TEMPLATES" {
+                        let mend = "correct it, in the environment or .env";
+                        report.broken(format!("setting {variable}"), problem, mend);
+                    }
+                    broken.insert(variable);
+                    match PLACEHOLDERS.into_iter().find(|(name, _)| *name == variable) {
+                        Some((name, value)) => variables.insert(name, value.to_owned()),
+                        None => variables.remove(variable),
+                    };
+                }
             }
         };
+        for name in VARIABLES.into_iter().filter(|name| self.has(name) && !broken.contains(name)) {
+            report.ok(format!("setting {name}"), "can work");
+        }
+        let settings = settings.filter(|_| broken.is_empty())?;
         let regions: Vec<_> = settings.policy.allowed.iter().map(ToString::to_string).collect();
-        report.ok("settings", format!("can work; users are placed in {}", regions.join(", ")));
+        report.ok("settings", format!("users are placed in {}", regions.join(", ")));
         for warning in &settings.warnings {
             report.warning("settings", warning, "see the table of settings in the README");
         }
@@ -77,12 +107,12 @@ impl Given {
 
     /// Whatever the function finds elsewhere; never sent to anybody.
     fn stand_ins(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let needed = NEEDED.map(|name| (name, "elsewhere", !self.has(name)));
-        let signs = ["CLERK_WEBHOOK_SIGNING_SECRET", "CLERK_WEBHOOK_SECRET"];
-        let has_none = !signs.iter().any(|name| self.has(name));
-        let asks_ip_api = self.get("GEO_LOOKUP") == Some("ip-api") && !self.has("IP_API_KEY");
-        let others = [(signs[0], "whsec_ZWxzZXdoZXJl", has_none), ("IP_API_KEY", "0", asks_ip_api)];
-        let all = needed.into_iter().chain(others);
-        all.filter(|(.., is_missing)| *is_missing).map(|(name, value, _)| (name, value))
+        let has_any = |names: &[&str]| names.iter().any(|name| self.has(name));
+        let asks_ip_api = self.get("GEO_LOOKUP") == Some("ip-api");
+        PLACEHOLDERS.into_iter().filter(move |(name, _)| match *name {
+            "CLERK_WEBHOOK_SIGNING_SECRET" => !has_any(&[name, "CLERK_WEBHOOK_SECRET"]),
+            "IP_API_KEY" => asks_ip_api && !self.has(name),
+            name => SECRETS.contains(&name) && !self.has(name),
+        })
     }
 }

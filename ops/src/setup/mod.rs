@@ -1,6 +1,6 @@
 //! `ops setup`: the services around the function, set up so that running it again changes nothing.
 
-mod hookdeck;
+pub(crate) mod hookdeck;
 mod xata;
 
 use std::process::ExitCode;

@@ -278,7 +278,9 @@ fn the_state_is_told_in_plain_words() {
         ("STATUS_TYPE_HIBERNATED", "hibernated", "asleep"),
         ("STATUS_TYPE_OF_TOMORROW", "unspecified", "not told"),
     ] {
-        let body = json!({ "name": world.user, "status": { "statusType": kind } }).to_string();
+        let status = json!({ "statusType": kind });
+        let body =
+            json!({ "name": world.user, "region": "us-east-1", "status": status }).to_string();
         let answer = Answer::new(StatusCode::OK).with_body("application/json", body);
         world.fault(Call::DescribeBranch, Effect::Answer(answer.clone()));
         let (report, findings) = report(&world, &[]);

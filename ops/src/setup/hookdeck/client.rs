@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use crate::service::{Problem, Service};
 
 /// The version of the API that is spoken here.
-pub(super) const VERSION: &str = "2026-09-01";
+const VERSION: &str = "2026-09-01";
 
 /// For one answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -50,7 +50,7 @@ impl Client {
             let (problem, pause) = match self.ask_once(method.clone(), path, body).await {
                 Ok((status, _, bytes)) if status.is_success() => {
                     return serde_json::from_slice(&bytes).map_err(|_| Failed {
-                        problem: self.0.silence(CallError::Unreadable),
+                        problem: self.0.silent(CallError::Unreadable).into(),
                         is_certain: false,
                     });
                 }
@@ -59,11 +59,11 @@ impl Client {
                     (self.refusal(&method, status), pause.and_then(|it| wait(status, &headers, it)))
                 }
                 // Whoever is not there now will not be there in a second.
-                Err(error @ CallError::Unreachable) => (self.0.silence(error), None),
+                Err(error @ CallError::Unreachable) => (self.0.silent(error).into(), None),
                 Err(error) => {
                     may_be_done = true;
                     let is_passing = matches!(error, CallError::Broken | CallError::TimeUp);
-                    (self.0.silence(error), pause.filter(|_| is_passing))
+                    (self.0.silent(error).into(), pause.filter(|_| is_passing))
                 }
             };
             match pause {
@@ -81,7 +81,8 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<(StatusCode, HeaderMap, Vec<u8>), CallError> {
         let until = Instant::now() + PATIENCE;
-        let (head, body) = self.0.api.send(method, path, body, until).await?.into_parts();
+        let (head, body) =
+            self.0.api.send(method, &format!("/{VERSION}{path}"), body, until).await?.into_parts();
         let bytes = http_client::read(body, ANSWER_LIMIT_BYTES, until).await;
         // What is refused need not be read.
         let bytes = if head.status.is_success() { bytes? } else { bytes.unwrap_or_default() };
@@ -94,7 +95,7 @@ impl Client {
                 "Hookdeck does not accept the connection ({number}): check --url and the names; if \
                  they are right, its API has changed: set the differences up in its dashboard"
             )),
-            _ => self.0.refusal(status),
+            _ => self.0.refused(status).into(),
         }
     }
 }

@@ -25,8 +25,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 use self::client::{Client, Failed};
 use self::difference::Plan;
 use self::report::{Outcome, Report};
-use self::settings::Settings;
-use self::there::There;
+use self::there::{Secret, There};
+use self::wish::{Target, Wish};
+use crate::service::{Problem, Service};
+
+pub(crate) use self::settings::function_url;
+
+/// What everything is called that nobody gave another name.
+const SOURCE: &str = "clerk";
+const NAME: &str = "per-user-db";
 
 /// Connect Clerk to the function through Hookdeck: a source, a destination and the rules between them
 ///
@@ -47,7 +54,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "/webhooks/clerk", value_parser = settings::path)]
     cli: Option<String>,
     /// The source's name
-    #[arg(long, default_value = "clerk", value_parser = settings::name)]
+    #[arg(long, default_value = SOURCE, value_parser = settings::name)]
     source: String,
     /// The name of connection and destination [default: per-user-db, or per-user-db-local with --cli]
     #[arg(long, value_parser = settings::name)]
@@ -62,7 +69,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (dry_run, as_json) = (arguments.dry_run, arguments.json);
-    let Settings { client, wish, notes } = settings::read(arguments)?;
+    let settings::Settings { client, wish, notes } = settings::read(arguments)?;
     let spinner = ProgressBar::new_spinner() // hidden where nobody looks
         .with_style(ProgressStyle::with_template("{spinner} {msg}, {elapsed}")?)
         .with_message("asking Hookdeck");
@@ -147,4 +154,35 @@ async fn carry_out(client: &Client, wish: &wish::Wish, there: &There, report: &m
             report.end(Outcome::Unclear, message);
         }
     }
+}
+
+/// How a connection is, for `ops doctor`.
+pub(crate) enum Standing {
+    AsWanted,
+    Absent,
+    /// What is not as wanted.
+    Amiss(Vec<String>),
+}
+
+/// Looks at the connection to the function at this URL, or to its other path.
+pub(crate) async fn standing(service: Service, url: &str) -> Result<Standing, Problem> {
+    let client = Client(service);
+    let wish = |url| Wish {
+        source: SOURCE.to_owned(),
+        name: NAME.to_owned(),
+        target: Target::Http(url),
+        secret: None,
+    };
+    let wishes = [wish(url.to_owned()), wish(format!("{url}webhooks/clerk"))];
+    let there = There::read(&client, &wishes[0]).await?;
+    if there.connection.is_none() {
+        return Ok(Standing::Absent);
+    }
+    let plans = wishes.map(|wish| Plan::new(&wish, &there).differences);
+    let differences = plans.into_iter().min_by_key(Vec::len).unwrap_or_default();
+    let mut amiss: Vec<_> = differences.iter().map(|it| it.row()[0].to_owned()).collect();
+    if there.secret == Secret::Missing {
+        amiss.push(format!("source {SOURCE}: no secret, so anybody can send"));
+    }
+    Ok(if amiss.is_empty() { Standing::AsWanted } else { Standing::Amiss(amiss) })
 }

@@ -1,6 +1,5 @@
 //! The arguments, the key and the secret, as they can be used; all else is refused with what to do.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -8,15 +7,13 @@ use anyhow::{anyhow, bail};
 use http::Uri;
 use per_user_db::clerk::svix;
 use per_user_db::http_client;
-use per_user_db::http_client::api::Api;
 use secrecy::SecretString;
 
-use super::client::{Client, VERSION};
+use super::client::Client;
 use super::wish::{Target, Wish};
+use crate::live::{self, Address};
 use crate::local;
-use crate::service::{Service, Words};
 
-const DEFAULT_URL: &str = "https://api.hookdeck.com";
 const LONGEST_NAME: usize = 155;
 /// Clerk's signing secret: Clerk's own name of it, and the tutorial's.
 const SECRETS: [&str; 2] = ["CLERK_WEBHOOK_SIGNING_SECRET", "CLERK_WEBHOOK_SECRET"];
@@ -32,20 +29,13 @@ pub(super) struct Settings {
 pub(super) fn read(arguments: super::Arguments) -> anyhow::Result<Settings> {
     let variables = local::variables();
     let get = |name: &str| variables.get(name).map(|it| it.trim()).filter(|it| !it.is_empty());
-    let key = get("HOOKDECK_API_KEY").ok_or_else(|| {
+    let client = live::hookdeck(&variables, http_client::live(), Arc::new(SystemTime::now))?;
+    let client = client.ok_or_else(|| {
         anyhow!(
             "HOOKDECK_API_KEY is missing: copy the project's API key from Hookdeck's dashboard, where the \
              project's settings have it, into the environment or .env"
         )
     })?;
-    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        bail!("HOOKDECK_API_KEY has a blank, or a character that no key has: copy it again");
-    }
-    let url = get("HOOKDECK_API_URL").unwrap_or(DEFAULT_URL).trim_end_matches('/').to_owned();
-    let is_api = address(&url).is_some_and(|it| it.is_https || it.is_loopback);
-    if !is_api || url.contains(['?', '#', '@']) {
-        bail!("HOOKDECK_API_URL must be an https URL, or an http URL of a loopback address");
-    }
     let mut notes = Vec::new();
     let secret = match SECRETS.map(|name| get(name).map(|value| (name, value))) {
         [None, None] => None,
@@ -67,30 +57,18 @@ pub(super) fn read(arguments: super::Arguments) -> anyhow::Result<Settings> {
         Ok::<_, anyhow::Error>(SecretString::from(format!("whsec_{bare}")))
     });
     let (target, default_name) = match (arguments.url, arguments.cli) {
-        (Some(url), _) => (Target::Http(url), "per-user-db"),
+        (Some(url), _) => (Target::Http(url), super::NAME),
         (None, path) => (Target::Cli(path.unwrap_or_default()), "per-user-db-local"),
     };
     let name = arguments.name.unwrap_or_else(|| default_name.to_owned());
     let wish = Wish { source: arguments.source, name, target, secret: secret.transpose()? };
-    let api = Api::new(
-        format!("{url}/{VERSION}"),
-        &SecretString::from(key),
-        http_client::live(),
-        Arc::new(SystemTime::now),
-    );
-    let words = Words {
-        name: "Hookdeck",
-        url: "HOOKDECK_API_URL",
-        key: "HOOKDECK_API_KEY",
-        path: "HOOKDECK_API_URL, which ends without a version",
-    };
-    Ok(Settings { client: Client(Service { api, url, words }), wish, notes })
+    Ok(Settings { client: Client(client), wish, notes })
 }
 
 /// `--url`: where Hookdeck delivers to, which must be reachable from outside.
-pub(super) fn function_url(text: &str) -> Result<String, String> {
+pub(crate) fn function_url(text: &str) -> Result<String, String> {
     let form = "must be an https URL, the output FunctionUrl of `sam deploy`".to_owned();
-    let address = address(text).ok_or_else(|| form.clone())?;
+    let address = Address::of(text).ok_or_else(|| form.clone())?;
     if address.is_loopback {
         return Err(
             "Hookdeck cannot reach this machine: use --cli and `hookdeck listen`".to_owned()
@@ -123,32 +101,6 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     let must =
         || format!("must be letters, digits, hyphens and underscores, {LONGEST_NAME} at most");
     is_name.then(|| text.to_owned()).ok_or_else(must)
-}
-
-struct Address {
-    is_https: bool,
-    is_loopback: bool,
-    authority: String,
-    path: String,
-}
-
-fn address(text: &str) -> Option<Address> {
-    let uri: Uri = text.parse().ok()?;
-    let is_https = match uri.scheme_str()? {
-        "https" => true,
-        "http" => false,
-        _ => return None,
-    };
-    let authority = uri.authority()?;
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let is_ip = host.parse::<IpAddr>().is_ok_and(|it| it.is_loopback());
-    let is_loopback = is_ip || host == "localhost" || host.ends_with(".localhost");
-    let port = authority.as_str().rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
-    if host.is_empty() || (port.is_some() && authority.port_u16().is_none()) {
-        return None;
-    }
-    let authority = authority.as_str().to_ascii_lowercase();
-    Some(Address { is_https, is_loopback, authority, path: uri.path().to_owned() })
 }
 
 #[cfg(test)]

@@ -128,7 +128,7 @@ impl Model {
 
 async fn list(client: &Client, what: &str, filter: &str) -> Result<Vec<Model>, Problem> {
     let mut page = client.get(&format!("/{what}?{filter}&disabled=true&limit=255")).await?;
-    let unreadable = || client.0.silence(CallError::Unreadable);
+    let unreadable = || Problem::from(client.0.silent(CallError::Unreadable));
     let Value::Array(models) = page["models"].take() else { return Err(unreadable()) };
     models.into_iter().map(|it| Model::new(it).ok_or_else(unreadable)).collect()
 }

@@ -30,14 +30,15 @@ impl Cloud {
         let body = json!({ "name": name });
         let mut last = None;
         for _ in 0..MOST_TRIES {
-            let path = self.path("/projects");
-            let certain = match self.service.exchange(Method::POST, &path, Some(&body)).await {
-                Ok(answer) => project_refusal(self, &answer),
-                Err(problem) => {
-                    last = Some(problem);
-                    None
-                }
-            };
+            let path = self.organization.path("/projects");
+            let certain =
+                match self.organization.service.exchange(Method::POST, &path, Some(&body)).await {
+                    Ok(answer) => project_refusal(self, &answer),
+                    Err(obstacle) => {
+                        last = Some(obstacle.into());
+                        None
+                    }
+                };
             // At quota the name may be there all the same, and an answer that was lost or is odd may
             // have been a yes.
             if let Some(project) = self.project(name).await? {
@@ -90,20 +91,26 @@ impl Cloud {
         template: &Listed,
         change: &Value,
     ) -> Result<(), Problem> {
-        let path = format!("{}/{}", self.branches(project), template.id.as_str());
+        let branches = self.organization.branches_path(project.as_str());
+        let path = format!("{branches}/{}", template.id.as_str());
         let mut tries = 0;
         loop {
             tries += 1;
-            let problem = match self.service.exchange(Method::PATCH, &path, Some(change)).await {
+            let problem = match self
+                .organization
+                .service
+                .exchange(Method::PATCH, &path, Some(change))
+                .await
+            {
                 Ok(answer) if answer.status.is_success() => return Ok(()),
                 Ok(answer) => {
-                    let problem = self.service.refusal(answer.status);
+                    let problem = self.organization.service.refused(answer.status).into();
                     if ![408, 409, 423, 429, 500, 502, 503, 504].contains(&answer.status.as_u16()) {
                         return Err(problem);
                     }
                     problem
                 }
-                Err(problem) => problem,
+                Err(obstacle) => obstacle.into(),
             };
             if tries == MOST_TRIES {
                 return Err(problem);
@@ -173,6 +180,6 @@ fn project_refusal(cloud: &Cloud, answer: &Answer) -> Option<Problem> {
             "the quota of new projects an hour is reached (429): wait until the hour is over"
                 .to_owned(),
         )),
-        _ => Some(cloud.service.refusal(answer.status)),
+        _ => Some(cloud.organization.service.refused(answer.status).into()),
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::cloud::{Cloud, Listed};
 use super::schema::{self, Applied, File};
 use super::sql::{Failure, Gateway};
+use crate::organization::{Described, State};
 use crate::service::Problem;
 
 /// What is wanted, what there is of it, and the steps from one to the other.
@@ -171,10 +172,10 @@ impl Setup {
         };
         let template = &mut self.shards[at.0].templates[at.1];
         (template.listed, template.seen) = (Some(listed), seen);
-        if described.may_sleep {
+        if described.may_sleep() {
             self.add(What::KeepAwake, at, format!("{name}: no scale to zero"));
         }
-        if described.is_hibernated {
+        if described.state() == State::Hibernated {
             self.add(What::Wake, at, name.clone());
         }
         match (missing, &self.files) {
@@ -228,10 +229,10 @@ impl Cloud {
         &self,
         project: &ProjectId,
         listed: &Listed,
-        described: &super::cloud::Described,
+        described: &Described,
         with_sql: bool,
     ) -> Result<Option<Seen>, Problem> {
-        if !described.is_healthy {
+        if described.state() != State::Healthy {
             return Ok(None);
         }
         let Some(gateway) = self.gateway(project, &listed.id, described).await? else {
@@ -275,7 +276,7 @@ pub(super) fn check(
 }
 
 async fn check_regions(cloud: &Cloud, regions: &[Region]) -> Result<(), Problem> {
-    let known = cloud.regions().await?;
+    let known = cloud.organization.regions().await?;
     match regions.iter().find(|region| !known.iter().any(|id| id == region.as_str())) {
         None => Ok(()),
         Some(region) => Err(Problem(format!(

@@ -82,7 +82,7 @@ impl Setup {
         Report {
             dry_run,
             outcome,
-            organization: self.cloud.organization.as_str(),
+            organization: self.cloud.organization.id.as_str(),
             steps: &self.steps,
             templates: self.templates(),
             settings: self.settings(),
@@ -117,7 +117,7 @@ impl Setup {
         });
         (listed.len() == n_templates).then(|| {
             BTreeMap::from([
-                ("XATA_ORGANIZATION_ID", self.cloud.organization.as_str().to_owned()),
+                ("XATA_ORGANIZATION_ID", self.cloud.organization.id.as_str().to_owned()),
                 ("XATA_PROJECT_ID", projects.join(",")),
                 ("XATA_TEMPLATES", templates.collect::<Vec<_>>().join(",")),
             ])

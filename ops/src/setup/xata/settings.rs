@@ -6,7 +6,6 @@ use std::time::SystemTime;
 
 use anyhow::{anyhow, bail};
 use per_user_db::Clock;
-use per_user_db::http_client::api::Api;
 use per_user_db::http_client::{self, HttpClient};
 use per_user_db::region::Region;
 use per_user_db::settings::Xata;
@@ -84,16 +83,8 @@ pub(super) fn read(
     };
     let (image, instance_type) = (image.clone(), instance_type.clone());
     let (client, clock) = (http_client::live(), Arc::new(SystemTime::now) as Clock);
-    let service = Service {
-        api: Api::new(xata.url.clone(), &xata.key, client.clone(), clock.clone()),
-        url: xata.url.clone(),
-        words: Words {
-            name: "Xata",
-            url: "XATA_API_URL",
-            key: "XATA_API_KEY",
-            path: "XATA_ORGANIZATION_ID",
-        },
-    };
+    let words = Words { path: "XATA_ORGANIZATION_ID", ..Words::XATA };
+    let service = Service::new(words, xata.url.clone(), &xata.key, client.clone(), clock.clone());
     let projects = variables.get("XATA_PROJECT_ID").map(String::as_str).unwrap_or_default();
     let projects = projects.split(',').map(str::trim).filter(|id| !id.is_empty());
     Ok(Settings {

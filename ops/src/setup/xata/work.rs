@@ -99,7 +99,7 @@ impl Setup {
                 let described = self.cloud.describe(project, &listed.id).await?;
                 let with_sql = self.files.is_some();
                 let seen = self.cloud.look(project, listed, &described, with_sql).await?;
-                Ok::<_, Problem>((seen, described.words))
+                Ok::<_, Problem>((seen, described.state().words()))
             };
             match look.await {
                 Ok((seen, words)) => {

@@ -23,6 +23,7 @@ impl World {
     /// Takes a template's place in Xata's answers.
     fn describe(&self, template: &Value) {
         let mut described = json!({
+            "name": "template",
             "region": REGIONS[0],
             "parentID": null,
             "status": { "statusType": "STATUS_TYPE_HEALTHY" },
@@ -187,7 +188,8 @@ fn what_was_made_within_the_hour_counts_and_passes() {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let made = |minutes_ago: u64| {
         let at = now.checked_sub(Duration::from_secs(minutes_ago * 60)).unwrap();
-        json!({ "createdAt": rfc3339(at) })
+        let (id, name, region) = (format!("b{minutes_ago}"), minutes_ago.to_string(), REGIONS[0]);
+        json!({ "id": id, "name": name, "region": region, "createdAt": rfc3339(at) })
     };
     // The same list for both projects: 4 within the hour, of 6.
     world.tell(Call::ListBranches, &json!({ "branches": [made(1), made(59), made(61)] }));

@@ -1,0 +1,76 @@
+//! What `ops doctor` says of Hookdeck.
+
+use serde_json::json;
+use standin::hookdeck::admin;
+
+use super::{Outcome, World};
+use crate::{ops, run};
+
+/// Nobody has such an address (RFC 6761 section 6.4).
+const URL: &str = "https://function.invalid/";
+const SECRET: (&str, &str) = ("CLERK_WEBHOOK_SIGNING_SECRET", "whsec_cGxhbnRlZC1zZWNyZXQ=");
+
+impl World {
+    fn hookdeck(&self) -> [(&'static str, String); 2] {
+        let key = admin::Options::default().api_key;
+        [("HOOKDECK_API_KEY", key), ("HOOKDECK_API_URL", self.url.clone())]
+    }
+
+    /// What it says when it has Hookdeck's key.
+    fn run_with_hookdeck(&self) -> Outcome {
+        let hookdeck = self.hookdeck();
+        let changes = [0, 1].map(|index| (hookdeck[index].0, hookdeck[index].1.as_str()));
+        self.run_with(&["--url", URL], &changes)
+    }
+
+    fn set_up(&self, flags: &[&str]) {
+        let mut command = ops(&[&["setup", "hookdeck"], flags].concat());
+        let (code, _, error) = run(command.envs(self.hookdeck()).env(SECRET.0, SECRET.1));
+        assert_eq!(code, 0, "{error}");
+    }
+}
+
+#[test]
+fn the_key_is_tried() {
+    let world = World::start();
+    let outcome = world.run_with_hookdeck();
+    assert_eq!(outcome.says("Hookdeck key"), "accepted");
+    let url = ("HOOKDECK_API_URL", &*world.url);
+    let amiss = world.only(3, &[], &[("HOOKDECK_API_KEY", "planted-other"), url]);
+    assert!(amiss.starts_with("Hookdeck key | broken | Hookdeck refuses the key (401)"), "{amiss}");
+    for bad in ["http://example.com", "https://a:planted-b@example.com", "planted-url"] {
+        let changes = [("HOOKDECK_API_KEY", "planted-key"), ("HOOKDECK_API_URL", bad)];
+        let amiss = world.only(3, &[], &changes);
+        assert!(amiss.contains("HOOKDECK_API_URL must be an https URL"), "{amiss}");
+    }
+}
+
+#[test]
+fn the_connection_is_as_setup_makes_it_or_else_setup_is_the_mend() {
+    let world = World::start();
+    let outcome = world.run_with_hookdeck();
+    assert_eq!(outcome.says("Hookdeck connection"), "there is none from clerk to per-user-db");
+
+    world.set_up(&["--url", URL]);
+    let outcome = world.run_with_hookdeck();
+    assert_eq!(outcome.says("Hookdeck connection"), "as it should be");
+
+    world.set_up(&["--url", &format!("{URL}webhooks/clerk")]);
+    let outcome = world.run_with_hookdeck();
+    assert_eq!(outcome.says("Hookdeck connection"), "as it should be", "on the other path");
+
+    world.set_up(&["--url", "https://another.invalid/"]);
+    let outcome = world.run_with_hookdeck();
+    assert_eq!(outcome.says("Hookdeck connection"), "destination per-user-db: url");
+    let mend = format!("cargo ops setup hookdeck --url {URL}");
+    assert!(outcome.amiss.iter().any(|amiss| amiss.ends_with(&mend)), "{:?}", outcome.amiss);
+}
+
+#[test]
+fn a_source_that_anybody_can_send_to_is_broken() {
+    let world = World::start();
+    world.set_up(&["--url", URL]);
+    world.admin.put_source(&json!({ "name": "clerk", "type": "SVIX" }));
+    let outcome = world.run_with_hookdeck();
+    assert_eq!(outcome.says("Hookdeck connection"), "source clerk: no secret, so anybody can send");
+}
