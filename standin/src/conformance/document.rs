@@ -73,6 +73,20 @@ impl Specification {
         DOCUMENT.get_or_init(|| Self::found("xata-projects.yaml", |it| it)).as_ref()
     }
 
+    /// All documents of Xata's platform: of the platform itself, of the SQL gateway in front of its
+    /// branches, and of its organizations. None where there are none.
+    ///
+    /// # Panics
+    ///
+    /// Likewise.
+    pub fn xata() -> Vec<&'static Self> {
+        static OTHERS: OnceLock<Vec<Specification>> = OnceLock::new();
+        let read = |file| Self::found(file, |it| it);
+        let others =
+            || ["xata-gateway.yaml", "xata-auth.yaml"].into_iter().filter_map(read).collect();
+        Self::xata_platform().into_iter().chain(OTHERS.get_or_init(others)).collect()
+    }
+
     /// The document of Clerk's Backend API, as [`Self::xata_platform`] is Xata's.
     ///
     /// # Panics

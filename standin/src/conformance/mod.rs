@@ -90,7 +90,8 @@ pub struct Watch(Option<Arc<Judge>>);
 
 #[derive(Debug)]
 struct Judge {
-    specification: &'static Specification,
+    /// The first that has the operation judges it.
+    specifications: Vec<&'static Specification>,
     requests: Requests,
     known: &'static [Deviation],
     found: Mutex<Found>,
@@ -106,7 +107,7 @@ struct Found {
 impl Watch {
     /// Watches this platform from now on; does nothing without the documents.
     pub fn platform(platform: &Platform, requests: Requests) -> Self {
-        let watch = Self::new(Specification::xata_platform(), requests, &DEVIATIONS);
+        let watch = Self::new(Specification::xata(), requests, &DEVIATIONS);
         if let Some(judge) = &watch.0 {
             platform.observe(judge.clone());
         }
@@ -115,7 +116,11 @@ impl Watch {
 
     /// Watches this instance of Clerk from now on; does nothing without the documents.
     pub fn clerk(backend: &Backend, requests: Requests) -> Self {
-        let watch = Self::new(Specification::clerk_backend(), requests, &CLERK_DEVIATIONS);
+        let watch = Self::new(
+            Specification::clerk_backend().into_iter().collect(),
+            requests,
+            &CLERK_DEVIATIONS,
+        );
         if let Some(judge) = &watch.0 {
             backend.observe(judge.clone());
         }
@@ -124,7 +129,11 @@ impl Watch {
 
     /// Watches this project of Hookdeck's from now on; does nothing without the documents.
     pub fn hookdeck(admin: &Admin, requests: Requests) -> Self {
-        let watch = Self::new(Specification::hookdeck_admin(), requests, &HOOKDECK_DEVIATIONS);
+        let watch = Self::new(
+            Specification::hookdeck_admin().into_iter().collect(),
+            requests,
+            &HOOKDECK_DEVIATIONS,
+        );
         if let Some(judge) = &watch.0 {
             admin.observe(judge.clone());
         }
@@ -132,14 +141,12 @@ impl Watch {
     }
 
     fn new(
-        specification: Option<&'static Specification>,
+        specifications: Vec<&'static Specification>,
         requests: Requests,
         known: &'static [Deviation],
     ) -> Self {
-        let judge = |specification| {
-            Arc::new(Judge { specification, requests, known, found: Mutex::default() })
-        };
-        Self(specification.map(judge))
+        let judge = Judge { specifications, requests, known, found: Mutex::default() };
+        Self((!judge.specifications.is_empty()).then(|| Arc::new(judge)))
     }
 
     /// Fails while there is a violation.
@@ -184,6 +191,12 @@ impl Judge {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn specification(&self, request: &Request<Bytes>) -> &'static Specification {
+        let (method, path) = (request.method(), request.uri().path());
+        let has_it = |it: &&&Specification| it.operation(method, path).is_some();
+        self.specifications.iter().find(has_it).unwrap_or(&self.specifications[0])
+    }
+
     fn note(&self, violations: Vec<Violation>) {
         let taken = match self.requests {
             Requests::All => &[],
@@ -203,14 +216,14 @@ impl Judge {
 impl Observer for Judge {
     fn asked(&self, request: &Request<Bytes>) {
         if let Requests::All = self.requests {
-            self.note(self.specification.judge_request(request));
+            self.note(self.specification(request).judge_request(request));
         }
     }
 
     fn answered(&self, request: &Request<Bytes>, response: &Response<Bytes>) {
         if let (Requests::Taken(_), true) = (self.requests, response.status().is_success()) {
-            self.note(self.specification.judge_request(request));
+            self.note(self.specification(request).judge_request(request));
         }
-        self.note(self.specification.judge_response(request, response));
+        self.note(self.specification(request).judge_response(request, response));
     }
 }

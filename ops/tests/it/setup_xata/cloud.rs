@@ -14,6 +14,7 @@ use per_user_db::settings::Settings;
 use per_user_db::telemetry::{Ids, Level, Log};
 use per_user_db::worker::{Invocation, TIMEOUT, Worker};
 use serde_json::{Value, json};
+use standin::conformance::{Requests, Watch};
 use standin::xata::platform::sql::postgres::{self, Server};
 use standin::xata::platform::{Options, Platform};
 use tokio::net::TcpListener;
@@ -31,6 +32,7 @@ pub(crate) struct Cloud {
     pub(crate) server: Option<Server>,
     directory: PathBuf,
     runtime: Runtime,
+    _watch: Watch,
 }
 
 impl Drop for Cloud {
@@ -45,6 +47,7 @@ impl Cloud {
         static CLOUDS: AtomicU32 = AtomicU32::new(0);
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let xata = Platform::new(Options { ready_after: Duration::ZERO, ..Options::default() });
+        let watch = Watch::platform(&xata, Requests::All);
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         runtime.spawn(standin::serve::serve(listener, xata.router()));
@@ -52,7 +55,7 @@ impl Cloud {
         let name = format!("ops-setup-xata-{}-{serial}", std::process::id());
         let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(&directory).unwrap();
-        Self { xata, url, server: None, directory, runtime }
+        Self { xata, url, server: None, directory, runtime, _watch: watch }
     }
 
     /// With a real PostgreSQL behind them; none where there is none, which is said.

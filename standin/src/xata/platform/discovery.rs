@@ -10,6 +10,7 @@ use super::Platform;
 use super::create::MOST_STORAGE;
 use super::options::{Options, Quotas};
 use super::refusal::Refusal;
+use crate::clock::rfc3339;
 
 /// Name, thousandths of a CPU, GB of memory. The price doubles from one to the next.
 const INSTANCE_TYPES: [(&str, u32, u32); 8] = [
@@ -45,9 +46,15 @@ const DESCRIPTION_LENGTH: u32 = 50;
 /// Those that the key's owner belongs to.
 pub(super) async fn organizations(State(platform): State<Platform>) -> Json<Value> {
     let state = platform.state();
-    let Options { organization, organization_enabled, .. } = &state.options;
+    let Options { organization, organization_enabled, clock, .. } = &state.options;
     let status = if *organization_enabled { "enabled" } else { "disabled" };
-    let status = json!({ "status": status, "disabled_by_admin": false, "billing_status": "ok" });
+    let status = json!({
+        "status": status,
+        "disabled_by_admin": false,
+        "billing_status": "ok",
+        "usage_tier": "t2",
+        "last_updated": rfc3339(clock.now()),
+    });
     Json(json!({ "organizations": [{ "id": organization, "name": "Stand-in", "status": status }] }))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Here every hostname is this socket, so the host inside the `Connection-String` header alone tells
 //! the branch, as it does in the service. Behind it is a real PostgreSQL server, where one was given
-//! ([`Platform::use_postgres`], with the feature `postgres`): each branch is a database of its own
+//! (`Platform::use_postgres`, with the feature `postgres`): each branch is a database of its own
 //! there, and a child's is created from its parent's. Without one, the gateway answers that it cannot
 //! connect.
 //!
