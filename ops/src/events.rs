@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use bytes::Bytes;
 use http::Request;
+use serde_json::json;
 use standin::clerk::{SignUp, user_id};
 use standin::function_url::{self, BodyEncoding};
 
@@ -13,23 +14,50 @@ use crate::{local, send};
 /// Make the files in `events/` anew: Function URL events for `cargo lambda invoke` and `sam local
 /// invoke`
 ///
-/// They are signed with the development secret of the stand-ins.
+/// They are signed with the development secret of the stand-ins. Exit codes: 0 done, 1 failed, 2 wrong
+/// usage, 3 a dry run found files that are stale.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Where to write them
     #[arg(default_value = "events")]
     directory: PathBuf,
+    /// Show which are stale, and write none
+    #[arg(long)]
+    dry_run: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let mut out = std::io::stdout();
+    let (mut stale, mut current) = (Vec::new(), Vec::new());
     for (name, content) in all()? {
         let path = arguments.directory.join(name);
-        std::fs::write(&path, content)
-            .with_context(|| format!("{} cannot be written", path.display()))?;
-        writeln!(out, "{}", path.display())?;
+        let shown = path.display().to_string();
+        if std::fs::read(&path).is_ok_and(|there| there == content.as_bytes()) {
+            current.push(shown);
+            continue;
+        }
+        if !arguments.dry_run {
+            std::fs::write(&path, content).with_context(|| format!("{shown} cannot be written"))?;
+        }
+        stale.push(shown);
     }
-    Ok(ExitCode::SUCCESS)
+    let mut out = std::io::stdout();
+    if arguments.json {
+        let (key, dry_run) =
+            (if arguments.dry_run { "stale" } else { "written" }, arguments.dry_run);
+        writeln!(out, "{:#}", json!({ "dry_run": dry_run, key: stale, "current": current }))?;
+    } else {
+        for path in &stale {
+            writeln!(out, "{path}")?;
+        }
+        if stale.is_empty() {
+            writeln!(out, "Nothing to do: all {} are current.", current.len())?;
+        }
+    }
+    let is_drift = arguments.dry_run && !stale.is_empty();
+    Ok(if is_drift { ExitCode::from(3) } else { ExitCode::SUCCESS })
 }
 
 /// Every file by its name.

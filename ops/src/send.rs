@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Uri};
 use http_body_util::Full;
 use per_user_db::http_client::{self, CallError, HttpClient};
+use serde_json::{Value, json};
 use standin::hookdeck;
 use tokio::time::Instant;
 
@@ -28,6 +29,9 @@ pub(crate) struct Arguments {
     /// Which attempt to say it is
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     attempt: u32,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
 }
 
 /// The function takes 55 s at most, Hookdeck waits 60.
@@ -50,11 +54,21 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (head, body) = answer.into_parts();
 
     let mut out = std::io::stdout();
-    writeln!(out, "{}", head.status)?;
-    if let Some(retry_after) = head.headers.get("retry-after") {
-        writeln!(out, "retry-after: {}", String::from_utf8_lossy(retry_after.as_bytes()))?;
+    let retry_after = head.headers.get("retry-after");
+    let retry_after = retry_after.map(|it| String::from_utf8_lossy(it.as_bytes()));
+    let body = String::from_utf8_lossy(&body);
+    if arguments.json {
+        let (status, text) = (head.status.as_u16(), || Value::from(&*body));
+        let body = serde_json::from_str(&body).unwrap_or_else(|_| text());
+        let answer = json!({ "status": status, "retry_after": retry_after, "body": body });
+        writeln!(out, "{answer:#}")?;
+    } else {
+        writeln!(out, "{}", head.status)?;
+        if let Some(retry_after) = retry_after {
+            writeln!(out, "retry-after: {retry_after}")?;
+        }
+        writeln!(out, "{body}")?;
     }
-    writeln!(out, "{}", String::from_utf8_lossy(&body))?;
     Ok(if head.status.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -28,15 +28,18 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value_t = Api::Platform)]
     api: Api,
     /// Print the settings and nothing else, in the form of an .env file
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     env: bool,
+    /// Print the settings and nothing else, as one JSON document
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let listener = server::bind(arguments.port).await?;
     let address = listener.local_addr()?;
     let mut out = std::io::stdout();
-    if !arguments.env {
+    if !arguments.env && !arguments.json {
         writeln!(out, "The stand-ins listen on http://{address}; Ctrl-C ends them.")?;
         writeln!(out, "Settings that point the function at them:\n")?;
     }
@@ -50,9 +53,15 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         ("HOOKDECK_API_URL", format!("http://{address}")),
         ("HOOKDECK_API_KEY", hookdeck.api_key.clone()),
     ];
-    for (name, value) in settings.chain(local::clerk_settings(&address)).chain(of_ops) {
-        // Quoted: the reader of `cargo lambda watch --env-file` refuses a bare value with `=` in it.
-        writeln!(out, "{name}=\"{value}\"")?;
+    let settings = settings.chain(local::clerk_settings(&address)).chain(of_ops);
+    if arguments.json {
+        let settings: BTreeMap<_, _> = settings.collect();
+        writeln!(out, "{}", serde_json::to_string_pretty(&settings)?)?;
+    } else {
+        for (name, value) in settings {
+            // Quoted: the reader of `cargo lambda watch --env-file` refuses a bare value with `=` in it.
+            writeln!(out, "{name}=\"{value}\"")?;
+        }
     }
     out.flush()?;
     let clerk = local::clerk();

@@ -28,8 +28,12 @@ pub(super) async fn examine(means: &Means, given: &Given, url: Option<&str>, rep
         Ok(_) => report.ok(check, "accepted"),
         Err(obstacle) => return report.obstacle(check, obstacle),
     }
-    let Some(url) = url.and_then(|url| function_url(url).ok()) else {
-        return report.leave_out("Hookdeck's connection: --url is no address that it could reach");
+    let url = match url.map(function_url) {
+        Some(Ok(url)) => url,
+        Some(Err(_)) => return report.leave_out("Hookdeck's connection: it cannot reach --url"),
+        None => {
+            return report.leave_out("Hookdeck's connection: --url does not say where it leads");
+        }
     };
     let (check, mend) = ("Hookdeck connection", format!("cargo ops setup hookdeck --url {url}"));
     match standing(service, &url).await {

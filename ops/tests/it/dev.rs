@@ -1,12 +1,9 @@
 //! `ops dev`.
 
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
-
 use serde_json::{Value, json};
 use standin::xata::platform::{Options, Platform};
 
-use crate::{Staying, busy_port, file, ops, run};
+use crate::{busy_port, file, live_function, ops, run};
 
 #[test]
 fn a_newcomer_sees_every_user_get_one_database() {
@@ -146,16 +143,11 @@ impl Real {
 #[test]
 fn a_real_xata_is_asked_only_for_what_is_delivered() {
     let real = Real::start();
-    let mut command = ops(&["dev", "--live", "--port", "0"]);
-    command.envs(real.settings()).stderr(Stdio::piped());
-    let mut staying = Staying(command.spawn().unwrap());
-    let mut welcome = String::new();
-    let mut stderr = BufReader::new(staying.0.stderr.take().unwrap());
-    stderr.read_line(&mut welcome).unwrap();
+    let settings = real.settings().map(|(name, value)| (name.to_owned(), value));
+    let (_function, url) = live_function(settings);
     assert_eq!(real.xata.requests(), []);
 
-    let url = welcome.split_ascii_whitespace().find(|word| word.starts_with("http://")).unwrap();
-    let mut send = ops(&["send", &file("events/user-created.json"), "--to", url]);
+    let mut send = ops(&["send", &file("events/user-created.json"), "--to", &url]);
     let (code, answer, error) = run(send.envs(real.settings()));
     assert_eq!(code, 0, "{answer}{error}");
     assert_eq!(real.xata.requests().len(), 1);

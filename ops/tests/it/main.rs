@@ -4,6 +4,7 @@
 mod connect;
 mod dev;
 mod doctor;
+mod events;
 mod send;
 mod setup_hookdeck;
 mod setup_xata;
@@ -13,9 +14,10 @@ mod unpark;
 mod user;
 mod world;
 
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 
 /// `ops`, without the settings of whoever runs the tests: an empty environment, and a directory
 /// where no `.env` lies around.
@@ -47,6 +49,17 @@ impl Drop for Staying {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// `ops dev --live` with these settings, and the URL that it answers on.
+fn live_function(settings: impl IntoIterator<Item = (String, String)>) -> (Staying, String) {
+    let mut command = ops(&["dev", "--live", "--port", "0"]);
+    command.envs(settings).stderr(Stdio::piped());
+    let mut staying = Staying(command.spawn().unwrap());
+    let mut welcome = String::new();
+    BufReader::new(staying.0.stderr.as_mut().unwrap()).read_line(&mut welcome).unwrap();
+    let url = welcome.split_ascii_whitespace().find(|word| word.starts_with("http://"));
+    (staying, url.unwrap().to_owned())
 }
 
 /// A file of the repository.

@@ -5,10 +5,10 @@ use std::process::Stdio;
 
 use per_user_db::settings::Xata;
 
-use crate::{Staying, busy_port, file, ops, run};
+use crate::{Staying, busy_port, file, live_function, ops, run};
 
 /// Stand-ins that stay, and the settings that they print.
-fn standins() -> (Staying, Vec<(String, String)>) {
+pub(crate) fn standins() -> (Staying, Vec<(String, String)>) {
     let mut command = ops(&["standins", "--env", "--port", "0"]);
     let mut staying = Staying(command.stdout(Stdio::piped()).spawn().unwrap());
     let lines = BufReader::new(staying.0.stdout.take().unwrap()).lines().map(Result::unwrap);
@@ -31,15 +31,19 @@ fn the_settings_it_prints_are_an_env_file_that_the_function_takes() {
 }
 
 #[test]
+fn the_settings_are_one_document_for_machines() {
+    let mut command = ops(&["standins", "--json", "--port", "0"]);
+    let mut staying = Staying(command.stdout(Stdio::piped()).spawn().unwrap());
+    let mut stdout = BufReader::new(staying.0.stdout.take().unwrap());
+    let mut documents = serde_json::Deserializer::from_reader(&mut stdout).into_iter();
+    let settings: serde_json::Value = documents.next().unwrap().unwrap();
+    assert_eq!(settings["XATA_ORGANIZATION_ID"], "org123");
+}
+
+#[test]
 fn clerk_s_stand_in_knows_the_users_of_the_events() {
     let (_standins, settings) = standins();
-    let mut function = ops(&["dev", "--live", "--port", "0"]);
-    function.envs(settings).stderr(Stdio::piped());
-    let mut function = Staying(function.spawn().unwrap());
-    let mut welcome = String::new();
-    let mut stderr = BufReader::new(function.0.stderr.take().unwrap());
-    stderr.read_line(&mut welcome).unwrap();
-    let url = welcome.split_ascii_whitespace().find(|word| word.starts_with("http://")).unwrap();
+    let (_function, url) = live_function(settings);
     for (event, status) in [
         ("user-created", "created"),
         ("base64-body", "exists"),
@@ -50,7 +54,7 @@ fn clerk_s_stand_in_knows_the_users_of_the_events() {
         ("session-created", "ignored"),
     ] {
         let event = file(&format!("events/{event}.json"));
-        let (code, answer, error) = run(&mut ops(&["send", &event, "--to", url]));
+        let (code, answer, error) = run(&mut ops(&["send", &event, "--to", &url]));
         assert_eq!(code, 0, "{event}: {answer}{error}");
         assert!(answer.contains(&format!("\"status\":\"{status}\"")), "{event}: {answer}");
     }
