@@ -1,7 +1,7 @@
 //! A scenario, played: Hookdeck's engine, the function, and the stand-ins of Xata and Clerk in
 //! memory, on a clock that jumps to whatever happens next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -189,25 +189,23 @@ impl World {
         if !self.scenario.asks_clerk {
             return;
         }
-        let missing = |user: usize| {
-            let sign_up = &self.scenario.sign_ups[user];
+        let is_missing = |sign_up: &SignUp| {
             let has_one = self.stage.databases(sign_up).len() == 1;
             sign_up.leaves_at.is_none() && has_one && !self.stage.is_listed(sign_up)
         };
-        let missing: Vec<_> =
-            (0..self.scenario.sign_ups.len()).filter(|&user| missing(user)).collect();
+        let people = self.scenario.sign_ups.iter().enumerate();
+        let mut missing: BTreeSet<_> =
+            people.filter(|(_, it)| is_missing(it)).map(|(user, _)| user).collect();
         {
             let mut ledger = self.ledger.lock();
             ledger.tally.troubles.entries_missing = missing.len() as u64;
             ledger.is_calm = true;
         }
         self.stage.clerk.change(|it| *it = it.clone().unlimited());
-        for user in missing {
-            let is_it = |event: &&Event| {
-                event.status == EventStatus::Successful
-                    && self.running().events[event.id.as_ref()] == (user, Kind::Created)
-            };
-            if let Some(event) = engine.events().iter().find(is_it) {
+        for event in engine.events() {
+            let (user, kind) = self.running().events[event.id.as_ref()];
+            let is_acknowledged = event.status == EventStatus::Successful;
+            if kind == Kind::Created && is_acknowledged && missing.remove(&user) {
                 engine.retry(&event.id);
             }
         }
