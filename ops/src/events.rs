@@ -9,7 +9,7 @@ use serde_json::json;
 use standin::clerk::{SignUp, user_id};
 use standin::function_url::{self, BodyEncoding};
 
-use crate::{local, send};
+use crate::{DRIFT, local, send};
 
 /// Make the files in `events/` anew: Function URL events for `cargo lambda invoke` and `sam local
 /// invoke`
@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     let is_drift = arguments.dry_run && !stale.is_empty();
-    Ok(if is_drift { ExitCode::from(3) } else { ExitCode::SUCCESS })
+    Ok(if is_drift { ExitCode::from(DRIFT) } else { ExitCode::SUCCESS })
 }
 
 /// Every file by its name.

@@ -41,13 +41,17 @@ use clap::{Parser, Subcommand};
 
 /// The companion tool of per-user-db.
 ///
-/// Exit codes: 0 done, 1 failed, 2 wrong usage.
+/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 something is not as it should be: a dry run or a look
+/// has found it, and changed nothing.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
+
+/// The exit code of a look that found something to do.
+pub(crate) const DRIFT: u8 = 3;
 
 #[derive(Subcommand)]
 enum Command {

@@ -7,6 +7,7 @@ use per_user_db::clerk::UserId;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::DRIFT;
 use crate::directory::{Known, Told};
 use crate::fleet::{Branch, Changed, Holdings, Parked, Unread};
 use crate::live::{self, Live};
@@ -20,7 +21,7 @@ use crate::service::Problem;
 /// it does nothing.
 ///
 /// The settings are those of the function, from the environment or `.env`. Exit codes: 0 done, 1
-/// failed, 2 wrong usage.
+/// failed, 2 wrong usage, 3 a dry run found a copy to give back.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The user's id at Clerk, user_…
@@ -84,7 +85,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if is_failure {
         bail!("{}", report.message);
     }
-    Ok(ExitCode::SUCCESS)
+    let is_drift = report.outcome == Outcome::Planned;
+    Ok(if is_drift { ExitCode::from(DRIFT) } else { ExitCode::SUCCESS })
 }
 
 /// Finds the copy, and whatever is in the way.

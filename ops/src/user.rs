@@ -8,6 +8,7 @@ use per_user_db::clerk::UserId;
 use per_user_db::settings::OnUserDeleted;
 use serde::Serialize;
 
+use crate::DRIFT;
 use crate::directory::{Entry, Known};
 use crate::fleet::{Branch, Holdings, Parked, Unread, moment};
 use crate::live::{self, Live};
@@ -19,8 +20,8 @@ use crate::service::Problem;
 /// Asks Clerk whether the user is there, looks for their database in every project, and says what to
 /// do where something is amiss. It changes nothing, and shows no e-mail address, name or secret.
 ///
-/// The settings are those of the function, from the environment or `.env`. Exit codes: 0 done, 1
-/// something could not be asked, 2 wrong usage.
+/// The settings are those of the function, from the environment or `.env`. Exit codes: 0 all is
+/// well, 1 something could not be asked, 2 wrong usage, 3 something is amiss.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The user's id at Clerk, user_…
@@ -91,7 +92,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if !report.is_complete() {
         bail!("not everything could be asked; the report says what, and why");
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(DRIFT) })
 }
 
 impl Report {

@@ -22,6 +22,7 @@ use per_user_db::settings::Xata;
 
 use self::report::{Report, State};
 use self::settings::Given;
+use crate::DRIFT;
 
 /// Check every setting, key, region, template and quota, and the function itself
 ///
@@ -42,8 +43,6 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
 }
-
-const BROKEN: u8 = 3;
 
 /// Whatever is quicker needs no progress shown.
 const QUICK: Duration = Duration::from_secs(1);
@@ -74,7 +73,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     report.print(arguments.json)?;
     Ok(match report.state() {
         State::Ok | State::Warning => ExitCode::SUCCESS,
-        State::Broken => ExitCode::from(BROKEN),
+        State::Broken => ExitCode::from(DRIFT),
     })
 }
 

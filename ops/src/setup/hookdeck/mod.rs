@@ -27,6 +27,7 @@ use self::difference::Plan;
 use self::report::{Outcome, Report};
 use self::there::{Secret, There};
 use self::wish::{Target, Wish};
+use crate::DRIFT;
 use crate::service::{Problem, Service};
 
 pub(crate) use self::settings::function_url;
@@ -103,7 +104,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     spinner.finish_and_clear();
     report.print(as_json)?;
     match report.outcome {
-        Outcome::Planned => Ok(ExitCode::from(3)),
+        Outcome::Planned => Ok(ExitCode::from(DRIFT)),
         outcome if outcome.is_failure() => bail!("{}", report.message),
         _ => Ok(ExitCode::SUCCESS),
     }

@@ -28,10 +28,8 @@ use per_user_db::region::Region;
 use self::cloud::Cloud;
 use self::plan::Setup;
 use self::report::Outcome;
+use crate::DRIFT;
 use crate::service::Problem;
-
-/// A dry run that found something to do.
-const DRIFT: u8 = 3;
 
 /// Make the project and a template in each region, with your schema, for users' databases to be
 /// cloned from
