@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 use standin::xata::platform::{Options, Platform};
+use tokio::runtime::Runtime;
 
-use crate::{busy_port, file, live_function, ops, run};
+use crate::{busy_port, file, live_function, ops, run, runtime, serve};
 
 #[test]
 fn a_newcomer_sees_every_user_get_one_database() {
@@ -114,26 +115,23 @@ fn samples_are_never_played_by_accident_where_they_cost_money() {
 /// A Xata that counts as real: it is not in the process of `ops`.
 struct Real {
     xata: Platform,
-    address: String,
-    _runtime: tokio::runtime::Runtime,
+    url: String,
+    _runtime: Runtime,
 }
 
 impl Real {
     fn start() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        let xata = runtime.block_on(async { Platform::new(Options::default()) });
+        let (runtime, xata) = (runtime(), Platform::new(Options::default()));
         xata.insert_project("prj_a", "real");
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        runtime.spawn(standin::serve::serve(listener, xata.router()));
-        Self { xata, address, _runtime: runtime }
+        let url = serve(&runtime, xata.router());
+        Self { xata, url, _runtime: runtime }
     }
 
     fn settings(&self) -> [(&'static str, String); 5] {
         [
             ("HOOKDECK_WEBHOOK_SECRET", "fake-real-secret".to_owned()),
             ("XATA_API_KEY", "xau_fake_local_development_key".to_owned()),
-            ("XATA_API_URL", format!("http://{}", self.address)),
+            ("XATA_API_URL", self.url.clone()),
             ("XATA_ORGANIZATION_ID", "org123".to_owned()),
             ("XATA_PROJECT_ID", "prj_a".to_owned()),
         ]

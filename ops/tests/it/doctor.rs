@@ -10,22 +10,18 @@ use std::time::SystemTime;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{Request, Response, StatusCode};
-use per_user_db::Clock;
-use per_user_db::function::Function;
-use per_user_db::http_client;
 use per_user_db::settings::Settings;
-use per_user_db::telemetry::{Ids, Level, Log};
-use per_user_db::worker::{Invocation, TIMEOUT, Worker};
+use per_user_db::telemetry::Ids;
+use per_user_db::worker::{Invocation, TIMEOUT};
 use serde_json::{Value, json};
 use standin::clerk::backend::{self, Backend};
 use standin::fault::{Answer, Effect, Fault};
 use standin::function_url::{self, BodyEncoding};
 use standin::hookdeck::admin::{self, Admin};
 use standin::xata::platform::{self, Call, Platform, Quotas};
-use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
-use crate::{busy_port, ops, run};
+use crate::{busy_port, ops, run, runtime, serve, worker};
 
 const PROJECTS: [&str; 2] = ["prj_a", "prj_b"];
 const REGIONS: [&str; 2] = ["eu-central-1", "us-east-1"];
@@ -65,7 +61,7 @@ impl Outcome {
 
 impl World {
     fn start() -> Self {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = runtime();
         let options = platform::Options::default();
         let of_clerk = backend::Options::production();
         let (api_key, organization) = (options.api_key.clone(), options.organization.clone());
@@ -101,10 +97,7 @@ impl World {
         let settings = self.settings.iter().map(|(name, value)| (name.into(), value.into()));
         let changes = [change].map(|(name, value)| (name.into(), value.into()));
         let settings = Settings::read(settings.chain(changes)).unwrap();
-        let clock: Clock = Arc::new(SystemTime::now);
-        let function = Function::new(settings, http_client::live(), clock.clone());
-        let log = Arc::new(Log::new(Level::Off, |_| ()));
-        let worker = Arc::new(Worker::new(function, clock, log));
+        let worker = Arc::new(worker(settings));
         let invoke = async move |request: Request<Body>| {
             let (head, body) = request.into_parts();
             let request = Request::from_parts(head, to_bytes(body, 1 << 20).await.unwrap());
@@ -158,14 +151,6 @@ impl World {
         assert_eq!((outcome.code, outcome.amiss.len()), (code, 1), "{:?}", outcome.amiss);
         outcome.amiss[0].clone()
     }
-}
-
-/// Serves on any port, and returns the URL.
-fn serve(runtime: &Runtime, router: Router) -> String {
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    runtime.spawn(standin::serve::serve(listener, router));
-    url
 }
 
 /// An address where nobody listens.

@@ -18,6 +18,16 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::Router;
+use per_user_db::function::Function;
+use per_user_db::settings::Settings;
+use per_user_db::telemetry::{Level, Log};
+use per_user_db::worker::Worker;
+use per_user_db::{Clock, http_client};
+use tokio::runtime::{Builder, Runtime};
 
 /// `ops`, without the settings of whoever runs the tests: an empty environment, and a directory
 /// where no `.env` lies around.
@@ -32,6 +42,26 @@ fn run(command: &mut Command) -> (i32, String, String) {
     let output = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// Runs whoever answers, beside the test.
+fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+/// Serves on any port, and returns the URL.
+fn serve(runtime: &Runtime, router: Router) -> String {
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    runtime.spawn(standin::serve::serve(listener, router));
+    url
+}
+
+/// The function with these settings, which logs nothing.
+fn worker(settings: Settings) -> Worker {
+    let clock: Clock = Arc::new(SystemTime::now);
+    let function = Function::new(settings, http_client::live(), clock.clone());
+    Worker::new(function, clock, Arc::new(Log::new(Level::Off, |_| ())))
 }
 
 /// A port where somebody else listens already, as long as this lives.

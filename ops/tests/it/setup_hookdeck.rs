@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use standin::conformance::{Requests, Specification, Watch};
 use standin::fault::{Effect, Fault};
 use standin::hookdeck::admin::{Admin, Call, Options};
-use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
-use crate::{ops, run};
+use crate::world::Outcome;
+use crate::{ops, run, runtime, serve};
 
 const URL: &str = "https://abc.lambda-url.eu-west-1.on.aws/";
 const SECRET: &str = "whsec_cGxhbnRlZC1zZWNyZXQ=";
@@ -25,28 +25,14 @@ struct World {
     _runtime: Runtime,
 }
 
-struct Outcome {
-    code: i32,
-    out: String,
-    error: String,
-}
-
-impl Outcome {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{}{}", self.out, self.error))
-    }
-}
-
 impl World {
     fn with(change: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options::default();
         change(&mut options);
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = runtime();
         let admin = Admin::new(options);
         let watch = Watch::hookdeck(&admin, Requests::All);
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        runtime.spawn(standin::serve::serve(listener, admin.router()));
+        let url = serve(&runtime, admin.router());
         Self { admin, watch, url, _runtime: runtime }
     }
 

@@ -5,10 +5,9 @@ use standin::clerk::backend::{self, Backend};
 use standin::clerk::{SignUp, user_id};
 use standin::fault::{Effect, Fault};
 use standin::xata::platform::{self, Call, Database, NewDatabase, Platform};
-use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
-use crate::{ops, run};
+use crate::{ops, run, runtime, serve};
 
 pub(crate) const PROJECTS: [&str; 2] = ["prj_a", "prj_b"];
 
@@ -53,7 +52,7 @@ impl Outcome {
 
 impl World {
     pub(crate) fn start() -> Self {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = runtime();
         let options = (platform::Options::default(), backend::Options::default());
         let (api_key, organization) = (options.0.api_key.clone(), options.0.organization.clone());
         let (secret_key, instance) = (options.1.secret_key.clone(), options.1.instance_id.clone());
@@ -67,9 +66,7 @@ impl World {
             private_metadata: json!({ "plan": "planted-secret" }),
             ..SignUp::new(&user)
         });
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        runtime.spawn(standin::serve::serve(listener, clerk.beside(xata.router())));
+        let url = serve(&runtime, clerk.beside(xata.router()));
         let settings = vec![
             ("XATA_API_KEY", api_key),
             ("XATA_API_URL", url.clone()),

@@ -3,25 +3,20 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use per_user_db::Clock;
-use per_user_db::function::Function;
-use per_user_db::http_client;
 use per_user_db::settings::Settings;
-use per_user_db::telemetry::{Ids, Level, Log};
-use per_user_db::worker::{Invocation, TIMEOUT, Worker};
+use per_user_db::telemetry::Ids;
+use per_user_db::worker::{Invocation, TIMEOUT};
 use serde_json::{Value, json};
 use standin::conformance::{Requests, Watch};
 use standin::xata::platform::sql::postgres::{self, Server};
 use standin::xata::platform::{Options, Platform};
-use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
 use crate::world::Outcome;
-use crate::{file, ops, run};
+use crate::{file, ops, run, runtime, serve, worker};
 
 /// What no output may hold: the key, and any connection string.
 const SECRETS: [&str; 2] = ["xau_", "postgresql://"];
@@ -45,12 +40,10 @@ impl Cloud {
     /// Without SQL behind the branches.
     pub(crate) fn start() -> Self {
         static CLOUDS: AtomicU32 = AtomicU32::new(0);
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = runtime();
         let xata = Platform::new(Options { ready_after: Duration::ZERO, ..Options::default() });
         let watch = Watch::platform(&xata, Requests::All);
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        runtime.spawn(standin::serve::serve(listener, xata.router()));
+        let url = serve(&runtime, xata.router());
         let serial = CLOUDS.fetch_add(1, Ordering::Relaxed);
         let name = format!("ops-setup-xata-{}-{serial}", std::process::id());
         let directory = std::env::temp_dir().join(name);
@@ -151,9 +144,7 @@ impl Cloud {
         let all = settings.chain(printed).chain([secret]);
         let settings = Settings::read(all.map(|(name, value)| (name.into(), value.into())));
         self.runtime.block_on(async {
-            let clock: Clock = Arc::new(SystemTime::now);
-            let function = Function::new(settings.unwrap(), http_client::live(), clock.clone());
-            let worker = Worker::new(function, clock, Arc::new(Log::new(Level::Off, |_| ())));
+            let worker = worker(settings.unwrap());
             let payload = &fs::read_to_string(file(&format!("events/{event}"))).unwrap();
             let deadline = SystemTime::now() + TIMEOUT;
             let answer = worker.handle(Invocation { payload, deadline, ids: Ids::default() }).await;
