@@ -27,9 +27,10 @@ use crate::DRIFT;
 /// Check every setting, key, region, template and quota, and the function itself
 ///
 /// Asks Xata, and Clerk and Hookdeck where a key of theirs is set, whether they know what the
-/// settings name, and how many databases can still be made. With --url, sends the function an event
-/// without a signature, which it has to refuse, and a signed one of a type that it ignores. It
-/// changes nothing, and shows no secret.
+/// settings name, and how many databases can still be made. With --url, compares the connection at
+/// Hookdeck with what `ops setup hookdeck` makes, and sends the function an event without a signature,
+/// which it has to refuse, and a signed one of a type that it ignores. It changes nothing, and shows no
+/// secret.
 ///
 /// The settings are those of the function, from the environment or `.env`; `HOOKDECK_API_KEY` is
 /// for this tool alone. Exit codes: 0 nothing is broken, though there may be warnings; 1 failed; 2
