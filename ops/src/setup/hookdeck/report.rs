@@ -153,6 +153,11 @@ impl Report {
                 "Forward to this machine: hookdeck listen 9000 {}, with the port of the function.",
                 self.source
             ));
+        } else if self.secret != Some(Secret::Missing) {
+            next.push(format!(
+                "See whether all is well: cargo ops doctor --url {}",
+                self.destination
+            ));
         }
         next
     }
