@@ -1,5 +1,6 @@
 //! The function on a socket, with a Function URL in front of it.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -11,15 +12,34 @@ use http::{Request, Response, StatusCode};
 use per_user_db::telemetry::Ids;
 use per_user_db::worker::{Invocation, TIMEOUT, Worker};
 use standin::function_url::{self, BodyEncoding};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// What a Function URL takes at most.
 const PAYLOAD_LIMIT_BYTES: usize = 6 * 1024 * 1024;
 
+/// As many as may wait to be answered; tokio's own default.
+const BACKLOG: u32 = 1024;
+
 /// A loopback socket on this port; 0 takes any that is free.
-pub(crate) async fn bind(port: u16) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(("127.0.0.1", port)).await;
-    listener.with_context(|| format!("port {port} cannot be had; choose another with --port"))
+pub(crate) fn bind(port: u16) -> anyhow::Result<TcpListener> {
+    listen(reserve(port)?)
+}
+
+/// The same, to which nobody can connect before it listens.
+pub(crate) fn reserve(port: u16) -> anyhow::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind((Ipv4Addr::LOCALHOST, port).into()).with_context(|| taken(port))?;
+    Ok(socket)
+}
+
+pub(crate) fn listen(socket: TcpSocket) -> anyhow::Result<TcpListener> {
+    let port = socket.local_addr()?.port();
+    socket.listen(BACKLOG).with_context(|| taken(port))
+}
+
+fn taken(port: u16) -> String {
+    format!("port {port} cannot be had; choose another with --port")
 }
 
 /// The function as an HTTP server.

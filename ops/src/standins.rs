@@ -36,8 +36,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let listener = server::bind(arguments.port).await?;
-    let address = listener.local_addr()?;
+    // Whoever waits until somebody listens finds the settings whole.
+    let socket = server::reserve(arguments.port)?;
+    let address = socket.local_addr()?;
     let mut out = std::io::stdout();
     if !arguments.env && !arguments.json {
         writeln!(out, "The stand-ins listen on http://{address}; Ctrl-C ends them.")?;
@@ -69,6 +70,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         clerk.insert(SignUp::new(&user_id(seed)));
     }
     let router = clerk.beside(Admin::new(hookdeck).beside(api.xata(&regions).router()));
+    let listener = server::listen(socket)?;
     tokio::select! {
         ended = standin::serve::serve(listener, router) => ended?,
         interrupted = tokio::signal::ctrl_c() => interrupted?,

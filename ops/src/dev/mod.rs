@@ -63,7 +63,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (settings, standins) = if arguments.live {
         (live(&variables)?, None)
     } else {
-        beside_standins(arguments.api, &variables).await?
+        beside_standins(arguments.api, &variables)?
     };
     let mut notes = settings.warnings.clone();
     if !arguments.live {
@@ -91,7 +91,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let secret =
         secret.map_or(local::SIGNING_SECRET, |secret| local::first_secret(secret)).to_owned();
 
-    let listener = server::bind(arguments.port).await?;
+    let listener = server::bind(arguments.port)?;
     let address = listener.local_addr()?;
     // The table comes first, and then the log.
     let is_heard = Arc::new(AtomicBool::new(false));
@@ -141,7 +141,7 @@ impl Standins {
 /// Settings for a run beside the stand-ins, which are started here. Of the user's own settings only
 /// those that lead nowhere count, and their signing secret is accepted as well, so that
 /// `hookdeck listen` gets through.
-async fn beside_standins(
+fn beside_standins(
     api: Api,
     variables: &BTreeMap<String, String>,
 ) -> anyhow::Result<(Settings, Option<Standins>)> {
@@ -152,7 +152,7 @@ async fn beside_standins(
         placement.extend(api.placement());
     }
     let regions = api.regions(&placement)?;
-    let listener = server::bind(0).await?;
+    let listener = server::bind(0)?;
     let address = listener.local_addr()?.to_string();
     let settings = api.settings(&address, &regions).into_iter().chain(placement);
     let mut settings: BTreeMap<_, _> = settings.chain(local::clerk_settings(&address)).collect();
