@@ -7,7 +7,7 @@ use super::Means;
 use super::report::Report;
 use super::settings::Given;
 use crate::live;
-use crate::setup::hookdeck::{Standing, function_url, standing};
+use crate::setup::hookdeck::{Standing, VERSION, function_url, standing};
 
 pub(super) async fn examine(means: &Means, given: &Given, url: Option<&str>, report: &mut Report) {
     means.progress.set_message("asking Hookdeck");
@@ -24,7 +24,7 @@ pub(super) async fn examine(means: &Means, given: &Given, url: Option<&str>, rep
             );
         }
     };
-    match service.get::<IgnoredAny>("/2026-09-01/connections?limit=1").await {
+    match service.get::<IgnoredAny>(&format!("/{VERSION}/connections?limit=1")).await {
         Ok(_) => report.ok(check, "accepted"),
         Err(obstacle) => return report.obstacle(check, obstacle),
     }

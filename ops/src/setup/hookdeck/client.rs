@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use crate::service::{Problem, Service};
 
 /// The version of the API that is spoken here.
-const VERSION: &str = "2026-09-01";
+pub(crate) const VERSION: &str = "2026-09-01";
 
 /// For one answer.
 const PATIENCE: Duration = Duration::from_secs(30);

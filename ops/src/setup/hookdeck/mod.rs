@@ -30,6 +30,7 @@ use self::wish::{Target, Wish};
 use crate::DRIFT;
 use crate::service::{Problem, Service};
 
+pub(crate) use self::client::VERSION;
 pub(crate) use self::settings::function_url;
 
 /// What everything is called that nobody gave another name.
