@@ -2,6 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use http::Method;
+use lambda_http::RequestExt;
+
 use crate::Clock;
 use crate::answer::{Answer, RetryAfter};
 use crate::clerk::{
@@ -11,7 +14,7 @@ use crate::hookdeck::Verifier;
 use crate::http_client::HttpClient;
 use crate::provision::{self, Budget, Outcome, Parting, Upstream};
 use crate::region::{self, Hints, Policy};
-use crate::request::{BodyError, Request};
+use crate::request::{self, BODY_LIMIT_BYTES};
 use crate::settings::{OnUserDeleted, Settings};
 use crate::telemetry::{Line, WRITTEN};
 use crate::trouble::{self, Again, Trouble};
@@ -65,35 +68,31 @@ impl Function {
     /// Answers the Function URL's event in `payload`, within the time that is left.
     pub async fn answer(&self, payload: &str, left: Duration, line: &mut Line) -> Answer {
         let budget = Budget::new(left);
-        let request = Request::read(payload);
-        if !PATHS.contains(&request.raw_path.as_str()) {
+        let request = request::read(payload);
+        if !PATHS.contains(&request.raw_http_path()) {
             return Answer::NotFound;
         }
-        if request.method() != "POST" {
+        if request.method() != Method::POST {
             return Answer::MethodNotAllowed;
         }
-        let body = match request.body() {
-            Ok(body) => body,
-            Err(BodyError::TooLarge) => return Answer::TooLarge,
-            Err(BodyError::NotBase64) => {
-                line.detail = Some("not_base64");
-                return Answer::Unauthorized;
-            }
-        };
-        if let Err(refusal) = self.verifier.verify(&request.headers, &body) {
+        let (headers, body) = (request.headers(), request.body());
+        if body.len() > BODY_LIMIT_BYTES {
+            return Answer::TooLarge;
+        }
+        if let Err(refusal) = self.verifier.verify(headers, body) {
             line.detail = Some(refusal.into());
             return Answer::Unauthorized;
         }
-        let delivery = self.verifier.delivery(&request.headers);
+        let delivery = self.verifier.delivery(headers);
         let (attempt, first) = (delivery.attempt, delivery.is_first());
         line.delivery = Some(delivery);
         if let svix::Check::Report(secrets) | svix::Check::Enforce(secrets) = &self.svix {
-            line.svix = secrets.verify(&request.headers, &body).err().map(Into::into);
+            line.svix = secrets.verify(headers, body).err().map(Into::into);
             if line.svix.is_some() && matches!(self.svix, svix::Check::Enforce(_)) {
                 return Answer::Unauthorized;
             }
         }
-        let event = match Event::read(&body, &self.instances) {
+        let event = match Event::read(body, &self.instances) {
             Ok(event) => event,
             Err(invalid) => return Answer::Invalid(invalid.into()),
         };

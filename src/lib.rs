@@ -4,7 +4,7 @@
 //!
 //! | room | its question |
 //! | --- | --- |
-//! | [`request`] | what arrived: the Function URL's event |
+//! | [`request`] | what arrived: the Function URL's event, as an HTTP request |
 //! | [`function`] | one delivery in, one answer out: the order of work and nothing else |
 //! | [`hookdeck`] | who sent this: signature, delivery headers |
 //! | [`clerk`] | what happened: event, user id; Clerk's own signature; who is still there |
@@ -15,7 +15,7 @@
 //!
 //! Beside the way: [`settings`] turns the environment into types once, at start; [`http_client`] is
 //! the outgoing call that everything upstream goes through, and [`trouble`] what is in its way;
-//! [`telemetry`] writes the one line a delivery leaves.
+//! [`telemetry`] is what a delivery leaves, a line in the [`log`] and metrics.
 //!
 //! [`worker`] is one process: it hands invocations to the function and keeps its time; [`secrets`] is
 //! where the secrets are when they are not in the environment.
@@ -28,6 +28,7 @@ pub mod clerk;
 pub mod function;
 pub mod hookdeck;
 pub mod http_client;
+pub mod log;
 pub mod provision;
 pub mod region;
 pub mod request;

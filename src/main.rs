@@ -12,9 +12,9 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use per_user_db::function::Function;
 use per_user_db::secrets::SecretsManager;
 use per_user_db::settings::{self, Settings};
-use per_user_db::telemetry::{Ids, Level, Log};
+use per_user_db::telemetry::{Ids, Metrics};
 use per_user_db::worker::{Invocation, Renewal, SECRETS_PATIENCE, Worker};
-use per_user_db::{Clock, http_client};
+use per_user_db::{Clock, http_client, log, request};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
@@ -57,23 +57,22 @@ async fn run(variables: Vec<(OsString, OsString)>) -> Result<(), lambda_runtime:
     let (secret, client) = tokio::join!(read, async { http_client::live() });
     let secret = secret.map_err(|error| format!("SECRETS_ID cannot be used: {error}"))?;
     let settings = Settings::read_with(variables.iter().cloned(), &secret)?;
-    let log = Log::new(settings.log_level, print);
-    let log = Arc::new(match std::env::var("AWS_LAMBDA_FUNCTION_NAME") {
-        Ok(name) => log.with_metrics(name),
-        Err(_) => log,
-    });
+    log::start(settings.log_level, std::io::stdout);
     for warning in &settings.warnings {
-        log.say(Level::Warn, SystemTime::now(), warning);
+        tracing::warn!("{warning}");
     }
-    let panics = log.clone();
     // A panic's message may quote what it choked on; where it happened is enough.
-    std::panic::set_hook(Box::new(move |panic| {
+    std::panic::set_hook(Box::new(|panic| {
+        if request::is_reading() {
+            return;
+        }
         let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line()));
-        let message = format!("panic at {}", place.unwrap_or_default());
-        panics.say(Level::Error, SystemTime::now(), &message);
+        tracing::error!("panic at {}", place.unwrap_or_default());
     }));
+    let metrics = std::env::var("AWS_LAMBDA_FUNCTION_NAME").ok();
+    let metrics = metrics.map(|name| Metrics::new(name, print));
     let function = Function::new(settings, client.clone(), clock.clone());
-    let worker = Worker::new(function, clock, log);
+    let worker = Worker::new(function, clock, metrics);
     let worker = match source {
         Some(source) => worker.renewing(Renewal::new(source, variables, client, secret)),
         None => worker,

@@ -9,14 +9,13 @@ use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use http::header::{CONTENT_TYPE, HOST};
-use http::{Request, Response};
-use http_body_util::Full;
+use reqwest::Response;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::Clock;
-use crate::http_client::{self, Body, CallError, HttpClient};
+use crate::http_client::{self, CallError, HttpClient};
 
 /// A secret has at most 64 KiB, and twice that as a JSON text.
 const ANSWER_LIMIT_BYTES: usize = 256 * 1024;
@@ -73,22 +72,22 @@ impl SecretsManager {
         if !is_success {
             return Err(SecretsError::Refused(refusal(response, until).await));
         }
-        let body = http_client::read(response.into_body(), ANSWER_LIMIT_BYTES, until).await?;
+        let body = http_client::read(response, ANSWER_LIMIT_BYTES, until).await?;
         let answer: Answer = serde_json::from_slice(&body).map_err(|_| CallError::Unreadable)?;
         let text = answer.secret_string.ok_or(SecretsError::NotAnObject)?;
         serde_json::from_str(&text).map_err(|_| SecretsError::NotAnObject)
     }
 
-    fn request(&self) -> Request<Full<bytes::Bytes>> {
+    fn request(&self) -> reqwest::Request {
         let Settings { id, url, region, credentials } = &self.settings;
         let body = json!({ "SecretId": id }).to_string();
         let url: http::Uri = format!("{url}/").parse().expect("the URL was parsed at start");
         let host = url.authority().map(http::uri::Authority::as_str).unwrap_or_default();
-        let mut request = Request::post(&url)
+        let mut request = http::Request::post(&url)
             .header(HOST, host)
             .header(CONTENT_TYPE, "application/x-amz-json-1.1")
             .header("x-amz-target", "secretsmanager.GetSecretValue")
-            .body(Full::from(body.clone()))
+            .body(body.clone())
             .expect("the host is part of a URL");
         let identity = credentials.clone().into();
         let parameters = v4::SigningParams::builder()
@@ -113,19 +112,19 @@ impl SecretsManager {
         .expect("settings take only ids and keys that can be signed")
         .into_parts();
         instructions.apply_to_request_http1x(&mut request);
-        request
+        request.try_into().expect("the URL was parsed at start")
     }
 }
 
 /// AWS's word for a refusal, such as `ResourceNotFoundException`; or the status.
-async fn refusal(response: Response<Body>, until: Instant) -> String {
+async fn refusal(response: Response, until: Instant) -> String {
     #[derive(Deserialize)]
     struct Refusal {
         #[serde(rename = "__type")]
         kind: String,
     }
     let status = response.status().as_u16().to_string();
-    let Ok(body) = http_client::read(response.into_body(), ANSWER_LIMIT_BYTES, until).await else {
+    let Ok(body) = http_client::read(response, ANSWER_LIMIT_BYTES, until).await else {
         return status;
     };
     let Ok(Refusal { kind }) = serde_json::from_slice(&body) else { return status };

@@ -1,17 +1,15 @@
-//! The log: JSON lines on standard output, one a delivery at `info`; and the metrics in them.
+//! What one delivery leaves: a line in the log, and the metrics beside it.
 //!
 //! A line holds user ids, Hookdeck ids and words of ours. What people are called, where they are
-//! and what upstream wrote never reaches this room: [`Line`] has no member for it. Libraries are
-//! not heard at all, because some of them print whole bodies at their finer levels.
+//! and what upstream wrote never reaches this room: [`Line`] has no member for it.
 //!
-//! `CloudWatch` reads metrics from the same lines (embedded metric format 0): there is no agent and no
-//! call. A level that hides a delivery's line leaves its metrics.
+//! `CloudWatch` reads metrics from lines of their own (embedded metric format 0): there is no agent
+//! and no call. A level that hides a delivery's line leaves its metrics.
 
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
 use serde_json::{Value, json};
-use strum::EnumString;
+use tracing::Level;
 
 use crate::answer::{Answer, Reason};
 use crate::clerk::UserId;
@@ -20,60 +18,18 @@ use crate::provision::Calls;
 use crate::region;
 use crate::xata::Certainty;
 
-/// How much is said, and of a line how urgent it is. Levels are ordered by how much they show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumString, Serialize)]
-#[strum(serialize_all = "lowercase")]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Level {
-    /// Nothing at all.
-    Off,
-    /// Someone must look.
-    Error,
-    /// It mends itself, or has no effect.
-    Warn,
-    /// What happens.
-    Info,
-    /// No more than `info`, today.
-    Debug,
-    /// No more than `info`, today.
-    Trace,
-}
-
-/// Where lines go.
-pub struct Log {
-    level: Level,
-    /// The function's name, by which its metrics are told from others'; none writes no metrics.
-    function: Option<String>,
+/// Where metrics go.
+pub struct Metrics {
+    /// The function's name, by which they are told from others'.
+    function: String,
     write: Box<dyn Fn(&str) + Send + Sync>,
 }
 
-impl Log {
+impl Metrics {
     /// Hands whole lines to `write`, with the newline.
-    pub fn new(level: Level, write: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self { level, function: None, write: Box::new(write) }
+    pub fn new(function: String, write: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { function, write: Box::new(write) }
     }
-
-    /// The same, with the metrics of the function of this name.
-    #[must_use]
-    pub fn with_metrics(self, function: String) -> Self {
-        Self { function: Some(function), ..self }
-    }
-
-    /// Writes a line about the process itself.
-    pub fn say(&self, level: Level, now: SystemTime, message: &str) {
-        if level <= self.level {
-            self.print(&json!({ "timestamp": timestamp(now), "level": level, "message": message }));
-        }
-    }
-
-    fn print(&self, line: &Value) {
-        (self.write)(&format!("{line}\n"));
-    }
-}
-
-/// RFC 3339 in UTC.
-fn timestamp(at: SystemTime) -> String {
-    humantime::format_rfc3339_millis(at).to_string()
 }
 
 /// The word for a directory entry that is as it should be.
@@ -134,66 +90,60 @@ pub const METRICS: [(&str, &str); 10] = [
 /// What the metrics of all functions are found under.
 pub const NAMESPACE: &str = "PerUserDb";
 
-impl Line {
-    /// Writes the line: at `error` when someone must look, at `warn` when a retry will mend it or the
-    /// application was not told, else at `info`.
-    pub fn write(&self, log: &Log, now: SystemTime, answer: &Answer, took: Duration) {
-        let level = self.level(answer);
-        let mut line =
-            if level <= log.level { self.record(level, answer, took) } else { json!({}) };
-        if let Some(function) = &log.function {
-            self.add_metrics(&mut line, function, now, answer, took);
+/// An event whose level is not known before it happens.
+macro_rules! log_at {
+    ($level:expr, $($event:tt)+) => {
+        match $level {
+            Level::ERROR => tracing::error!($($event)+),
+            Level::WARN => tracing::warn!($($event)+),
+            _ => tracing::info!($($event)+),
         }
-        let Some(members) = line.as_object_mut() else { return };
-        members.retain(|_, value| !value.is_null());
-        if !members.is_empty() {
-            members.insert("timestamp".to_owned(), timestamp(now).into());
-            log.print(&line);
-        }
-    }
+    };
+}
 
-    fn record(&self, level: Level, answer: &Answer, took: Duration) -> Value {
+impl Line {
+    /// Logs the line: at `error` when someone must look, at `warn` when a retry will mend it or the
+    /// application was not told, else at `info`.
+    pub fn log(&self, answer: &Answer, took: Duration) {
         let outcome: &str = answer.into();
         let delivery = self.delivery.as_ref();
         let decision = self.decision.as_ref();
-        json!({
-            "level": level,
-            "message": format!("delivery {outcome}"),
-            "status": answer.status(),
-            "outcome": outcome,
-            "reason": answer.reason(),
-            "user_id": self.user_id.as_ref().map(UserId::as_str),
-            "event_id": delivery.and_then(|it| it.event_id.as_ref()).map(ToString::to_string),
-            "attempt": delivery.map(|it| it.attempt),
-            "trigger": delivery.and_then(|it| it.trigger).map(<&str>::from),
-            "last_attempt": self.is_lost(answer).then_some(true),
-            "event_age_s": self.event_age.map(|age| age.as_secs()),
-            "region": decision.map(|it| it.placement.region.as_str()),
-            "placement": decision.map(|it| <&str>::from(it.placement.reason)),
-            "address": decision.map(|it| it.address.word()),
-            "preference_rejected": decision.filter(|it| it.preference_rejected).map(|_| true),
-            "detail": self.detail,
-            "svix": self.svix,
-            "upstream_status": self.upstream_status,
-            "directory": self.directory,
-            "secrets": self.secrets,
-            "wrong_region": self.wrong_region.as_ref().map(region::Region::as_str),
-            "duration_ms": milliseconds(took),
-            "request_id": self.ids.request_id,
-            "trace_id": self.ids.trace_id,
-        })
+        log_at!(
+            self.level(answer),
+            status = answer.status(),
+            outcome,
+            reason = answer.reason(),
+            user_id = self.user_id.as_ref().map(UserId::as_str),
+            event_id = delivery.and_then(|it| it.event_id.as_ref()).map(display),
+            attempt = delivery.map(|it| it.attempt),
+            trigger = delivery.and_then(|it| it.trigger).map(<&str>::from),
+            last_attempt = self.is_lost(answer).then_some(true),
+            event_age_s = self.event_age.map(|age| age.as_secs()),
+            region = decision.map(|it| it.placement.region.as_str()),
+            placement = decision.map(|it| <&str>::from(it.placement.reason)),
+            address = decision.map(|it| it.address.word()),
+            preference_rejected = decision.filter(|it| it.preference_rejected).map(|_| true),
+            detail = self.detail,
+            svix = self.svix,
+            upstream_status = self.upstream_status,
+            directory = self.directory,
+            secrets = self.secrets,
+            wrong_region = self.wrong_region.as_ref().map(region::Region::as_str),
+            duration_ms = milliseconds(took),
+            request_id = self.ids.request_id,
+            trace_id = self.ids.trace_id,
+            "delivery {outcome}"
+        );
     }
 
-    /// Adds the metrics as `CloudWatch` reads them: `_aws` says which members are metrics, and by what
+    /// Writes the metrics.
+    pub fn measure(&self, metrics: &Metrics, now: SystemTime, answer: &Answer, took: Duration) {
+        (metrics.write)(&format!("{}\n", self.metrics(&metrics.function, now, answer, took)));
+    }
+
+    /// The metrics as `CloudWatch` reads them: `_aws` says which members are metrics, and by what
     /// they are told apart.
-    fn add_metrics(
-        &self,
-        line: &mut Value,
-        function: &str,
-        now: SystemTime,
-        answer: &Answer,
-        took: Duration,
-    ) {
+    fn metrics(&self, function: &str, now: SystemTime, answer: &Answer, took: Duration) -> Value {
         let outcome: &str = answer.into();
         let one_if = |is_so: bool| is_so.then_some(1);
         let calls = |certainty| Some(self.calls.count(certainty)).filter(|n| *n > 0);
@@ -211,6 +161,7 @@ impl Line {
             json!(calls(Certainty::Unclear)),
             json!((!latencies.is_empty()).then_some(latencies)),
         ];
+        let mut line = json!({ "function": function, "outcome": outcome });
         let mut directives = Vec::new();
         for ((name, unit), value) in METRICS.into_iter().zip(values) {
             if !value.is_null() {
@@ -218,8 +169,6 @@ impl Line {
                 line[name] = value;
             }
         }
-        line["function"] = function.into();
-        line["outcome"] = outcome.into();
         line["_aws"] = json!({
             "Timestamp": milliseconds(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()),
             "CloudWatchMetrics": [
@@ -230,6 +179,7 @@ impl Line {
                 },
             ],
         });
+        line
     }
 
     /// Whether Hookdeck gives the event up after this answer.
@@ -241,12 +191,12 @@ impl Line {
 
     fn level(&self, answer: &Answer) -> Level {
         match answer {
-            _ if self.is_lost(answer) => Level::Error,
-            Answer::Misconfigured(_) => Level::Error,
-            Answer::Created { .. } if self.wrong_region.is_some() => Level::Error,
-            Answer::Unavailable { .. } | Answer::Invalid(_) | Answer::TooLarge => Level::Warn,
-            _ if self.directory.is_some_and(|word| word != WRITTEN) => Level::Warn,
-            _ => Level::Info,
+            _ if self.is_lost(answer) => Level::ERROR,
+            Answer::Misconfigured(_) => Level::ERROR,
+            Answer::Created { .. } if self.wrong_region.is_some() => Level::ERROR,
+            Answer::Unavailable { .. } | Answer::Invalid(_) | Answer::TooLarge => Level::WARN,
+            _ if self.directory.is_some_and(|word| word != WRITTEN) => Level::WARN,
+            _ => Level::INFO,
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::function::Function;
 use crate::http_client::HttpClient;
 use crate::secrets::SecretsManager;
 use crate::settings::Settings;
-use crate::telemetry::{Ids, Line, Log};
+use crate::telemetry::{Ids, Line, Metrics};
 use crate::trouble::Reason;
 
 /// The function's own limit, as `template.yaml` sets it: Hookdeck waits 60 s, and the answer shall
@@ -53,7 +53,7 @@ pub struct Worker {
     function: Mutex<Arc<Function>>,
     renewal: Option<Renewal>,
     clock: Clock,
-    log: Arc<Log>,
+    metrics: Option<Metrics>,
 }
 
 /// What it takes to make the function anew.
@@ -67,8 +67,8 @@ pub struct Renewal {
 
 impl Worker {
     /// A worker that does as this function does.
-    pub fn new(function: Function, clock: Clock, log: Arc<Log>) -> Self {
-        Self { function: Mutex::new(Arc::new(function)), renewal: None, clock, log }
+    pub fn new(function: Function, clock: Clock, metrics: Option<Metrics>) -> Self {
+        Self { function: Mutex::new(Arc::new(function)), renewal: None, clock, metrics }
     }
 
     /// The same, which reads the secrets again when they seem to have changed.
@@ -88,7 +88,11 @@ impl Worker {
         let answer = AssertUnwindSafe(answering).catch_unwind().await;
         let answer =
             answer.unwrap_or(Answer::Unavailable { reason: "internal_error", retry_after: None });
-        line.write(&self.log, (self.clock)(), &answer, begun.elapsed());
+        let took = begun.elapsed();
+        line.log(&answer, took);
+        if let Some(metrics) = &self.metrics {
+            line.measure(metrics, (self.clock)(), &answer, took);
+        }
         answer
     }
 

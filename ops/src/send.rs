@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Uri};
-use http_body_util::Full;
+use lambda_http::RequestExt;
 use per_user_db::http_client::{self, CallError, HttpClient};
 use serde_json::{Value, json};
 use standin::hookdeck;
@@ -39,12 +39,12 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const ANSWER_LIMIT_BYTES: usize = 1024 * 1024;
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let body = event(read(&arguments.file)?)?;
+    let body = event(read(&arguments.file)?);
     let variables = local::variables();
     let secret = variables.get("HOOKDECK_WEBHOOK_SECRET");
     let secret = secret.map_or(local::SIGNING_SECRET, |setting| local::first_secret(setting));
 
-    let mut request = Request::post(&arguments.to).body(Full::from(body.clone()))?;
+    let mut request = Request::post(&arguments.to).body(body.clone())?;
     let host = arguments.to.authority().context("the URL names no host")?.as_str();
     let headers = delivery_headers(secret, &body, arguments.attempt)?;
     *request.headers_mut() = headers;
@@ -75,12 +75,16 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 /// Sends a delivery and waits for the whole answer, as long as Hookdeck does.
 pub(crate) async fn deliver(
     client: &HttpClient,
-    request: Request<Full<Bytes>>,
+    request: Request<Bytes>,
 ) -> Result<Response<Bytes>, CallError> {
     let until = Instant::now() + TIMEOUT;
-    let (head, body) = http_client::send(client, request, until).await?.into_parts();
-    let body = http_client::read(body, ANSWER_LIMIT_BYTES, until).await?;
-    Ok(Response::from_parts(head, body.into()))
+    let request = request.try_into().map_err(|_| CallError::Unreachable)?;
+    let mut answer = http_client::send(client, request, until).await?;
+    let mut response = Response::default();
+    *response.status_mut() = answer.status();
+    *response.headers_mut() = std::mem::take(answer.headers_mut());
+    *response.body_mut() = http_client::read(answer, ANSWER_LIMIT_BYTES, until).await?.into();
+    Ok(response)
 }
 
 /// The headers of a delivery that say something to the function.
@@ -120,13 +124,7 @@ fn read(file: &PathBuf) -> anyhow::Result<Bytes> {
 }
 
 /// The bytes to deliver: the file's own, or the body of the Function URL event that it is.
-fn event(file: Bytes) -> anyhow::Result<Bytes> {
-    let request = per_user_db::request::Request::read(&String::from_utf8_lossy(&file));
-    if request.raw_path.is_empty() {
-        return Ok(file);
-    }
-    match request.body() {
-        Ok(body) => Ok(Bytes::from(body.into_owned())),
-        Err(error) => bail!("the event's body cannot be read: {error:?}"),
-    }
+fn event(file: Bytes) -> Bytes {
+    let request = per_user_db::request::read(&String::from_utf8_lossy(&file));
+    if request.raw_http_path().is_empty() { file } else { request.body().to_vec().into() }
 }

@@ -4,10 +4,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use http::{Method, Response, StatusCode};
+use http::{Method, StatusCode};
 use per_user_db::Clock;
 use per_user_db::http_client::api::{Answer, Api};
-use per_user_db::http_client::{self, Body, CallError, HttpClient};
+use per_user_db::http_client::{self, CallError, HttpClient};
 use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -114,11 +114,11 @@ impl Service {
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Obstacle> {
         let until = Instant::now() + PATIENCE;
         let response = self.api.send(Method::GET, path, None, until).await;
-        let response: Response<Body> = response.map_err(|error| self.silent(error))?;
+        let response = response.map_err(|error| self.silent(error))?;
         if !response.status().is_success() {
             return Err(self.refused(response.status()));
         }
-        let body = http_client::read(response.into_body(), DOCUMENT_LIMIT_BYTES, until).await;
+        let body = http_client::read(response, DOCUMENT_LIMIT_BYTES, until).await;
         let body = body.map_err(|error| self.silent(error))?;
         serde_json::from_slice(&body).map_err(|_| self.silent(CallError::Unreadable))
     }

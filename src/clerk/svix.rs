@@ -9,11 +9,12 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
+use http::HeaderMap;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use sha2::Sha256;
 use strum::IntoStaticStr;
 
-use crate::request::Headers;
+use crate::request;
 
 /// What the secret starts with in Clerk's dashboard. The key is what follows, in base64.
 const PREFIX: &str = "whsec_";
@@ -77,7 +78,7 @@ impl Secrets {
     ///
     /// # Errors
     /// Says why not; nothing of it is for the sender.
-    pub fn verify(&self, headers: &Headers, body: &[u8]) -> Result<(), Refusal> {
+    pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
         let id = header(headers, "id")?;
         let timestamp = header(headers, "timestamp")?;
         let signatures = header(headers, "signature")?;
@@ -99,8 +100,8 @@ impl Secrets {
 
 /// The value of one of the three headers, each from the first family that has it; a blank one counts
 /// as absent (step 2).
-fn header<'a>(headers: &'a Headers, suffix: &str) -> Result<&'a str, Refusal> {
-    let value = |family| headers.get(&format!("{family}-{suffix}"));
+fn header<'a>(headers: &'a HeaderMap, suffix: &str) -> Result<&'a str, Refusal> {
+    let value = |family| request::header(headers, &format!("{family}-{suffix}"));
     let mut values = FAMILIES.into_iter().filter_map(value);
     values.find(|value| !value.trim().is_empty()).ok_or(Refusal::MissingHeader)
 }

@@ -3,17 +3,17 @@
 
 use std::time::Duration;
 
-use http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    USER_AGENT,
 };
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use reqwest::{Method, Request, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Body, CallError, HttpClient};
+use super::{CallError, HttpClient};
 use crate::Clock;
 
 /// An answer that is not a list is a few hundred bytes; a user of Clerk's is a few thousand.
@@ -72,17 +72,16 @@ impl Api {
         path: &str,
         body: Option<&Value>,
         until: Instant,
-    ) -> Result<Response<Body>, CallError> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
-        if let Some(headers) = request.headers_mut() {
-            headers.extend(self.headers.clone());
+    ) -> Result<Response, CallError> {
+        let url = format!("{}{path}", self.url).parse();
+        let url = url.expect("the URL was parsed at start, and the ids in the path are path-safe");
+        let mut request = Request::new(method, url);
+        request.headers_mut().extend(self.headers.clone());
+        if let Some(body) = body {
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(CONTENT_TYPE, json);
+            *request.body_mut() = Some(body.to_string().into());
         }
-        if body.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json");
-        }
-        let request = request
-            .body(Full::from(body.map(Value::to_string).unwrap_or_default()))
-            .expect("the URL was parsed at start, and the ids in the path are path-safe");
         super::send(&self.client, request, until).await
     }
 
@@ -98,13 +97,13 @@ impl Api {
     }
 
     /// Reads an answer.
-    pub async fn read(&self, response: Response<Body>, until: Instant) -> Answer {
-        let (parts, body) = response.into_parts();
+    pub async fn read(&self, mut response: Response, until: Instant) -> Answer {
+        let headers = std::mem::take(response.headers_mut());
         Answer {
-            status: parts.status,
-            retry_after: self.wait(&parts.headers, &RETRY_AFTER),
-            headers: parts.headers,
-            body: super::read(body, ANSWER_LIMIT_BYTES, until).await,
+            status: response.status(),
+            retry_after: self.wait(&headers, &RETRY_AFTER),
+            headers,
+            body: super::read(response, ANSWER_LIMIT_BYTES, until).await,
         }
     }
 

@@ -1,25 +1,21 @@
 //! The outgoing HTTP call: one port for everything upstream, and the bounds of every exchange.
 //!
-//! The port is a [`tower`] service, so hyper's client is the live side and a stand-in's router,
+//! The port is a [`tower`] service, so [`reqwest::Client`] is the live side and a stand-in's router,
 //! called in memory, is the other. Neither follows redirects: an answer of 3xx is an answer.
 
 pub mod api;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use reqwest::{Client, Request, Response, redirect};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Service, ServiceExt, util::BoxCloneSyncService};
 
-/// The body of an upstream answer, not yet read.
-pub type Body = UnsyncBoxBody<Bytes, BoxError>;
-
 /// Anything that can carry a request upstream and bring an answer back.
-pub type HttpClient = BoxCloneSyncService<Request<Full<Bytes>>, Response<Body>, BoxError>;
+pub type HttpClient = BoxCloneSyncService<Request, Response, BoxError>;
 
 /// How we introduce ourselves upstream.
 pub const USER_AGENT: &str = concat!("per-user-db/", env!("CARGO_PKG_VERSION"));
@@ -64,39 +60,44 @@ pub enum CallError {
 
 /// The live client: TLS by rustls with root certificates compiled in, HTTP/1.1, connections kept
 /// and reused.
+///
+/// # Panics
+/// If reqwest is built on another version of rustls than we are, which a test would show.
 pub fn live() -> HttpClient {
-    let mut connector = HttpConnector::new();
-    connector.enforce_http(false);
-    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    let client = Client::builder()
+        .tls_backend_preconfigured(tls())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(IDLE_LIMIT)
+        // It would probe while we are frozen.
+        .tcp_keepalive(None)
+        .tcp_keepalive_interval(None)
+        .tcp_keepalive_retries(None)
+        .redirect(redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy();
     #[cfg(target_os = "linux")]
-    connector.set_tcp_user_timeout(Some(ACKNOWLEDGE_TIMEOUT));
-    let connector = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_webpki_roots()
-        .https_or_http() // settings let plain http through for loopback only
-        .enable_http1()
-        .wrap_connector(connector);
-    boxed(
-        hyper_util::client::legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new()) // its clock counts while a process is stopped
-            .pool_idle_timeout(IDLE_LIMIT)
-            .build(connector),
-    )
+    let client = client.tcp_user_timeout(ACKNOWLEDGE_TIMEOUT);
+    boxed(client.build().expect("a client of nothing but constants"))
 }
 
-/// Makes a client of any service that answers HTTP requests.
-pub fn boxed<S, B>(service: S) -> HttpClient
+/// Without it reqwest would read the system's certificates at each start.
+fn tls() -> ClientConfig {
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring has what both versions of TLS need")
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
+/// Makes a client of any service that answers requests.
+pub fn boxed<S>(service: S) -> HttpClient
 where
-    S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S: Service<Request, Response = Response> + Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
     S::Error: Into<BoxError>,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
 {
-    BoxCloneSyncService::new(
-        service
-            .map_response(|response| response.map(|body| body.map_err(Into::into).boxed_unsync()))
-            .map_err(Into::into),
-    )
+    BoxCloneSyncService::new(service.map_err(Into::into))
 }
 
 /// Sends a request; the head of the answer must be there by `until`.
@@ -106,10 +107,10 @@ where
 /// Requests that provably were not begun, hyper's pool moves to another connection by itself.
 pub async fn send(
     client: &HttpClient,
-    request: Request<Full<Bytes>>,
+    request: Request,
     until: Instant,
-) -> Result<Response<Body>, CallError> {
-    let again = request.method().is_safe().then(|| request.clone());
+) -> Result<Response, CallError> {
+    let again = if request.method().is_safe() { request.try_clone() } else { None };
     match (send_once(client, request, until).await, again) {
         (Err(CallError::Broken), Some(again)) => send_once(client, again, until).await,
         (answer, _) => answer,
@@ -118,12 +119,12 @@ pub async fn send(
 
 async fn send_once(
     client: &HttpClient,
-    request: Request<Full<Bytes>>,
+    request: Request,
     until: Instant,
-) -> Result<Response<Body>, CallError> {
+) -> Result<Response, CallError> {
     match timeout_at(until, client.clone().oneshot(request)).await {
         Ok(answer) => answer.map_err(|error| {
-            let error = error.downcast_ref::<hyper_util::client::legacy::Error>();
+            let error = error.downcast_ref::<reqwest::Error>();
             let was_connected = error.is_some_and(|error| !error.is_connect());
             if was_connected { CallError::Broken } else { CallError::Unreachable }
         }),
@@ -133,12 +134,12 @@ async fn send_once(
 
 /// Reads a body of at most `limit_bytes`, all of it by `until`.
 pub async fn read(
-    mut body: Body,
+    mut response: Response,
     limit_bytes: usize,
     until: Instant,
 ) -> Result<Vec<u8>, CallError> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = next_chunk(&mut body, until).await? {
+    while let Some(chunk) = next_chunk(&mut response, until).await? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > limit_bytes {
             return Err(CallError::TooLong);
@@ -148,25 +149,18 @@ pub async fn read(
 }
 
 /// The next piece of a body, by `until`; none at its end.
-pub async fn next_chunk(body: &mut Body, until: Instant) -> Result<Option<Bytes>, CallError> {
-    loop {
-        match timeout_at(until, body.frame()).await {
-            Ok(None) => return Ok(None),
-            Ok(Some(Err(_))) => return Err(CallError::Broken),
-            Ok(Some(Ok(frame))) => {
-                if let Ok(data) = frame.into_data() {
-                    return Ok(Some(data));
-                } // else trailers: nothing of ours
-            }
-            Err(_) => return Err(CallError::TimeUp),
-        }
-    }
+pub async fn next_chunk(
+    response: &mut Response,
+    until: Instant,
+) -> Result<Option<Bytes>, CallError> {
+    let chunk = timeout_at(until, response.chunk()).await.map_err(|_| CallError::TimeUp)?;
+    chunk.map_err(|_| CallError::Broken)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::Method;
+    use reqwest::Method;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
@@ -186,10 +180,9 @@ mod tests {
 
     /// Asks and reads the answer.
     async fn ask(client: &HttpClient, method: Method, url: &str) -> Result<Vec<u8>, CallError> {
-        let request = Request::builder().method(method).uri(url);
-        let request = request.body(Full::default()).expect("a request");
+        let request = Request::new(method, url.parse().expect("a URL"));
         let until = Instant::now() + Duration::from_secs(30);
-        read(send(client, request, until).await?.into_body(), 1, until).await
+        read(send(client, request, until).await?, 1, until).await
     }
 
     #[tokio::test]
@@ -262,7 +255,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url =
             format!("https://localhost:{}/", listener.local_addr().expect("its address").port());
-        let request = Request::get(url).body(Full::default()).expect("a request");
+        let request = Request::new(Method::GET, url.parse().expect("a URL"));
         let client = live();
         let until = Instant::now() + Duration::from_secs(30);
         let server = async {

@@ -3,9 +3,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use http::Request;
-use http_body_util::Full;
 use maxminddb::{MaxMindDbError, Reader, path};
+use reqwest::header::{HeaderValue, USER_AGENT};
+use reqwest::{Method, Request};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -109,16 +109,13 @@ impl IpApi {
         let ip = ip.to_string().replace(':', "%3A");
         let key = self.key.as_ref().map(|key| format!("&key={}", key.expose_secret()));
         let url = format!("{}/json/{ip}?fields=countryCode{}", self.url, key.unwrap_or_default());
-        let request = Request::get(url)
-            .header(http::header::USER_AGENT, http_client::USER_AGENT)
-            .body(Full::default())
-            .ok()?;
+        let mut request = Request::new(Method::GET, url.parse().ok()?);
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(http_client::USER_AGENT));
         let answer = http_client::send(client, request, until).await.ok()?;
         if !answer.status().is_success() {
             return None;
         }
-        let body =
-            http_client::read(answer.into_body(), Self::ANSWER_LIMIT_BYTES, until).await.ok()?;
+        let body = http_client::read(answer, Self::ANSWER_LIMIT_BYTES, until).await.ok()?;
         Some(serde_json::from_slice::<Answer>(&body).ok()?.country_code)
     }
 }

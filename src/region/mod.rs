@@ -183,7 +183,7 @@ mod tests {
     /// Decides where nobody can be asked.
     fn decide(policy: &Policy, hints: &Hints<'_>) -> Decision {
         let nobody = http_client::boxed(tower::service_fn(|_| async {
-            Err::<http::Response<String>, _>("no call may be made")
+            Err::<reqwest::Response, _>("no call may be made")
         }));
         let decision = policy.place(hints, &nobody, Instant::now());
         decision.now_or_never().expect("no wait")

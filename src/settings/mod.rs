@@ -14,11 +14,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use secrecy::{ExposeSecret, SecretString};
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::clerk::{Instances, backend, svix};
 use crate::hookdeck::{self, Verifier};
 use crate::region::Policy;
-use crate::telemetry::Level;
 use crate::xata::Projects;
 use environment::Environment;
 
@@ -46,7 +46,7 @@ pub struct Settings {
     /// `ON_USER_DELETED`.
     pub on_user_deleted: OnUserDeleted,
     /// `LOG_LEVEL`.
-    pub log_level: Level,
+    pub log_level: LevelFilter,
     /// What someone set that has no effect, one sentence each.
     pub warnings: Vec<String>,
 }

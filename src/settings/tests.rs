@@ -55,7 +55,7 @@ fn the_least_that_works_gets_the_promised_defaults() {
         Source::Root { image, instance_type } if image == "postgresql:17" && instance_type == "xata.micro"
     ));
     assert_eq!(settings.instances, Instances::Any);
-    assert_eq!(settings.log_level, Level::Info);
+    assert_eq!(settings.log_level, LevelFilter::INFO);
     assert_eq!(settings.warnings, [""; 0]);
 }
 
@@ -101,7 +101,7 @@ fn every_value_can_be_chosen() {
     assert_eq!(regions(&settings.policy.by_country), "CA=eu-central-1");
     assert!(matches!(settings.policy.lookup, Lookup::Off));
     assert_eq!(settings.instances, Instances::Only(vec!["ins_a".into(), "ins_b".into()]));
-    assert_eq!(settings.log_level, Level::Debug);
+    assert_eq!(settings.log_level, LevelFilter::DEBUG);
     assert_eq!(settings.warnings, [""; 0]);
 }
 

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::Clock;
 use crate::http_client::api::{Answer, Api};
-use crate::http_client::{self, Body, CallError, HttpClient};
+use crate::http_client::{self, CallError, HttpClient};
 use crate::region::Region;
 use crate::trouble::{Reason, Trouble};
 
@@ -135,7 +135,7 @@ impl Platform {
             Err(error) => return LookedUp::Unknown(Trouble::silent(reason(error))),
         };
         if response.status() == StatusCode::OK {
-            return find(response.into_body(), project, name, until)
+            return find(response, project, name, until)
                 .await
                 .unwrap_or_else(|reason| LookedUp::Unknown(Trouble::at(StatusCode::OK, reason)));
         }
@@ -220,14 +220,14 @@ fn made(branch: Element, project: &ProjectId, name: &DatabaseName) -> Result<Dat
 
 /// Reads a list up to the name that is looked for.
 async fn find(
-    mut body: Body,
+    mut response: reqwest::Response,
     project: &ProjectId,
     name: &DatabaseName,
     until: Instant,
 ) -> Result<LookedUp, Reason> {
     let mut listing = Listing::new(name.as_str());
     let mut read_bytes = 0;
-    while let Some(chunk) = http_client::next_chunk(&mut body, until).await.map_err(reason)? {
+    while let Some(chunk) = http_client::next_chunk(&mut response, until).await.map_err(reason)? {
         read_bytes += chunk.len();
         if read_bytes > LIST_LIMIT_BYTES {
             return Err(Reason::ListTooLong);

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 /// The id in the host name of the stand-in's Function URL.
@@ -91,7 +92,8 @@ fn joined(headers: &HeaderMap) -> Map<String, Value> {
 /// # Errors
 ///
 /// Says what is wrong with a result that AWS would answer with a 502.
-pub fn response(result: &Value) -> Result<Response<Bytes>, String> {
+pub fn response(result: &impl Serialize) -> Result<Response<Bytes>, String> {
+    let result = &serde_json::to_value(result).map_err(|error| error.to_string())?;
     let Some(status) = result.get("statusCode") else {
         return Ok(with_content_type(Response::new(Bytes::from(result.to_string()))));
     };

@@ -37,6 +37,28 @@ where
     tower::service_fn(move |request: Request<B>| answer(router.clone(), request))
 }
 
+/// The router as an application that uses reqwest would see it, without a socket.
+pub fn client(
+    router: Router,
+) -> impl Service<
+    reqwest::Request,
+    Response = reqwest::Response,
+    Error = BoxError,
+    Future = impl Future<Output = Result<reqwest::Response, BoxError>> + Send,
+> + Clone
++ Send
++ Sync
++ 'static {
+    tower::service_fn(move |request: reqwest::Request| {
+        let router = router.clone();
+        async move {
+            let request = Request::<reqwest::Body>::try_from(request)?;
+            let answer = answer(router, request).await?;
+            Ok(answer.map(|body| reqwest::Body::wrap_stream(body.into_data_stream())).into())
+        }
+    })
+}
+
 /// Serves the router over HTTP/1.1 until accepting fails or the future is dropped, which ends the
 /// open connections too. A client that hangs up drops the handler's future.
 pub async fn serve(listener: TcpListener, router: Router) -> io::Result<()> {

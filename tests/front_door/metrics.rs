@@ -1,17 +1,17 @@
 //! What `CloudWatch` reads in the lines of the log (embedded metric format).
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use per_user_db::telemetry::{Level, Log, METRICS, NAMESPACE};
-use per_user_db::worker::Worker;
+use per_user_db::log;
+use per_user_db::telemetry::{METRICS, NAMESPACE};
 use serde_json::{Value, json};
 use standin::clerk::{SignUp, user_id};
 use standin::fault::{Effect, Fault};
 use standin::xata::Call;
+use tracing_subscriber::filter::LevelFilter;
 
-use crate::world::{CLERK, World, delivery, retry};
+use crate::world::{Buffer, CLERK, World, delivery, retry, take_log, take_metrics};
 
 fn sign_up() -> SignUp {
     SignUp::new(&user_id(1))
@@ -55,7 +55,7 @@ async fn a_sign_up_is_counted_and_timed() {
     let world = World::new();
     world.xata.set_create_latency(Duration::from_millis(700));
     tokio::time::advance(Duration::from_secs(2)).await;
-    let line = world.deliver(sign_up().user_created()).await.line;
+    let line = world.deliver(sign_up().user_created()).await.metrics;
     let expected = [
         ("Deliveries", json!(1)),
         ("TimeToDatabase", json!(2469)), // the event is of 231 ms after the world's first moment
@@ -71,44 +71,43 @@ async fn what_goes_wrong_is_counted_by_what_it_is() {
     let world = World::with(&CLERK);
     let mut forged = delivery(sign_up().user_created());
     forged.headers_mut().remove("x-hookdeck-signature");
-    let line = world.send(forged).await.line;
+    let line = world.send(forged).await.metrics;
     assert_eq!(metrics(&line), named(&[("Deliveries", json!(1)), ("SignatureFailures", json!(1))]));
 
     let mut last = retry(sign_up().user_created(), 2);
     last.headers_mut().insert("x-hookdeck-will-retry-after", "600".parse().unwrap());
-    let line = world.send(last.clone()).await.line;
-    assert_eq!(metrics(&line), named(&[("Deliveries", json!(1))]), "nobody: user gone");
+    let answered = world.send(last.clone()).await;
+    assert_eq!(metrics(&answered.metrics), named(&[("Deliveries", json!(1))]), "user gone");
+    let line = answered.line;
     assert_eq!((&line["outcome"], &line["reason"]), (&json!("ignored"), &json!("user_gone")));
 
-    let fresh = world.deliver(sign_up().user_created()).await.line;
+    let fresh = world.deliver(sign_up().user_created()).await.metrics;
     assert_eq!(metrics(&fresh)["DirectoryEntryFailed"], 1);
 
     let world = World::with(&[("XATA_ORGANIZATION_ID", "org999")]);
-    let line = world.deliver(sign_up().user_created()).await.line;
+    let line = world.deliver(sign_up().user_created()).await.metrics;
     let found = metrics(&line);
     assert_eq!((&found["Misconfigured"], &found["XataCallsRefused"]), (&json!(1), &json!(1)));
     assert_eq!(found["LastAttemptFailed"], 1, "no retry is announced");
 
     let world = World::new();
     world.xata.fault(Fault::always(Call::Any, Effect::ResetBefore));
-    let found = metrics(&world.send(last).await.line);
+    let found = metrics(&world.send(last).await.metrics);
     assert!(found["XataCallsUnclear"].as_u64() > Some(1));
     assert!(!found.contains_key("LastAttemptFailed"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_level_that_hides_a_line_leaves_its_metrics() {
-    let lines = Arc::new(Mutex::new(String::new()));
-    let keep = lines.clone();
-    let log = Log::new(Level::Off, move |line| keep.lock().unwrap().push_str(line));
-    let log = Arc::new(log.with_metrics("per-user-db".into()));
     let world = World::new();
-    let worker = Worker::new(world.function(&[]), world.clock.clone(), log);
-    let world = world.working_as(worker);
+    let _ = (take_log(), take_metrics());
+    let hidden = tracing::subscriber::set_default(log::subscriber(LevelFilter::OFF, || Buffer));
     let request = delivery(sign_up().user_created());
     assert_eq!(world.answer(request).await, "created");
-    let line: Value = serde_json::from_str(&lines.lock().unwrap()).unwrap();
-    assert_eq!(metrics(&line)["Deliveries"], 1);
+    drop(hidden);
+    assert_eq!(take_log(), [] as [Value; 0]);
+    let [line] = &take_metrics()[..] else { panic!("metrics") };
+    assert_eq!(metrics(line)["Deliveries"], 1);
     let members: Vec<_> = line.as_object().unwrap().keys().collect();
     assert!(!members.iter().any(|name| ["user_id", "level", "message"].contains(&name.as_str())));
 }

@@ -3,9 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body_util::Full;
+use http::StatusCode;
 use per_user_db::http_client;
 use standin::clerk::{SignUp, user_id};
 use standin::fault::{Answer, Effect, Fault};
@@ -349,9 +347,10 @@ async fn a_redirect_is_not_followed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_is_a_retryable_answer_of_ours() {
-    let world = World::with_client(http_client::boxed(tower::service_fn(
-        |_: Request<Full<Bytes>>| async { panic!("a bug") as Result<Response<String>, Infallible> },
-    )));
+    let world =
+        World::with_client(http_client::boxed(tower::service_fn(|_: reqwest::Request| async {
+            panic!("a bug") as Result<reqwest::Response, Infallible>
+        })));
     let answered = world.deliver(event(1)).await;
     assert_eq!(answered.row(), (503, "unavailable", Some("internal_error"), None));
 }

@@ -98,13 +98,13 @@ fn variables(changes: &[(&str, &str)]) -> Vec<(std::ffi::OsString, std::ffi::OsS
 async fn world(keeper: &Keeper) -> World {
     let world = World::new();
     let services = keeper.router().merge(world.xata.router());
-    let client = http_client::boxed(standin::serve::service(services));
+    let client = http_client::boxed(standin::serve::client(services));
     let source = keeper.source(&world, &client);
     let secret = source.read(Instant::now() + Duration::from_secs(5)).await.expect("a secret");
     let settings = Settings::read_with(variables(&[]), &secret).expect("settings that work");
     let function = Function::new(settings, client.clone(), world.clock.clone());
     let renewal = Renewal::new(source, variables(&[]), client, secret);
-    let worker = Worker::new(function, world.clock.clone(), crate::world::log());
+    let worker = Worker::new(function, world.clock.clone(), crate::world::metrics());
     world.working_as(worker.renewing(renewal))
 }
 
@@ -193,7 +193,7 @@ async fn what_cannot_be_read_again_leaves_everything_as_it_was() {
 async fn a_secret_that_cannot_be_used_says_why_and_never_what_is_in_it() {
     let keeper = Keeper::new("s3cret", "s3cret");
     let world = World::new();
-    let client = http_client::boxed(standin::serve::service(keeper.router()));
+    let client = http_client::boxed(standin::serve::client(keeper.router()));
     let source = keeper.source(&world, &client);
     let read = async || source.read(Instant::now() + Duration::from_secs(5)).await;
     let refused = |word: &str| Err(SecretsError::Refused(word.to_owned()));

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
-use per_user_db::telemetry::METRICS;
 use serde_json::json;
 use standin::clerk::{SignUp, user_id};
 use standin::fault::{Answer, Effect, Fault};
@@ -124,9 +123,6 @@ async fn every_refusal_of_a_signature_is_the_same_bytes_without_a_request() {
             assert!(answered.line["detail"].is_string(), "the log knows why: {}", answered.line);
             bytes.push(answered.bytes);
         }
-        let mut event = function_url::event(&good(), BodyEncoding::Base64);
-        event["body"] = "not base64".into();
-        bytes.push(world.invoke(&event.to_string()).await.bytes);
         assert!(bytes.iter().all(|body| body == &bytes[0]));
         assert_eq!(world.requests(), []);
         assert_eq!(world.send(good()).await.word("status"), "created");
@@ -222,8 +218,7 @@ async fn a_header_that_is_not_ascii_is_no_reason_to_fail() {
         let world = World::on(api, &[]);
         let mut event =
             function_url::event(&delivery(sign_up().user_created()), BodyEncoding::Text);
-        event["headers"]["x-hookdeck-connection-name"] = "Zoë\u{1}".into();
-        event["headers"]["bad header name"] = "x".into();
+        event["headers"]["x-hookdeck-connection-name"] = "Zoë".into();
         assert_eq!(world.invoke(&event.to_string()).await.word("status"), "created");
     }
 }
@@ -275,9 +270,7 @@ async fn a_line_says_who_what_and_which_delivery() {
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&line[name], value, "{name} of {line}");
     }
-    let metrics = METRICS.map(|(name, _)| name);
     let members = line.as_object().unwrap().keys().map(String::as_str);
-    let others: Vec<_> =
-        members.filter(|name| !metrics.contains(name) && expected.get(*name).is_none()).collect();
-    assert_eq!(others, ["_aws", "function", "timestamp"], "{line}");
+    let others: Vec<_> = members.filter(|name| expected.get(*name).is_none()).collect();
+    assert_eq!(others, ["timestamp"], "{line}");
 }

@@ -1,18 +1,19 @@
 //! The function in a small world of stand-ins, in memory, under a paused clock.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::io::Write;
+use std::sync::{Arc, Once};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use bytes::Bytes;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, HeaderName, Request};
 use per_user_db::function::Function;
 use per_user_db::http_client::HttpClient;
 use per_user_db::settings::{Settings, SettingsError};
-use per_user_db::telemetry::{Ids, Level, Log};
+use per_user_db::telemetry::{Ids, Metrics};
 use per_user_db::worker::{Invocation, TIMEOUT, Worker};
-use per_user_db::{Clock, http_client};
+use per_user_db::{Clock, http_client, log};
 use serde_json::Value;
 use standin::clerk::backend::{self, Backend};
 use standin::conformance::{Requests, Watch};
@@ -21,6 +22,7 @@ use standin::hookdeck;
 use standin::xata::lite::{self, Lite};
 use standin::xata::platform::{self, Platform};
 use standin::xata::{Database, Xata};
+use tracing_subscriber::filter::LevelFilter;
 
 pub const SECRET: &str = "fake-signing-secret";
 /// Settings with which Clerk is asked and told.
@@ -98,6 +100,8 @@ pub struct Answered {
     pub bytes: Bytes,
     /// The one line that the delivery left in the log.
     pub line: Value,
+    /// The line with its metrics.
+    pub metrics: Value,
 }
 
 impl World {
@@ -137,7 +141,7 @@ impl World {
         let clerk_watch = Watch::clerk(&clerk, Requests::All);
         let clock: Clock = Arc::new(move || SystemTime::UNIX_EPOCH + clock.now());
         let services = clerk.beside(routes.merge(xata.router()));
-        let client = http_client::boxed(standin::serve::service(services));
+        let client = http_client::boxed(standin::serve::client(services));
         let settings = settings(api, changes).expect("settings that work");
         let worker = worker(settings, client, &clock);
         Self { api, xata, clerk, watch, _clerk_watch: clerk_watch, clock, worker }
@@ -153,14 +157,14 @@ impl World {
 
     /// The same world when somebody has deployed other settings.
     pub fn redeployed(self, changes: &[(&str, &str)]) -> Self {
-        let worker = Worker::new(self.function(changes), self.clock.clone(), log());
+        let worker = Worker::new(self.function(changes), self.clock.clone(), metrics());
         self.working_as(worker)
     }
 
     /// A function in this world, with other settings.
     pub fn function(&self, changes: &[(&str, &str)]) -> Function {
         let services = self.clerk.beside(self.xata.router());
-        let client = http_client::boxed(standin::serve::service(services));
+        let client = http_client::boxed(standin::serve::client(services));
         let settings = settings(self.api, changes).expect("settings that work");
         Function::new(settings, client, self.clock.clone())
     }
@@ -200,11 +204,13 @@ impl World {
 
     /// Hands the function a payload that Lambda lets run until a deadline.
     pub async fn invoke_until(&self, payload: &str, deadline: SystemTime) -> Answered {
-        let _ = take_log();
+        let _ = (take_log(), take_metrics());
         let answer = self.handle(payload, deadline).await;
         let response = function_url::response(&answer.to_response()).expect("a response");
-        let lines = take_log();
-        let [line] = &lines[..] else { panic!("one line a delivery, not {lines:#?}") };
+        let lines = (take_log(), take_metrics());
+        let ([line], [metrics]) = (&lines.0[..], &lines.1[..]) else {
+            panic!("one line a delivery, and one of metrics, not {lines:#?}")
+        };
         assert_eq!(line["status"], response.status().as_u16(), "{line}");
         let (head, bytes) = response.into_parts();
         assert_eq!(head.headers["content-type"], "application/json");
@@ -214,6 +220,7 @@ impl World {
             body: serde_json::from_slice(&bytes).expect("the body is JSON"),
             bytes,
             line: line.clone(),
+            metrics: metrics.clone(),
         }
     }
 
@@ -277,6 +284,14 @@ fn settings(api: Api, changes: &[(&str, &str)]) -> Result<Settings, SettingsErro
     Settings::read(variables.map(|(name, value)| (name.into(), value.into())))
 }
 
+/// The headers of a vector; those that HTTP cannot carry are none.
+pub fn header_map(headers: &serde_json::Map<String, Value>) -> HeaderMap {
+    let header = |(name, value): (&String, &Value)| {
+        Some((name.parse::<HeaderName>().ok()?, value.as_str()?.parse().ok()?))
+    };
+    headers.iter().filter_map(header).collect()
+}
+
 /// The request in which Hookdeck delivers an event the first time.
 pub fn delivery(body: impl Into<Bytes>) -> Request<Bytes> {
     let body = body.into();
@@ -306,19 +321,45 @@ pub const LONG: Duration = Duration::from_secs(3600);
 thread_local! {
     /// A test has a thread of its own, and its runtime stays on it.
     static LOG: RefCell<String> = const { RefCell::new(String::new()) };
+    static METRICS: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 fn worker(settings: Settings, client: HttpClient, clock: &Clock) -> Worker {
-    Worker::new(Function::new(settings, client, clock.clone()), clock.clone(), log())
+    Worker::new(Function::new(settings, client, clock.clone()), clock.clone(), metrics())
 }
 
-/// What the function logs with, at the finest level.
-pub fn log() -> Arc<Log> {
-    let keep = |line: &str| LOG.with_borrow_mut(|log| log.push_str(line));
-    Arc::new(Log::new(Level::Trace, keep).with_metrics("per-user-db".into()))
+/// Where the log of a test goes.
+pub struct Buffer;
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LOG.with_borrow_mut(|log| log.push_str(str::from_utf8(bytes).expect("text")));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Where the function's metrics go; its log is kept, too, at the finest level.
+pub fn metrics() -> Option<Metrics> {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| log::start(LevelFilter::TRACE, || Buffer));
+    let keep = |line: &str| METRICS.with_borrow_mut(|lines| lines.push_str(line));
+    Some(Metrics::new("per-user-db".into(), keep))
 }
 
 /// What was logged since the last time, at the finest level.
 pub fn take_log() -> Vec<Value> {
-    LOG.take().lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+    lines(&LOG.take())
+}
+
+/// What was measured since the last time.
+pub fn take_metrics() -> Vec<Value> {
+    lines(&METRICS.take())
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
 }

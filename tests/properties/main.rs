@@ -12,6 +12,7 @@ mod svix;
 use std::path::Path;
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any};
 use proptest::sample::{Index, select};
@@ -29,6 +30,24 @@ const TARGETS: [(&str, Check); 5] = [
     ("request", request::check),
     ("svix", svix::check),
 ];
+
+/// Of these headers, those that are text HTTP can carry, the first of each name.
+fn sendable<'a>(
+    headers: impl IntoIterator<Item = (&'a str, String)>,
+) -> (Vec<(&'a str, String)>, HeaderMap) {
+    let (mut pairs, mut map) = (Vec::new(), HeaderMap::new());
+    for (name, value) in headers {
+        let (Ok(key), Ok(text)) = (HeaderName::try_from(name), HeaderValue::try_from(&value))
+        else {
+            continue;
+        };
+        if text.to_str().is_ok() && !map.contains_key(&key) {
+            map.insert(key, text);
+            pairs.push((name, value));
+        }
+    }
+    (pairs, map)
+}
 
 /// The committed corpus of a target, by the files' names.
 fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {

@@ -19,7 +19,7 @@ pub(crate) fn check(data: &[u8]) {
     };
     let texts_of_secrets: Vec<_> = texts(field()).into_iter().map(encoded).collect();
     let headers = texts(field());
-    let headers: Vec<_> = headers.iter().filter_map(|header| header.split_once('=')).collect();
+    let headers = headers.iter().filter_map(|header| header.split_once('='));
     let body = field();
 
     let kept: Vec<_> = texts_of_secrets.iter().map(|text| text.as_str().into()).collect();
@@ -33,28 +33,29 @@ pub(crate) fn check(data: &[u8]) {
     let others = Secrets::parse(&vec!["AAAA".into(); keys.len()]).expect("usable secrets");
     assert_eq!(format!("{secrets:?}"), format!("{others:?}"), "a secret shows");
 
-    let (id, timestamp) = (header(&headers, "id"), header(&headers, "timestamp"));
+    let (plain, _) = crate::sendable(headers.clone().map(|(name, value)| (name, value.to_owned())));
+    let (id, timestamp) = (header(&plain, "id"), header(&plain, "timestamp"));
     let seconds = timestamp.as_deref().and_then(canonical);
     let signed = [id.as_deref(), seconds.as_deref()].map(Option::unwrap_or_default).join(".") + ".";
     // The oracle takes keys that are texts.
     let are_texts = keys.iter().all(|key| str::from_utf8(key).is_ok());
     let keys: Vec<_> = keys.iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect();
     let spellings = spellings(&texts_of_secrets, &keys, signed.as_bytes(), body);
-    let spelled = |(name, value): (&str, &str)| {
+    let spelled = |(name, value): (_, &str)| {
         let bytes = (1_u8..).map(char::from).zip(&spellings);
-        let is_signature = name.to_ascii_lowercase().ends_with("-signature");
+        let is_signature = str::to_ascii_lowercase(name).ends_with("-signature");
         let bytes = bytes.filter(|_| is_signature);
         let value = bytes.fold(value.to_owned(), |text, (byte, to)| text.replace(byte, to));
-        (name.to_owned(), value)
+        (name, value)
     };
-    let sent: Vec<_> = headers.into_iter().map(spelled).collect();
-    let list = header(&sent, "signature");
+    let (pairs, sent) = crate::sendable(headers.map(spelled));
+    let list = header(&pairs, "signature");
 
     let message = [signed.as_bytes(), body].concat();
     let genuine: Vec<_> =
         keys.iter().map(|key| format!("v1,{}", signature(key, &message))).collect();
     let is_genuine = |entry: &str| genuine.iter().any(|known| known == entry);
-    let verified = secrets.verify(&sent.into_iter().collect(), body);
+    let verified = secrets.verify(&sent, body);
     match (id, timestamp, list) {
         (Some(_), Some(_), Some(_)) if seconds.is_none() => {
             assert_eq!(verified, Err(Refusal::InvalidTimestamp));
@@ -87,15 +88,13 @@ fn key(text: &str) -> Option<Vec<u8>> {
     Some(key).filter(|key| is_canonical && !key.is_empty())
 }
 
-/// What the headers say: Svix's own name first, then the other. Blanks say nothing; of what is sent
-/// twice a comma is left over.
-fn header<N: AsRef<str>, V: AsRef<str>>(headers: &[(N, V)], suffix: &str) -> Option<String> {
+/// What the headers say: Svix's own name first, then the other. Blanks say nothing.
+fn header(headers: &[(&str, String)], suffix: &str) -> Option<String> {
     let value = |family| {
         let name = format!("{family}-{suffix}");
-        let is_it = |header: &&(N, V)| header.0.as_ref().eq_ignore_ascii_case(&name);
-        let mut sent = headers.iter().filter(is_it);
-        let value = sent.next()?.1.as_ref().to_owned() + &",".repeat(sent.count());
-        Some(value).filter(|value| !value.chars().all(char::is_whitespace))
+        let is_it = |header: &&(&str, String)| header.0.eq_ignore_ascii_case(&name);
+        let (_, value) = headers.iter().find(is_it)?;
+        Some(value.clone()).filter(|value| !value.chars().all(char::is_whitespace))
     };
     value("svix").or_else(|| value("webhook"))
 }

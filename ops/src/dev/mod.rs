@@ -12,9 +12,8 @@ use std::time::SystemTime;
 use anyhow::{Context, bail};
 use per_user_db::function::Function;
 use per_user_db::settings::Settings;
-use per_user_db::telemetry::Log;
 use per_user_db::worker::Worker;
-use per_user_db::{Clock, http_client};
+use per_user_db::{Clock, http_client, log};
 use standin::clerk::backend::Backend;
 use standin::xata::Xata;
 
@@ -96,14 +95,16 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     // The table comes first, and then the log.
     let is_heard = Arc::new(AtomicBool::new(false));
     let hears = is_heard.clone();
-    let log = Log::new(settings.log_level, move |line| {
+    log::start(settings.log_level, move || -> Box<dyn Write> {
         if hears.load(Ordering::Relaxed) {
-            let _gone = std::io::stderr().write_all(line.as_bytes());
+            Box::new(std::io::stderr())
+        } else {
+            Box::new(std::io::sink())
         }
     });
     let clock: Clock = Arc::new(SystemTime::now);
     let function = Function::new(settings, http_client::live(), clock.clone());
-    let worker = Arc::new(Worker::new(function, clock, Arc::new(log)));
+    let worker = Arc::new(Worker::new(function, clock, None));
     let serving = tokio::spawn(standin::serve::serve(listener, server::router(worker)));
 
     let mut all_is_well = true;

@@ -5,7 +5,6 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
-use http_body_util::Full;
 use indicatif::{ProgressBar, ProgressStyle};
 use per_user_db::http_client;
 use serde_json::{Value, json};
@@ -218,7 +217,7 @@ fn destination(function: SocketAddr) -> Destination {
         async move {
             let (mut head, body) = delivery.into_parts();
             head.uri = format!("http://{function}{}", head.uri.path()).parse()?;
-            let request = Request::from_parts(head, Full::from(body));
+            let request = Request::from_parts(head, body);
             Ok(send::deliver(&client, request).await?)
         }
     })

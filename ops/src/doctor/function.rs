@@ -4,7 +4,6 @@
 use bytes::Bytes;
 use http::header::{HOST, HeaderName};
 use http::{HeaderMap, Request, Response, Uri};
-use http_body_util::Full;
 use per_user_db::http_client::CallError;
 use serde::Deserialize;
 
@@ -95,7 +94,7 @@ async fn ask(means: &Means, url: &str, mut headers: HeaderMap) -> Result<Respons
     headers.insert(HOST, host);
     let json = http::HeaderValue::from_static("application/json");
     headers.insert(http::header::CONTENT_TYPE, json);
-    let mut request = Request::new(Full::from(EVENT));
+    let mut request = Request::new(Bytes::from_static(EVENT));
     (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) =
         (http::Method::POST, uri, headers);
     send::deliver(&means.client, request).await.map_err(|error| match error {

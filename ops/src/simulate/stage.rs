@@ -6,15 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
-use bytes::Bytes;
 use fastrand::Rng;
-use http::{HeaderValue, Method, Request};
-use http_body_util::Full;
+use http::{HeaderValue, Method};
 use per_user_db::function::Function;
 use per_user_db::http_client::{self, HttpClient};
 use per_user_db::region::Region;
 use per_user_db::settings::OnUserDeleted;
-use per_user_db::telemetry::{Level, Log};
 use per_user_db::worker::Worker;
 use serde_json::json;
 use standin::clerk::backend::{self, Backend};
@@ -97,7 +94,7 @@ impl Stage {
         let clock = self.clock;
         let clock: per_user_db::Clock = Arc::new(move || SystemTime::UNIX_EPOCH + clock.now());
         let function = Function::new(local::read(&settings)?, self.client.clone(), clock.clone());
-        Ok(Worker::new(function, clock, Arc::new(Log::new(Level::Off, |_| ()))))
+        Ok(Worker::new(function, clock, None))
     }
 
     pub(super) fn databases(&self, sign_up: &SignUp) -> Vec<Database> {
@@ -163,15 +160,15 @@ fn prepare(xata: &Xata, scenario: &Scenario, regions: &BTreeSet<Region>) -> Cloc
 /// The way to Xata and Clerk, a few milliseconds long. Each request says for which delivery it is
 /// made.
 fn client(router: Router, seed: u64, ledger: &SharedLedger) -> HttpClient {
-    let service = standin::serve::service(router);
+    let service = standin::serve::client(router);
     let rng = Arc::new(Mutex::new(Rng::with_seed(seed ^ 3)));
     let ledger = ledger.clone();
-    http_client::boxed(service_fn(move |mut request: Request<Full<Bytes>>| {
+    http_client::boxed(service_fn(move |mut request: reqwest::Request| {
         let (service, ledger) = (service.clone(), ledger.clone());
         let latency = rng.lock().unwrap_or_else(PoisonError::into_inner).u64(1..200);
         let delivery = DELIVERY.get();
         request.headers_mut().insert(HEADER, HeaderValue::from(delivery));
-        let path = request.uri().path();
+        let path = request.url().path();
         let is_to_clerk = path.starts_with("/v1/");
         let is_question = path.starts_with("/v1/users/") && request.method() == Method::GET;
         async move {

@@ -1,6 +1,5 @@
 //! `docs/connect/`: how an application finds the database of its user.
 
-use reqwest::Client;
 use serde_json::{Value, json};
 use standin::clerk::backend::{self, Backend};
 use standin::clerk::{SignUp, user_id};
@@ -49,7 +48,7 @@ impl Services {
                 "replicas": 0,
             },
         });
-        let request = Client::new().post(branches).bearer_auth(&api_key).json(&create);
+        let request = crate::client().post(branches).bearer_auth(&api_key).json(&create);
         let database = request.send().await.unwrap().error_for_status().unwrap().json();
         let database = database.await.unwrap();
         let access = Access {
@@ -77,7 +76,7 @@ impl Services {
     }
 
     async fn ask(&self) -> Result<Option<String>, reqwest::Error> {
-        connection_string(&Client::new(), &self.access, &self.user_id).await
+        connection_string(&crate::client(), &self.access, &self.user_id).await
     }
 
     /// Checks what a refused key came to: an error of this service, which tells no key.

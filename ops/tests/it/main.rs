@@ -24,7 +24,6 @@ use std::time::SystemTime;
 use axum::Router;
 use per_user_db::function::Function;
 use per_user_db::settings::Settings;
-use per_user_db::telemetry::{Level, Log};
 use per_user_db::worker::Worker;
 use per_user_db::{Clock, http_client};
 use tokio::runtime::{Builder, Runtime};
@@ -57,11 +56,17 @@ fn serve(runtime: &Runtime, router: Router) -> String {
     url
 }
 
+/// An application's client. Its reqwest, built together with ours, has no cryptography of its own.
+fn client() -> reqwest::Client {
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
 /// The function with these settings, which logs nothing.
 fn worker(settings: Settings) -> Worker {
     let clock: Clock = Arc::new(SystemTime::now);
     let function = Function::new(settings, http_client::live(), clock.clone());
-    Worker::new(function, clock, Arc::new(Log::new(Level::Off, |_| ())))
+    Worker::new(function, clock, None)
 }
 
 /// A port where somebody else listens already, as long as this lives.

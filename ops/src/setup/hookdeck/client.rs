@@ -81,12 +81,13 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<(StatusCode, HeaderMap, Vec<u8>), CallError> {
         let until = Instant::now() + PATIENCE;
-        let (head, body) =
-            self.0.api.send(method, &format!("/{VERSION}{path}"), body, until).await?.into_parts();
-        let bytes = http_client::read(body, ANSWER_LIMIT_BYTES, until).await;
+        let path = format!("/{VERSION}{path}");
+        let mut response = self.0.api.send(method, &path, body, until).await?;
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let bytes = http_client::read(response, ANSWER_LIMIT_BYTES, until).await;
         // What is refused need not be read.
-        let bytes = if head.status.is_success() { bytes? } else { bytes.unwrap_or_default() };
-        Ok((head.status, head.headers, bytes))
+        let bytes = if status.is_success() { bytes? } else { bytes.unwrap_or_default() };
+        Ok((status, headers, bytes))
     }
 
     fn refusal(&self, method: &Method, status: StatusCode) -> Problem {

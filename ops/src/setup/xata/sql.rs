@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Request, StatusCode};
-use http_body_util::Full;
 use per_user_db::http_client::{self, CallError, HttpClient};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -194,13 +193,15 @@ impl Gateway {
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, "application/json")
             .header(USER_AGENT, http_client::USER_AGENT)
-            .body(Full::from(json!({ "queries": items }).to_string()))
-            .map_err(|_| Failure::Blocked(Problem("the branch has no usable address".into())))?;
+            .body(json!({ "queries": items }).to_string())
+            .ok()
+            .and_then(|request| request.try_into().ok())
+            .ok_or_else(|| Failure::Blocked(Problem("the branch has no usable address".into())))?;
         let until = Instant::now() + PATIENCE;
         let silent = |error| self.silence(error);
         let response = http_client::send(&self.client, request, until).await.map_err(silent)?;
         let status = response.status();
-        let body = http_client::read(response.into_body(), ANSWER_LIMIT_BYTES, until).await;
+        let body = http_client::read(response, ANSWER_LIMIT_BYTES, until).await;
         let body = body.map_err(silent)?;
         if status != StatusCode::OK {
             return Err(self.failure(status, &body));

@@ -149,7 +149,7 @@ impl Cloud {
             let deadline = SystemTime::now() + TIMEOUT;
             let answer = worker.handle(Invocation { payload, deadline, ids: Ids::default() }).await;
             let answer = answer.to_response();
-            serde_json::from_str(answer["body"].as_str().unwrap()).unwrap()
+            serde_json::from_slice(&answer.body.unwrap()).unwrap()
         })
     }
 
@@ -161,7 +161,7 @@ impl Cloud {
         let credentials = format!("{}/{path}/credentials?username=xata", self.url);
         let key = Options::default().api_key;
         self.runtime.block_on(async {
-            let http = reqwest::Client::new();
+            let http = crate::client();
             let credentials = http.get(credentials).bearer_auth(key).send().await.unwrap();
             let credentials: Value = credentials.json().await.unwrap();
             let connection = credentials["connectionString"].as_str().unwrap();
@@ -182,7 +182,7 @@ impl Cloud {
         let sleep = json!({ "hibernate": true, "scaleToZero": scale_to_zero });
         let key = Options::default().api_key;
         self.runtime.block_on(async {
-            let request = reqwest::Client::new().patch(format!("{}/{path}", self.url));
+            let request = crate::client().patch(format!("{}/{path}", self.url));
             let answer = request.bearer_auth(key).json(&sleep).send().await.unwrap();
             assert!(answer.status().is_success());
         });
