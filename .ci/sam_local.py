@@ -1,6 +1,6 @@
 """`sam local invoke` with every event, in a container, without pulling an image.
 
-    sam_local.py BUILT_TEMPLATE OPS DIRECTORY
+    sam_local.py BUILT_TEMPLATE DEV DIRECTORY
 
 Debian's container engine is unpacked into DIRECTORY and started by hand, with a bridge of its own and without packet
 filters, so that nothing on the machine changes for longer than this runs. The base image is made of what is here: a shell,
@@ -172,13 +172,13 @@ def relay(port):
 
 
 @contextlib.contextmanager
-def stand_ins(ops, directory):
+def stand_ins(dev, directory):
     """The settings by which a container finds the stand-ins."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with open(directory / "standins.env", "wb") as file:
-        process = subprocess.Popen([ops, "standins", "--port", str(port), "--env"], stdout=file)
+        process = subprocess.Popen([dev, "standins", "--port", str(port), "--env"], stdout=file)
     try:
         end = time.monotonic() + 60
         while socket.socket().connect_ex(("127.0.0.1", port)):
@@ -195,7 +195,7 @@ def stand_ins(ops, directory):
         process.wait(10)
 
 
-def main(built, ops, directory):
+def main(built, dev, directory):
     directory, built = pathlib.Path(directory).resolve(), pathlib.Path(built).resolve()
     bootstrap = built.parent / "Function" / "bootstrap"
     if os.geteuid() != 0:
@@ -205,7 +205,7 @@ def main(built, ops, directory):
     with bridge(busybox), engine(directory) as client:
         base_image(client, busybox, bootstrap)
         print(f"engine {client.version()['Version']}, base image made here", flush=True)
-        with stand_ins(ops, directory) as settings:
+        with stand_ins(dev, directory) as settings:
             # The deployment's settings are replaced by the stand-ins': sam sets only variables that the template has.
             template = yaml_parse(built.read_text(encoding="utf-8"))
             template["Resources"]["Function"]["Properties"]["Environment"]["Variables"] = settings

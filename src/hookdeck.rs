@@ -71,9 +71,7 @@ impl Verifier {
         let given: Vec<_> =
             [Some(first), second].into_iter().flatten().filter_map(decode).collect();
         let matches = |secret: &SecretString| {
-            let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes())
-                .unwrap_or_else(|_| unreachable!("HMAC takes keys of every length"));
-            mac.update(body);
+            let mac = mac(secret.expose_secret(), body);
             // `verify_slice` compares in constant time.
             given.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
         };
@@ -104,6 +102,18 @@ impl Verifier {
             is_last: self.header(headers, "will-retry-after").is_none_or(str::is_empty),
         }
     }
+}
+
+/// The value of the signature header for `body`, as Hookdeck makes it with `secret`.
+pub fn sign(secret: &str, body: &[u8]) -> String {
+    STANDARD.encode(mac(secret, body).finalize().into_bytes())
+}
+
+fn mac(secret: &str, body: &[u8]) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
+        .unwrap_or_else(|_| unreachable!("HMAC takes keys of every length"));
+    mac.update(body);
+    mac
 }
 
 /// A signature is standard base64 with padding, 44 characters, and nothing around it. The strict

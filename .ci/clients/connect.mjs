@@ -1,5 +1,5 @@
 // docs/connect/connect.ts, the snippet for applications, against the stand-ins: type-checked, and run.
-// Environment: what `cargo ops standins --env` prints, and CLERK_API_URL and CLERK_SECRET_KEY. Among the users must be
+// Environment: what `cargo dev standins --env` prints, and CLERK_API_URL and CLERK_SECRET_KEY. Among the users must be
 // one whom nobody has touched; the run leaves them as they were.
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';

@@ -1,6 +1,6 @@
 // The official hookdeck CLI asks for a connection, `ops setup hookdeck` asks for the same one, and the two requests are
 // compared, member by member. Sections are those of hookdeck's contract.
-// Environment: OPS, the binary; HOOKDECK_API_URL and HOOKDECK_API_KEY, as `ops standins` prints them.
+// Environment: OPS, the binary; HOOKDECK_API_URL and HOOKDECK_API_KEY, as `cargo dev standins` prints them.
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';

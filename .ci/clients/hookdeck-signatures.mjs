@@ -1,5 +1,5 @@
 // @hookdeck/sdk verifies what we sign, and we verify what it accepts. Sections are those of hookdeck's contract.
-// Environment: OPS, the binary; FUNCTION_URL, where `ops dev` serves the function.
+// Environment: DEV, the binary; FUNCTION_URL, where `cargo dev` serves the function.
 import { execFile } from 'node:child_process';
 import { createHmac, randomBytes } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -17,7 +17,7 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const SECRET = 'local-development-secret';
 const HEADER = 'x-hookdeck-signature';
 const HEADER_2 = 'x-hookdeck-signature-2';
-const { OPS, FUNCTION_URL } = settings('OPS', 'FUNCTION_URL');
+const { DEV, FUNCTION_URL } = settings('DEV', 'FUNCTION_URL');
 
 /** Section 1: base64 of HMAC-SHA256 over the raw bytes, keyed with the text of the secret. */
 const sign = (body, secret = SECRET) => createHmac('sha256', secret).update(body).digest('base64');
@@ -83,19 +83,19 @@ const ODD_BODIES = {
 };
 const SECRETS = { 'the development secret': SECRET, 'a secret with blanks inside': 'a b  c', 'a secret that is not ASCII': 'geheim-ß-🔑', 'one that looks like base64': 'whsec_AAECAwQFBgcICQ==' };
 const directory = await mkdtemp(join(tmpdir(), 'hookdeck-signatures-'));
-/** What `ops send` delivers of these bytes. */
+/** What `cargo dev send` delivers of these bytes. */
 async function sent(body, secret, ...more) {
   const file = join(directory, 'event');
   await writeFile(file, body);
   return through(undefined, () => ({ status: 200, headers: {}, body: '{}' }), async ({ url, requests }) => {
     const environment = { PATH: process.env.PATH, HOOKDECK_WEBHOOK_SECRET: secret };
-    await promisify(execFile)(OPS, ['send', file, '--to', url, ...more], { env: environment, cwd: directory, timeout: 30_000 });
+    await promisify(execFile)(DEV, ['send', file, '--to', url, ...more], { env: environment, cwd: directory, timeout: 30_000 });
     same(requests.length, 1, 'deliveries');
     return requests[0];
   });
 }
 for (const [what, body] of Object.entries(ODD_BODIES)) {
-  await check(`the SDK accepts what \`ops send\` signs: ${what}`, async () => {
+  await check(`the SDK accepts what \`cargo dev send\` signs: ${what}`, async () => {
     const delivery = await sent(body, SECRET);
     same(delivery.body, body, 'the bytes');
     same(await sdk(delivery.headers, delivery.body, { checkSourceVerification: true }), true, 'isValidSignature');
@@ -103,12 +103,12 @@ for (const [what, body] of Object.entries(ODD_BODIES)) {
   });
 }
 for (const [what, secret] of Object.entries(SECRETS)) {
-  await check(`the SDK accepts what \`ops send\` signs with ${what}`, async () => {
+  await check(`the SDK accepts what \`cargo dev send\` signs with ${what}`, async () => {
     const delivery = await sent(ODD_BODIES['letters of all lengths'], secret);
     same(await sdk(delivery.headers, delivery.body, { secret }), true, 'isValidSignature');
   });
 }
-await check('section 2: `ops send` calls the headers as Hookdeck does, on every attempt', async () => {
+await check('section 2: `cargo dev send` calls the headers as Hookdeck does, on every attempt', async () => {
   for (const [attempt, trigger] of [['1', 'INITIAL'], ['3', 'AUTOMATIC']]) {
     const { headers } = await sent('{"type":"x"}', SECRET, '--attempt', attempt);
     holds(/^evt_[0-9A-Za-z]+$/.test(headers['x-hookdeck-eventid']), `the event id is ${headers['x-hookdeck-eventid']}`);

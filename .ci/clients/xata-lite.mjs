@@ -1,5 +1,5 @@
 // @xata.io/client drives the stand-in of Xata Lite. Sections are those of Lite's contract.
-// Environment: what `cargo ops standins --api lite --env` prints.
+// Environment: what `cargo dev standins --api lite --env` prints.
 import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { FetcherError, XataApiClient } from '@xata.io/client';

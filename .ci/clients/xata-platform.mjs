@@ -1,5 +1,5 @@
 // @xata.io/api drives the stand-in of the Xata platform. Sections are those of the platform's contract.
-// Environment: what `cargo ops standins --env` prints.
+// Environment: what `cargo dev standins --env` prints.
 import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { Checks, holds, same, settings, sleep, thrown } from './checks.mjs';

@@ -1,0 +1,106 @@
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use bytes::Bytes;
+use cli::{delivery, output};
+use http::Request;
+use per_user_db::hookdeck::DEFAULT_HEADER_PREFIX as PREFIX;
+use serde_json::json;
+use standin::clerk::{SignUp, user_id};
+use standin::function_url::{self, BodyEncoding};
+
+use crate::services;
+
+/// Make the files in `events/` anew: Function URL events for `cargo lambda invoke` and `sam local
+/// invoke`
+///
+/// They are signed with the development secret of the stand-ins. Exit codes: 0 done, 1 failed, 2 wrong
+/// usage, 3 a dry run found files that are stale.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Where to write them
+    #[arg(default_value = "events")]
+    directory: PathBuf,
+    /// Show which are stale, and write none
+    #[arg(long)]
+    dry_run: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let (mut stale, mut current) = (Vec::new(), Vec::new());
+    for (name, content) in all()? {
+        let path = arguments.directory.join(name);
+        let shown = path.display().to_string();
+        if std::fs::read(&path).is_ok_and(|there| there == content.as_bytes()) {
+            current.push(shown);
+            continue;
+        }
+        if !arguments.dry_run {
+            std::fs::write(&path, content).with_context(|| format!("{shown} cannot be written"))?;
+        }
+        stale.push(shown);
+    }
+    let mut out = std::io::stdout();
+    if arguments.json {
+        let (key, dry_run) =
+            (if arguments.dry_run { "stale" } else { "written" }, arguments.dry_run);
+        writeln!(out, "{:#}", json!({ "dry_run": dry_run, key: stale, "current": current }))?;
+    } else {
+        for path in &stale {
+            writeln!(out, "{path}")?;
+        }
+        if stale.is_empty() {
+            writeln!(out, "Nothing to do: all {} are current.", current.len())?;
+        }
+    }
+    Ok(output::drift(arguments.dry_run && !stale.is_empty()))
+}
+
+/// Every file by its name.
+fn all() -> anyhow::Result<Vec<(&'static str, String)>> {
+    let mara = SignUp::new(&user_id(1));
+    let from = |seed, client_ip: &str| SignUp {
+        client_ip: Some(client_ip.to_owned()),
+        ..SignUp::new(&user_id(seed))
+    };
+    let created = mara.user_created();
+    let (text, base64) = (BodyEncoding::Text, BodyEncoding::Base64);
+    let ours = services::SIGNING_SECRET;
+    let later = mara.timestamp_ms + 3_600_000;
+    Ok(vec![
+        ("user-created.json", event(created.clone(), ours, text)?),
+        ("user-created-oceania.json", event(from(2, "1.1.1.1").user_created(), ours, text)?),
+        ("user-created-ipv6.json", event(from(3, "2620:fe::fe").user_created(), ours, text)?),
+        ("user-deleted.json", event(mara.user_deleted(later), ours, text)?),
+        ("session-created.json", event(mara.session_created(later), ours, text)?),
+        ("wrong-signature.json", event(created.clone(), "somebody-elses-secret", text)?),
+        ("base64-body.json", event(created.clone(), ours, base64)?),
+        ("not-json.json", event(created[..created.len() / 2].to_vec(), ours, text)?),
+    ])
+}
+
+fn event(body: Vec<u8>, secret: &str, encoding: BodyEncoding) -> anyhow::Result<String> {
+    let mut request = Request::post("/").body(Bytes::from(body))?;
+    *request.headers_mut() = delivery::headers(PREFIX, secret, request.body(), 1)?;
+    Ok(serde_json::to_string_pretty(&function_url::event(&request, encoding))? + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_events_are_those_that_dev_events_makes() -> anyhow::Result<()> {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events");
+        for (name, content) in all()? {
+            let committed = std::fs::read_to_string(format!("{directory}/{name}"))?;
+            assert_eq!(committed, content, "{name} is stale; make it anew with `cargo dev events`");
+        }
+        Ok(())
+    }
+}

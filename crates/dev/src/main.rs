@@ -1,0 +1,55 @@
+//! `cargo dev`: what a developer runs. The function never links any of it.
+//!
+//! | file | command |
+//! | --- | --- |
+//! | `stack` | `cargo dev`: the function and the stand-ins in one process, and sample sign-ups |
+//! | `standins` | `cargo dev standins`: the stand-ins alone, for `cargo lambda watch` |
+//! | `send` | `cargo dev send`: one event, signed and delivered as Hookdeck does |
+//! | `events` | `cargo dev events`: writes the files in `events/` |
+//! | `simulate` | `cargo dev simulate`: sign-ups by the thousand, with faults drawn from a seed |
+//!
+//! `services` makes the stand-ins of Xata and Clerk with fixed settings; `server` puts the function
+//! on a socket.
+
+mod events;
+mod send;
+mod server;
+mod services;
+mod simulate;
+mod stack;
+mod standins;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Try per-user-db on this machine: the function beside stand-ins of Xata, Clerk and Hookdeck
+#[derive(Parser)]
+#[command(name = "cargo dev", bin_name = "cargo dev", version, long_about = stack::HELP)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    stack: stack::Arguments,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Standins(standins::Arguments),
+    Send(send::Arguments),
+    Events(events::Arguments),
+    Simulate(simulate::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        None => cli::block_on(stack::run(arguments.stack)),
+        Some(Command::Standins(arguments)) => cli::block_on(standins::run(arguments)),
+        Some(Command::Send(arguments)) => cli::block_on(send::run(arguments)),
+        Some(Command::Events(arguments)) => events::run(&arguments),
+        Some(Command::Simulate(arguments)) => simulate::run(&arguments),
+    };
+    cli::exit("cargo dev", result)
+}

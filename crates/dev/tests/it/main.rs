@@ -1,0 +1,41 @@
+//! `cargo dev`, as a person or a script runs it.
+#![allow(clippy::unwrap_used, reason = "tests fail loudly")]
+
+mod connect;
+mod dev;
+mod events;
+mod send;
+mod simulate;
+mod standins;
+#[path = "../../../cli/tests/support/mod.rs"]
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use support::{busy_port, client, file, run, runtime, serve};
+
+fn dev(arguments: &[&str]) -> Command {
+    support::command(env!("CARGO_BIN_EXE_dev"), arguments)
+}
+
+/// Kills a process that stays, when the test ends.
+struct Staying(Child);
+
+impl Drop for Staying {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `cargo dev --live` with these settings, and the URL that it answers on.
+fn live_function(settings: impl IntoIterator<Item = (String, String)>) -> (Staying, String) {
+    let mut command = dev(&["--live", "--port", "0"]);
+    command.envs(settings).stderr(Stdio::piped());
+    let mut staying = Staying(command.spawn().unwrap());
+    let mut welcome = String::new();
+    BufReader::new(staying.0.stderr.as_mut().unwrap()).read_line(&mut welcome).unwrap();
+    let url = welcome.split_ascii_whitespace().find(|word| word.starts_with("http://"));
+    (staying, url.unwrap().to_owned())
+}

@@ -1,0 +1,87 @@
+//! `cargo ops`: what an operator runs, against the services that the settings name. It links no
+//! stand-in.
+//!
+//! | file | command |
+//! | --- | --- |
+//! | `setup` | `cargo ops setup`: Hookdeck's connection and Xata's templates |
+//! | `doctor` | `cargo ops doctor`: every setting, key, region, template and quota, checked |
+//! | `user` | `cargo ops user`: what is known of one user |
+//! | `unpark` | `cargo ops unpark`: gives a parked database back |
+//!
+//! `live` reads the settings and makes the clients: `organization` asks Xata, `fleet` knows the
+//! databases of all projects, `directory` asks Clerk. All of them send through `service`, whose
+//! errors say what to check.
+
+mod directory;
+mod doctor;
+mod fleet;
+mod live;
+mod organization;
+mod service;
+mod setup;
+mod unpark;
+mod user;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Set up, check and repair the services around per-user-db
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a look or a dry run found something to do and
+/// changed nothing.
+#[derive(Parser)]
+#[command(name = "cargo ops", bin_name = "cargo ops", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Setup(setup::Arguments),
+    Doctor(doctor::Arguments),
+    User(user::Arguments),
+    Unpark(unpark::Arguments),
+    #[command(hide = true)]
+    Dev(Moved),
+    #[command(hide = true)]
+    Standins(Moved),
+    #[command(hide = true)]
+    Send(Moved),
+    #[command(hide = true)]
+    Simulate(Moved),
+    #[command(hide = true)]
+    Events(Moved),
+}
+
+/// The arguments of a command that moved.
+#[derive(clap::Args)]
+#[command(disable_help_flag = true)]
+struct Moved {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    _arguments: Vec<OsString>,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Setup(arguments) => cli::block_on(setup::run(arguments)),
+        Command::Doctor(arguments) => cli::block_on(doctor::run(arguments)),
+        Command::User(arguments) => cli::block_on(user::run(arguments)),
+        Command::Unpark(arguments) => cli::block_on(unpark::run(arguments)),
+        Command::Dev(_) => moved("cargo dev"),
+        Command::Standins(_) => moved("cargo dev standins"),
+        Command::Send(_) => moved("cargo dev send"),
+        Command::Simulate(_) => moved("cargo dev simulate"),
+        Command::Events(_) => moved("cargo dev events"),
+    };
+    cli::exit("cargo ops", result)
+}
+
+/// Names the new place of a command that moved.
+#[expect(clippy::unnecessary_wraps, reason = "as every command")]
+fn moved(command: &str) -> anyhow::Result<ExitCode> {
+    cli::output::note(format_args!("cargo ops: this command is now `{command}`"));
+    Ok(ExitCode::from(2))
+}

@@ -1,0 +1,33 @@
+//! `cargo ops`, as a person or a script runs it.
+#![allow(clippy::unwrap_used, reason = "tests fail loudly")]
+
+mod doctor;
+mod moved;
+mod setup_hookdeck;
+mod setup_xata;
+#[path = "../../../cli/tests/support/mod.rs"]
+mod support;
+mod unpark;
+mod user;
+mod world;
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use per_user_db::function::Function;
+use per_user_db::settings::Settings;
+use per_user_db::worker::Worker;
+use per_user_db::{Clock, http_client};
+use support::{busy_port, client, file, run, runtime, serve};
+
+fn ops(arguments: &[&str]) -> Command {
+    support::command(env!("CARGO_BIN_EXE_ops"), arguments)
+}
+
+/// The function with these settings, which logs nothing.
+fn worker(settings: Settings) -> Worker {
+    let clock: Clock = Arc::new(SystemTime::now);
+    let function = Function::new(settings, http_client::live(), clock.clone());
+    Worker::new(function, clock, None)
+}
