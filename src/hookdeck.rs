@@ -1,8 +1,8 @@
-//! Who sent this: Hookdeck's signature over the raw body, and the headers it adds to a delivery.
+//! Hookdeck's signature of a delivery, and the headers that describe it (`docs/vendors/hookdeck.md`,
+//! "Signature" and "Delivery headers").
 //!
-//! Facts: `contracts/hookdeck.md` sections 1 and 2, restated where they matter. The signature
-//! covers the body and nothing else, so the other headers are hints: good for the log and for how
-//! carefully we look, never for what we do to whom.
+//! The signature covers the body only. The other headers are hints: they decide what is logged and how
+//! much is checked before a create, and never which user is concerned.
 
 use std::fmt;
 
@@ -15,10 +15,10 @@ use strum::{EnumString, IntoStaticStr};
 
 use crate::request;
 
-/// What a project's headers start with unless it changed the setting.
+/// The beginning of the headers' names, unless the Hookdeck project has another one.
 pub const DEFAULT_HEADER_PREFIX: &str = "x-hookdeck";
 
-/// Checks that a delivery comes from our Hookdeck project.
+/// Checks that a delivery comes from the Hookdeck project of the settings.
 #[derive(Debug)]
 pub struct Verifier {
     secrets: Vec<SecretString>,
@@ -26,28 +26,27 @@ pub struct Verifier {
     require_source_verified: bool,
 }
 
-/// Why a delivery is refused. For the log: the sender learns nothing of it.
+/// Why a delivery is refused, for the log only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub enum Refusal {
+pub enum SignatureError {
     /// There is no signature header.
     NoSignature,
-    /// No configured secret made this signature of this body.
+    /// None of the secrets made this signature of this body.
     WrongSignature,
-    /// Hookdeck did not verify the source, and the settings insist on it.
+    /// Hookdeck has not verified the source, and the settings require it.
     SourceNotVerified,
 }
 
-/// A set of secrets that cannot be used.
+/// There is no secret, or an empty one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct EmptySecret;
 
 impl Verifier {
-    /// A verifier that accepts a signature made with any of `secrets`, taken as the bytes of their
-    /// text.
+    /// Accepts a signature made with any of the secrets, whose keys are the bytes of their text.
     ///
     /// # Errors
-    /// When there is no secret or one is empty: a keyless signature would be anybody's.
+    /// When there is no secret, or an empty one: anyone can sign with an empty key.
     pub fn new(
         secrets: Vec<SecretString>,
         header_prefix: &str,
@@ -60,13 +59,13 @@ impl Verifier {
         Ok(Self { secrets, header_prefix, require_source_verified })
     }
 
-    /// Checks the signature of `body`, the bytes as they were sent.
+    /// Checks the signature of the bytes of the body.
     ///
     /// # Errors
-    /// Says why the delivery is refused; the caller logs it and answers 401.
-    pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
-        // The second is sent while the project's secret is rolled, made with the previous one.
-        let first = self.header(headers, "signature").ok_or(Refusal::NoSignature)?;
+    /// Why the delivery is refused.
+    pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), SignatureError> {
+        // While the project's secret is rotated, the second is made with the previous secret.
+        let first = self.header(headers, "signature").ok_or(SignatureError::NoSignature)?;
         let second = self.header(headers, "signature-2");
         let given: Vec<_> =
             [Some(first), second].into_iter().flatten().filter_map(decode).collect();
@@ -76,10 +75,10 @@ impl Verifier {
             given.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
         };
         if !self.secrets.iter().any(matches) {
-            return Err(Refusal::WrongSignature);
+            return Err(SignatureError::WrongSignature);
         }
         if self.require_source_verified && self.header(headers, "verified") != Some("true") {
-            return Err(Refusal::SourceNotVerified);
+            return Err(SignatureError::SourceNotVerified);
         }
         Ok(())
     }
@@ -88,7 +87,7 @@ impl Verifier {
         request::header(headers, &format!("{}-{suffix}", self.header_prefix))
     }
 
-    /// Reads what Hookdeck says about a delivery.
+    /// Reads the headers that describe a delivery.
     pub fn delivery(&self, headers: &HeaderMap) -> Delivery {
         Delivery {
             event_id: self.header(headers, "eventid").and_then(EventId::parse),
@@ -116,28 +115,27 @@ fn mac(secret: &str, body: &[u8]) -> Hmac<Sha256> {
     mac
 }
 
-/// A signature is standard base64 with padding, 44 characters, and nothing around it. The strict
-/// decoder refuses every other spelling of the same bytes, as the official SDK does by comparing
-/// texts.
+/// A signature is 44 characters of standard base64 with padding. The strict decoder accepts one
+/// spelling of the bytes only, as the official SDK does by comparing texts.
 fn decode(header: &str) -> Option<Vec<u8>> {
     STANDARD.decode(header).ok()
 }
 
-/// What Hookdeck says about one delivery. Not signed: see the module's note.
+/// What Hookdeck says about a delivery, unsigned.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// The event's id, the same on every attempt of it.
+    /// The id of the event, the same for each of its attempts.
     pub event_id: Option<EventId>,
-    /// 1 on the first attempt, then one more each time, manual attempts included. Absent or
-    /// unreadable counts as 1.
+    /// 1 for the first attempt, then one more for each, manual ones included. Absent or unreadable
+    /// counts as 1.
     pub attempt: u32,
-    /// What caused this attempt, if it says so.
+    /// What caused this attempt, where Hookdeck says so.
     pub trigger: Option<Trigger>,
-    /// Whether no automatic attempt follows, should this one fail.
+    /// Whether no automatic attempt follows if this one fails.
     pub is_last: bool,
 }
 
-/// What causes an attempt (`contracts/hookdeck.md` section 2).
+/// What causes an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum Trigger {
@@ -145,23 +143,23 @@ pub enum Trigger {
     Initial,
     /// An earlier attempt failed.
     Automatic,
-    /// Somebody retried this event.
+    /// An operator retried the event.
     Manual,
-    /// Somebody retried many.
+    /// An operator retried several events.
     BulkRetry,
-    /// The connection was paused until now.
+    /// An operator ended a pause of the connection.
     Unpause,
-    /// A word that we do not know.
+    /// A word that is not documented.
     Unknown,
 }
 
 impl Delivery {
-    /// Whether Hookdeck calls this the first delivery of its event: no retry, by nobody's hand.
+    /// Whether this is the first attempt, and no operator caused it.
     pub fn is_first(&self) -> bool {
         self.attempt <= 1 && matches!(self.trigger, None | Some(Trigger::Initial))
     }
 
-    /// Whether it was Hookdeck that decided on this attempt, so that nobody waits for its end.
+    /// Whether Hookdeck caused the attempt by itself, so that no operator waits for the result.
     pub fn is_automatic(&self) -> bool {
         let by_hand = [Trigger::Manual, Trigger::BulkRetry];
         self.trigger.is_some_and(|trigger| !by_hand.contains(&trigger))
@@ -203,7 +201,7 @@ mod tests {
         pairs.iter().map(header).collect::<Result<_, _>>().expect("headers")
     }
 
-    // Body, secrets and signatures of the worked example in contracts/hookdeck.md section 1.
+    // The worked example of docs/vendors/hookdeck.md, "Signature".
     const BODY: &[u8] =
         br#"{"data":{"id":"user_2abc","object":"user"},"object":"event","type":"user.created"}"#;
     const NEW: (&str, &str) =
@@ -224,7 +222,7 @@ mod tests {
         }
         assert_eq!(
             verifier(&["other"], DEFAULT_HEADER_PREFIX).verify(&headers, BODY),
-            Err(Refusal::WrongSignature)
+            Err(SignatureError::WrongSignature)
         );
     }
 
@@ -235,7 +233,7 @@ mod tests {
         assert_eq!(verifier.verify(&own, BODY), Ok(()));
         assert_eq!(verifier.delivery(&own).attempt, 3);
         let default = headers(&[("x-hookdeck-signature", NEW.1)]);
-        assert_eq!(verifier.verify(&default, BODY), Err(Refusal::NoSignature));
+        assert_eq!(verifier.verify(&default, BODY), Err(SignatureError::NoSignature));
     }
 
     #[test]

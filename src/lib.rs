@@ -1,43 +1,40 @@
 //! `per-user-db` gives every Clerk user a database of their own in Xata.
 //!
-//! One delivery walks the rooms of this house in this order, and nothing flows back:
+//! A delivery passes through these modules in this order:
 //!
-//! | room | its question |
+//! | module | what it does |
 //! | --- | --- |
-//! | [`request`] | what arrived: the Function URL's event, as an HTTP request |
-//! | [`function`] | one delivery in, one answer out: the order of work and nothing else |
-//! | [`hookdeck`] | who sent this: signature, delivery headers |
-//! | [`clerk`] | what happened: event, user id; Clerk's own signature; who is still there |
-//! | [`region`] | where: preference, then address, then default; the country table |
-//! | [`provision`] | make it so: the only place that decides to try again |
-//! | [`xata`] | how to ask: the [`Databases`](xata::Databases) port, the platform and Xata Lite |
-//! | [`answer`] | the only statuses we can send |
+//! | [`worker`] | one process: deadlines, panics, secrets that change |
+//! | [`request`] | the Function URL's event as an HTTP request |
+//! | [`handler`] | one delivery in, one response out: the order of work and nothing else |
+//! | [`hookdeck`] | the signature of a delivery, and its headers |
+//! | [`clerk`] | the event and its user; Clerk's own signature; Clerk's Backend API |
+//! | [`region`] | the region of a user's database, and the reason for it |
+//! | [`provision`] | the decisions for one user, and the only place that retries |
+//! | [`xata`] | the two APIs of Xata |
+//! | [`response`] | the only responses that the function sends |
+//! | [`telemetry`] | the log line and the metrics of a delivery |
 //!
-//! Beside the way: [`settings`] turns the environment into types once, at start; [`http_client`] is
-//! the outgoing call that everything upstream goes through, and [`trouble`] what is in its way;
-//! [`telemetry`] is what a delivery leaves, a line in the [`log`] and metrics.
+//! [`settings`] parses the environment at start, and [`secrets`] reads the secrets that are kept
+//! elsewhere. [`http_client`] sends every outgoing request, and [`error`] names what can go wrong with
+//! one.
 //!
-//! [`worker`] is one process: it hands invocations to the function and keeps its time; [`secrets`] is
-//! where the secrets are when they are not in the environment.
-//!
-//! The process itself is `main.rs`: cold start only. What the rooms promise to people outside is in
-//! the README; why they are built like this is in `docs/decisions.md`.
+//! README.md describes what callers can rely on; `docs/decisions.md` gives the reasons.
 
-pub mod answer;
 pub mod clerk;
-pub mod function;
+pub mod error;
+pub mod handler;
 pub mod hookdeck;
 pub mod http_client;
-pub mod log;
 pub mod provision;
 pub mod region;
 pub mod request;
+pub mod response;
 pub mod secrets;
 pub mod settings;
 pub mod telemetry;
-pub mod trouble;
 pub mod worker;
 pub mod xata;
 
-/// Where the time of day comes from: the live clock, or a test's own.
+/// The time of day: the system's clock, or a test's.
 pub type Clock = std::sync::Arc<dyn Fn() -> std::time::SystemTime + Send + Sync>;

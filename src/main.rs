@@ -9,22 +9,22 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use lambda_runtime::{LambdaEvent, service_fn};
-use per_user_db::function::Function;
+use per_user_db::handler::Handler;
 use per_user_db::secrets::SecretsManager;
 use per_user_db::settings::{self, Settings};
-use per_user_db::telemetry::{Ids, Metrics};
-use per_user_db::worker::{Invocation, Renewal, SECRETS_PATIENCE, Worker};
-use per_user_db::{Clock, http_client, log, request};
+use per_user_db::telemetry::{self, InvocationIds, Metrics};
+use per_user_db::worker::{Invocation, SECRETS_TIMEOUT, SecretRefresher, Worker};
+use per_user_db::{Clock, http_client, request};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 fn main() -> ExitCode {
     match start() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            #[expect(clippy::print_stderr, reason = "there is no log before there are settings")]
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "the settings may not say yet how to log")]
             {
-                eprintln!("per-user-db: {problem}");
+                eprintln!("per-user-db: {error}");
             }
             ExitCode::FAILURE
         }
@@ -37,31 +37,30 @@ fn start() -> Result<(), lambda_runtime::Error> {
             "this is an AWS Lambda function and there is no Lambda around it; to try it here, run `cargo dev`".into()
         );
     }
-    // One delivery at a time: Lambda gives each its own process, and one thread starts faster than
-    // a pool.
+    // Lambda gives each delivery a process of its own, and one thread starts faster than a pool.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(run(std::env::vars_os().collect()))
 }
 
 async fn run(variables: Vec<(OsString, OsString)>) -> Result<(), lambda_runtime::Error> {
     let clock: Clock = Arc::new(SystemTime::now);
-    let place = settings::secrets(variables.iter().cloned())?;
-    let source = place.map(|it| SecretsManager::new(it, http_client::live(), clock.clone()));
-    let read = async {
+    let source = settings::secrets(variables.iter().cloned())?
+        .map(|it| SecretsManager::new(it, http_client::live(), clock.clone()));
+    let secrets = async {
         match &source {
-            Some(source) => source.read(Instant::now() + SECRETS_PATIENCE).await,
+            Some(source) => source.read(Instant::now() + SECRETS_TIMEOUT).await,
             None => Ok(BTreeMap::new()),
         }
     };
-    // While the secret is on its way, the client is made.
-    let (secret, client) = tokio::join!(read, async { http_client::live() });
-    let secret = secret.map_err(|error| format!("SECRETS_ID cannot be used: {error}"))?;
-    let settings = Settings::read_with(variables.iter().cloned(), &secret)?;
-    log::start(settings.log_level, std::io::stdout);
+    // The client is built while the secrets are on their way.
+    let (secrets, client) = tokio::join!(secrets, async { http_client::live() });
+    let secrets = secrets.map_err(|error| format!("SECRETS_ID cannot be used: {error}"))?;
+    let settings = Settings::read_with(variables.iter().cloned(), &secrets)?;
+    telemetry::init(settings.log_level, std::io::stdout);
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    // A panic's message may quote what it choked on; where it happened is enough.
+    // The place only: a panic's message may quote a payload.
     std::panic::set_hook(Box::new(|panic| {
         if request::is_reading() {
             return;
@@ -71,27 +70,30 @@ async fn run(variables: Vec<(OsString, OsString)>) -> Result<(), lambda_runtime:
     }));
     let metrics = std::env::var("AWS_LAMBDA_FUNCTION_NAME").ok();
     let metrics = metrics.map(|name| Metrics::new(name, print));
-    let function = Function::new(settings, client.clone(), clock.clone());
-    let worker = Worker::new(function, clock, metrics);
+    let worker = Worker::new(Handler::new(settings, client.clone(), clock.clone()), clock, metrics);
     let worker = match source {
-        Some(source) => worker.renewing(Renewal::new(source, variables, client, secret)),
+        Some(source) => {
+            let refresher = SecretRefresher::new(source, variables, client, secrets);
+            worker.with_secret_refresher(refresher)
+        }
         None => worker,
     };
     let worker = &worker;
+    // lambda_http::run would turn odd payloads into Lambda's own error; see src/request.rs.
     lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| async move {
         let LambdaEvent { payload, context } = &event;
-        let ids = Ids {
+        let ids = InvocationIds {
             request_id: Some(context.request_id.clone()),
             trace_id: context.xray_trace_id.clone(),
         };
         let (payload, deadline) = (payload.get(), context.deadline());
-        let answer = worker.handle(Invocation { payload, deadline, ids }).await;
-        Ok::<_, Infallible>(answer.to_response())
+        let response = worker.invoke(Invocation { payload, deadline, ids }).await;
+        Ok::<_, Infallible>(response.to_lambda())
     }))
     .await
 }
 
-/// Whoever reads the log may have gone; a delivery is answered all the same.
+/// Ignores write errors: a closed standard output must not fail a delivery.
 fn print(line: &str) {
-    let _gone = std::io::stdout().write_all(line.as_bytes());
+    let _closed = std::io::stdout().write_all(line.as_bytes());
 }

@@ -1,7 +1,7 @@
-//! Where the secrets are when `SECRETS_ID` says so: AWS Secrets Manager, asked over our own client.
+//! AWS Secrets Manager, where `SECRETS_ID` names a secret.
 //!
-//! One request, `GetSecretValue`, signed as AWS's SDKs sign (Signature Version 4), with the
-//! credentials that Lambda puts into the environment for the life of a process.
+//! The only request is `GetSecretValue`, signed by AWS's own signer (Signature Version 4) with the
+//! credentials that Lambda puts into the environment.
 
 use std::collections::BTreeMap;
 
@@ -17,19 +17,19 @@ use tokio::time::Instant;
 use crate::Clock;
 use crate::http_client::{self, CallError, HttpClient};
 
-/// A secret has at most 64 KiB, and twice that as a JSON text.
-const ANSWER_LIMIT_BYTES: usize = 256 * 1024;
+/// A secret has at most 64 KiB, and twice that as JSON text.
+const RESPONSE_LIMIT_BYTES: usize = 256 * 1024;
 
-/// What Secrets Manager is asked with.
+/// The settings of Secrets Manager.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Name or ARN of the secret.
+    /// The name or the ARN of the secret.
     pub id: String,
     /// Without a slash at its end.
     pub url: String,
-    /// The region that signs.
+    /// The region of the signature.
     pub region: String,
-    /// Of the function's role.
+    /// The credentials of the function's role.
     pub credentials: Credentials,
 }
 
@@ -40,41 +40,41 @@ pub struct SecretsManager {
     clock: Clock,
 }
 
-/// Why there is nothing to read.
+/// Why the secret cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretsError {
-    /// There is no answer.
+    /// There is no response.
     #[error("Secrets Manager does not answer: {0}")]
     Unanswered(#[from] CallError),
-    /// It refuses, in AWS's word for it.
+    /// The request is refused, with AWS's word for the reason.
     #[error("Secrets Manager refuses: {0}")]
     Refused(String),
-    /// Not an object of texts. It does not say more, because it would have to show it.
+    /// It is no object of texts. The error quotes nothing of it.
     #[error("the secret is no JSON object whose members are texts")]
     NotAnObject,
 }
 
 impl SecretsManager {
-    /// The secret that the settings name.
+    /// A client with these settings.
     pub fn new(settings: Settings, client: HttpClient, clock: Clock) -> Self {
         Self { settings, client, clock }
     }
 
-    /// Reads the members of the secret, by `until`.
-    pub async fn read(&self, until: Instant) -> Result<BTreeMap<String, String>, SecretsError> {
+    /// Reads the members of the secret, before the deadline.
+    pub async fn read(&self, deadline: Instant) -> Result<BTreeMap<String, String>, SecretsError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
-        struct Answer {
+        struct Body {
             secret_string: Option<String>,
         }
-        let response = http_client::send(&self.client, self.request(), until).await?;
+        let response = http_client::send(&self.client, self.request(), deadline).await?;
         let is_success = response.status().is_success();
         if !is_success {
-            return Err(SecretsError::Refused(refusal(response, until).await));
+            return Err(SecretsError::Refused(refusal_reason(response, deadline).await));
         }
-        let body = http_client::read(response, ANSWER_LIMIT_BYTES, until).await?;
-        let answer: Answer = serde_json::from_slice(&body).map_err(|_| CallError::Unreadable)?;
-        let text = answer.secret_string.ok_or(SecretsError::NotAnObject)?;
+        let body = http_client::read(response, RESPONSE_LIMIT_BYTES, deadline).await?;
+        let body: Body = serde_json::from_slice(&body).map_err(|_| CallError::Unreadable)?;
+        let text = body.secret_string.ok_or(SecretsError::NotAnObject)?;
         serde_json::from_str(&text).map_err(|_| SecretsError::NotAnObject)
     }
 
@@ -116,19 +116,19 @@ impl SecretsManager {
     }
 }
 
-/// AWS's word for a refusal, such as `ResourceNotFoundException`; or the status.
-async fn refusal(response: Response, until: Instant) -> String {
+/// AWS's word for the reason, such as `ResourceNotFoundException`; else the status.
+async fn refusal_reason(response: Response, deadline: Instant) -> String {
     #[derive(Deserialize)]
-    struct Refusal {
+    struct Error {
         #[serde(rename = "__type")]
         kind: String,
     }
     let status = response.status().as_u16().to_string();
-    let Ok(body) = http_client::read(response, ANSWER_LIMIT_BYTES, until).await else {
+    let Ok(body) = http_client::read(response, RESPONSE_LIMIT_BYTES, deadline).await else {
         return status;
     };
-    let Ok(Refusal { kind }) = serde_json::from_slice(&body) else { return status };
-    // Some write the name of a whole namespace before it.
+    let Ok(Error { kind }) = serde_json::from_slice(&body) else { return status };
+    // Some services write a namespace before the word.
     let word = kind.rsplit('#').next().unwrap_or_default();
     let is_word = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if is_word { word.to_owned() } else { status }

@@ -1,79 +1,173 @@
-//! What one delivery leaves: a line in the log, and the metrics beside it.
+//! The log and the metrics.
 //!
-//! A line holds user ids, Hookdeck ids and words of ours. What people are called, where they are
-//! and what upstream wrote never reaches this room: [`Line`] has no member for it.
+//! Each delivery leaves one line at `info` and one line of metrics. A record holds ids and words of
+//! this program only: it has no member for an e-mail address, a name, an IP address or a text of
+//! another service.
 //!
-//! `CloudWatch` reads metrics from lines of their own (embedded metric format 0): there is no agent
-//! and no call. A level that hides a delivery's line leaves its metrics.
+//! `CloudWatch` reads metrics from lines in its embedded format, so there is no agent and no call. A
+//! log level that hides a delivery's line leaves its metrics.
 
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use tracing::Level;
+use tracing::{Level, Subscriber};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::Registry;
 
-use crate::answer::{Answer, Reason};
 use crate::clerk::UserId;
-use crate::hookdeck;
-use crate::provision::Calls;
-use crate::region;
-use crate::xata::Certainty;
+use crate::hookdeck::Delivery;
+use crate::provision::CallLog;
+use crate::region::{Decision, Region};
+use crate::response::{Reason, Response};
+use crate::xata::CallOutcome;
 
-/// Where metrics go.
-pub struct Metrics {
-    /// The function's name, by which they are told from others'.
-    function: String,
-    write: Box<dyn Fn(&str) + Send + Sync>,
+/// A subscriber that writes this crate's events as JSON lines, from a level on. At `debug`, each
+/// outgoing request adds a line with its time. Other crates are not logged, because some of them
+/// print whole payloads at their finer levels.
+pub fn subscriber<W>(level: LevelFilter, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_target(false)
+        .with_span_events(FmtSpan::CLOSE)
+        // A closed standard output must not fail a delivery.
+        .log_internal_errors(false)
+        .with_writer(writer);
+    let targets = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
+    Registry::default().with(lines.with_filter(targets))
 }
 
-impl Metrics {
-    /// Hands whole lines to `write`, with the newline.
-    pub fn new(function: String, write: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self { function, write: Box::new(write) }
-    }
+/// Makes the subscriber that of the whole process.
+///
+/// # Panics
+/// When the process has one already.
+pub fn init<W>(level: LevelFilter, writer: W)
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let subscriber = subscriber(level, writer);
+    tracing::subscriber::set_global_default(subscriber).expect("init is called once");
 }
 
-/// The word for a directory entry that is as it should be.
-pub const WRITTEN: Reason = "written";
-
-/// The ids by which AWS knows an invocation.
+/// The ids of an invocation.
 #[derive(Debug, Default, Clone)]
-pub struct Ids {
-    /// Lambda's, which its own lines carry, too.
+pub struct InvocationIds {
+    /// Lambda's id, which its own lines carry, too.
     pub request_id: Option<String>,
-    /// X-Ray's.
+    /// X-Ray's id.
     pub trace_id: Option<String>,
 }
 
-/// What is known of one delivery when it is answered.
+/// The value of `directory` for an entry that was written.
+pub const WRITTEN: Reason = "written";
+
+/// What is known about a delivery when it is answered.
 #[derive(Debug, Default)]
-pub struct Line {
-    /// AWS's ids.
-    pub ids: Ids,
-    /// Hookdeck's words about the delivery; none before its signature is verified.
-    pub delivery: Option<hookdeck::Delivery>,
-    /// The user it concerns.
+pub struct DeliveryRecord {
+    /// The ids of the invocation.
+    pub ids: InvocationIds,
+    /// What Hookdeck says about the delivery; none before its signature is verified.
+    pub delivery: Option<Delivery>,
+    /// The user.
     pub user_id: Option<UserId>,
-    /// Time since the event happened, by Clerk's clock and ours.
+    /// The time since the event, by Clerk's clock and this machine's.
     pub event_age: Option<Duration>,
-    /// Where the database belongs, and why.
-    pub decision: Option<region::Decision>,
-    /// More than the answer tells: why a delivery is refused.
+    /// The placement of the database.
+    pub decision: Option<Decision>,
+    /// Why a delivery is refused. The response does not tell it.
     pub detail: Option<Reason>,
-    /// What is wrong with Clerk's own signature, where it is checked.
+    /// Why Clerk's own signature is refused, where it is checked.
     pub svix: Option<Reason>,
-    /// The HTTP status with which Xata or Clerk refused; the reason says which.
+    /// The HTTP status with which Xata or Clerk refused.
     pub upstream_status: Option<u16>,
-    /// What became of the directory entry at Clerk's: [`WRITTEN`], or what was in the way.
+    /// The result of writing the directory entry: [`WRITTEN`], or why it was not.
     pub directory: Option<Reason>,
-    /// What became of reading the secrets again: `renewed`, `unreadable` or `unusable`.
+    /// The result of reading the secrets again: `renewed`, `unreadable` or `unusable`.
     pub secrets: Option<Reason>,
-    /// The region in which the database was really made, when that is not where it belongs.
-    pub wrong_region: Option<region::Region>,
-    /// What Xata was asked.
-    pub calls: Calls,
+    /// The region in which Xata created the database, where it is not the placement's.
+    pub wrong_region: Option<Region>,
+    /// The requests to Xata.
+    pub calls: CallLog,
 }
 
-/// Every metric, with its unit. The alarms and the dashboard of `template.yaml` are made of these.
+/// The event macros take a constant level; here it depends on the response.
+macro_rules! log_at {
+    ($level:expr, $($event:tt)+) => {
+        match $level {
+            Level::ERROR => tracing::error!($($event)+),
+            Level::WARN => tracing::warn!($($event)+),
+            _ => tracing::info!($($event)+),
+        }
+    };
+}
+
+impl DeliveryRecord {
+    /// Logs the delivery's line.
+    pub fn log(&self, response: &Response, duration: Duration) {
+        let outcome: &str = response.into();
+        let delivery = self.delivery.as_ref();
+        let decision = self.decision.as_ref();
+        log_at!(
+            self.level(response),
+            status = response.status(),
+            outcome,
+            reason = response.reason(),
+            user_id = self.user_id.as_ref().map(UserId::as_str),
+            event_id = delivery.and_then(|it| it.event_id.as_ref()).map(tracing::field::display),
+            attempt = delivery.map(|it| it.attempt),
+            trigger = delivery.and_then(|it| it.trigger).map(<&str>::from),
+            last_attempt = self.is_lost(response).then_some(true),
+            event_age_s = self.event_age.map(|age| age.as_secs()),
+            region = decision.map(|it| it.placement.region.as_str()),
+            placement = decision.map(|it| <&str>::from(it.placement.reason)),
+            address = decision.map(|it| it.address.word()),
+            preference_rejected = decision.filter(|it| it.preference_rejected).map(|_| true),
+            detail = self.detail,
+            svix = self.svix,
+            upstream_status = self.upstream_status,
+            directory = self.directory,
+            secrets = self.secrets,
+            wrong_region = self.wrong_region.as_ref().map(Region::as_str),
+            duration_ms = milliseconds(duration),
+            request_id = self.ids.request_id,
+            trace_id = self.ids.trace_id,
+            "delivery {outcome}"
+        );
+    }
+
+    /// An operator has to act on an error; a retry mends a warning, or the application was not told.
+    fn level(&self, response: &Response) -> Level {
+        match response {
+            _ if self.is_lost(response) => Level::ERROR,
+            Response::Misconfigured(_) => Level::ERROR,
+            Response::Created { .. } if self.wrong_region.is_some() => Level::ERROR,
+            Response::Unavailable { .. } | Response::Invalid(_) | Response::TooLarge => Level::WARN,
+            _ if self.directory_failed() => Level::WARN,
+            _ => Level::INFO,
+        }
+    }
+
+    /// Whether Hookdeck gives the event up after this response.
+    fn is_lost(&self, response: &Response) -> bool {
+        let is_last = |it: &Delivery| it.is_automatic() && (it.is_last || response.stops_retries());
+        response.status() != 200 && self.delivery.as_ref().is_some_and(is_last)
+    }
+
+    fn directory_failed(&self) -> bool {
+        self.directory.is_some_and(|word| word != WRITTEN)
+    }
+}
+
+/// The metrics' namespace.
+pub const NAMESPACE: &str = "PerUserDb";
+
+/// The metrics and their units. The alarms and the dashboard of `template.yaml` use them.
 pub const METRICS: [(&str, &str); 10] = [
     ("Deliveries", "Count"),
     ("SignatureFailures", "Count"),
@@ -87,92 +181,67 @@ pub const METRICS: [(&str, &str); 10] = [
     ("XataLatency", "Milliseconds"),
 ];
 
-/// What the metrics of all functions are found under.
-pub const NAMESPACE: &str = "PerUserDb";
-
-/// An event whose level is not known before it happens.
-macro_rules! log_at {
-    ($level:expr, $($event:tt)+) => {
-        match $level {
-            Level::ERROR => tracing::error!($($event)+),
-            Level::WARN => tracing::warn!($($event)+),
-            _ => tracing::info!($($event)+),
-        }
-    };
+/// Writes the metrics of deliveries.
+pub struct Metrics {
+    /// The function's name, a dimension.
+    function: String,
+    write: Box<dyn Fn(&str) + Send + Sync>,
 }
 
-impl Line {
-    /// Logs the line: at `error` when someone must look, at `warn` when a retry will mend it or the
-    /// application was not told, else at `info`.
-    pub fn log(&self, answer: &Answer, took: Duration) {
-        let outcome: &str = answer.into();
-        let delivery = self.delivery.as_ref();
-        let decision = self.decision.as_ref();
-        log_at!(
-            self.level(answer),
-            status = answer.status(),
-            outcome,
-            reason = answer.reason(),
-            user_id = self.user_id.as_ref().map(UserId::as_str),
-            event_id = delivery.and_then(|it| it.event_id.as_ref()).map(display),
-            attempt = delivery.map(|it| it.attempt),
-            trigger = delivery.and_then(|it| it.trigger).map(<&str>::from),
-            last_attempt = self.is_lost(answer).then_some(true),
-            event_age_s = self.event_age.map(|age| age.as_secs()),
-            region = decision.map(|it| it.placement.region.as_str()),
-            placement = decision.map(|it| <&str>::from(it.placement.reason)),
-            address = decision.map(|it| it.address.word()),
-            preference_rejected = decision.filter(|it| it.preference_rejected).map(|_| true),
-            detail = self.detail,
-            svix = self.svix,
-            upstream_status = self.upstream_status,
-            directory = self.directory,
-            secrets = self.secrets,
-            wrong_region = self.wrong_region.as_ref().map(region::Region::as_str),
-            duration_ms = milliseconds(took),
-            request_id = self.ids.request_id,
-            trace_id = self.ids.trace_id,
-            "delivery {outcome}"
-        );
+impl Metrics {
+    /// Passes whole lines to `write`, each with its line break.
+    pub fn new(function: String, write: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { function, write: Box::new(write) }
     }
 
-    /// Writes the metrics.
-    pub fn measure(&self, metrics: &Metrics, now: SystemTime, answer: &Answer, took: Duration) {
-        (metrics.write)(&format!("{}\n", self.metrics(&metrics.function, now, answer, took)));
+    /// Writes the metrics of a delivery.
+    pub fn write(
+        &self,
+        record: &DeliveryRecord,
+        response: &Response,
+        duration: Duration,
+        now: SystemTime,
+    ) {
+        (self.write)(&format!("{}\n", self.line(record, response, duration, now)));
     }
 
-    /// The metrics as `CloudWatch` reads them: `_aws` says which members are metrics, and by what
-    /// they are told apart.
-    fn metrics(&self, function: &str, now: SystemTime, answer: &Answer, took: Duration) -> Value {
-        let outcome: &str = answer.into();
-        let one_if = |is_so: bool| is_so.then_some(1);
-        let calls = |certainty| Some(self.calls.count(certainty)).filter(|n| *n > 0);
-        let is_made = matches!(answer, Answer::Created { .. });
-        let latencies: Vec<_> = self.calls.latencies().map(milliseconds).collect();
+    /// The embedded format, version 0: `_aws` says which members are metrics and dimensions.
+    fn line(
+        &self,
+        record: &DeliveryRecord,
+        response: &Response,
+        duration: Duration,
+        now: SystemTime,
+    ) -> Value {
+        let one_if = |is_so: bool| json!(is_so.then_some(1));
+        let calls = |outcome| json!(Some(record.calls.count(outcome)).filter(|count| *count > 0));
+        let is_created = matches!(response, Response::Created { .. });
+        let latencies: Vec<_> = record.calls.latencies().map(milliseconds).collect();
         let values = [
             json!(1),
-            json!(one_if(*answer == Answer::Unauthorized)),
-            json!(one_if(matches!(answer, Answer::Misconfigured(_)))),
-            json!(one_if(self.is_lost(answer))),
-            json!(one_if(self.directory.is_some_and(|word| word != WRITTEN))),
-            json!(self.event_age.filter(|_| is_made).map(|age| milliseconds(age + took))),
-            json!(calls(Certainty::Done)),
-            json!(calls(Certainty::Refused)),
-            json!(calls(Certainty::Unclear)),
+            one_if(*response == Response::Unauthorized),
+            one_if(matches!(response, Response::Misconfigured(_))),
+            one_if(record.is_lost(response)),
+            one_if(record.directory_failed()),
+            json!(record.event_age.filter(|_| is_created).map(|age| milliseconds(age + duration))),
+            calls(CallOutcome::Done),
+            calls(CallOutcome::Refused),
+            calls(CallOutcome::Unclear),
             json!((!latencies.is_empty()).then_some(latencies)),
         ];
-        let mut line = json!({ "function": function, "outcome": outcome });
-        let mut directives = Vec::new();
+        let mut line = json!({ "function": self.function, "outcome": <&str>::from(response) });
+        let mut metrics = Vec::new();
         for ((name, unit), value) in METRICS.into_iter().zip(values) {
             if !value.is_null() {
-                directives.push(json!({ "Name": name, "Unit": unit }));
+                metrics.push(json!({ "Name": name, "Unit": unit }));
                 line[name] = value;
             }
         }
+        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         line["_aws"] = json!({
-            "Timestamp": milliseconds(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()),
+            "Timestamp": milliseconds(since_epoch),
             "CloudWatchMetrics": [
-                { "Namespace": NAMESPACE, "Dimensions": [["function"]], "Metrics": directives },
+                { "Namespace": NAMESPACE, "Dimensions": [["function"]], "Metrics": metrics },
                 {
                     "Namespace": NAMESPACE, "Dimensions": [["function", "outcome"]],
                     "Metrics": [{ "Name": "Deliveries", "Unit": "Count" }],
@@ -180,24 +249,6 @@ impl Line {
             ],
         });
         line
-    }
-
-    /// Whether Hookdeck gives the event up after this answer.
-    fn is_lost(&self, answer: &Answer) -> bool {
-        let is_last =
-            |it: &hookdeck::Delivery| it.is_automatic() && (it.is_last || answer.stops_retries());
-        answer.status() != 200 && self.delivery.as_ref().is_some_and(is_last)
-    }
-
-    fn level(&self, answer: &Answer) -> Level {
-        match answer {
-            _ if self.is_lost(answer) => Level::ERROR,
-            Answer::Misconfigured(_) => Level::ERROR,
-            Answer::Created { .. } if self.wrong_region.is_some() => Level::ERROR,
-            Answer::Unavailable { .. } | Answer::Invalid(_) | Answer::TooLarge => Level::WARN,
-            _ if self.directory.is_some_and(|word| word != WRITTEN) => Level::WARN,
-            _ => Level::INFO,
-        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! One process of the function: it takes invocations one after the other, keeps an eye on their time,
-//! writes their lines, and reads the secrets again when they seem to have changed.
+//! One process of the function: its invocations one after the other, their deadlines, panics and
+//! lines, and secrets that change.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,140 +9,141 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 use tokio::time::Instant;
+use tracing::{Instrument, debug_span};
 
 use crate::Clock;
-use crate::answer::Answer;
-use crate::function::Function;
+use crate::error::ErrorKind;
+use crate::handler::Handler;
 use crate::http_client::HttpClient;
+use crate::response::Response;
 use crate::secrets::SecretsManager;
 use crate::settings::Settings;
-use crate::telemetry::{Ids, Line, Metrics};
-use crate::trouble::Reason;
+use crate::telemetry::{DeliveryRecord, InvocationIds, Metrics};
 
-/// The function's own limit, as `template.yaml` sets it: Hookdeck waits 60 s, and the answer shall
-/// be ours.
+/// The function's timeout, as `template.yaml` sets it. Hookdeck waits 60 s, so the response is the
+/// function's and not Hookdeck's timeout.
 pub const TIMEOUT: Duration = Duration::from_secs(55);
 
-/// Kept back for answering: serialising it, and the way to Hookdeck. Less when there is little time
-/// in all.
-const MARGIN: Duration = Duration::from_secs(1);
+/// Kept back for sending the response. Less where little time is left in all.
+const RESPONSE_MARGIN: Duration = Duration::from_secs(1);
 
-/// Lambda runs nothing longer; a deadline that is older than this was never a deadline. `cargo
-/// lambda watch` 1.9.2 sends such a one.
-const LONGEST_INVOCATION: Duration = Duration::from_secs(15 * 60);
+/// Lambda's limit. A deadline that passed longer ago is no deadline: `cargo lambda watch` 1.9.2 sends
+/// one.
+const MAX_INVOCATION: Duration = Duration::from_secs(15 * 60);
 
-/// Secrets are read again no more often.
-const BETWEEN_READINGS: Duration = Duration::from_secs(60);
+/// The secrets are read again no more often.
+const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Time for reading them: they are a few hundred bytes.
-pub const SECRETS_PATIENCE: Duration = Duration::from_secs(5);
+/// The time for reading the secrets.
+pub const SECRETS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What Lambda hands over.
+/// What Lambda passes to the function.
 #[derive(Debug, Clone)]
 pub struct Invocation<'a> {
     /// The Function URL's event, as JSON.
     pub payload: &'a str,
     /// When Lambda ends the invocation.
     pub deadline: SystemTime,
-    /// What AWS calls it, for the log.
-    pub ids: Ids,
+    /// Its ids, for the log.
+    pub ids: InvocationIds,
 }
 
-/// Everything that outlives a delivery.
+/// What a process keeps between invocations.
 pub struct Worker {
-    function: Mutex<Arc<Function>>,
-    renewal: Option<Renewal>,
+    handler: Mutex<Arc<Handler>>,
+    refresher: Option<SecretRefresher>,
     clock: Clock,
     metrics: Option<Metrics>,
 }
 
-/// What it takes to make the function anew.
-pub struct Renewal {
-    source: SecretsManager,
-    variables: Vec<(OsString, OsString)>,
-    client: HttpClient,
-    /// What was read last, and when.
-    last: Mutex<(BTreeMap<String, String>, Instant)>,
-}
-
 impl Worker {
-    /// A worker that does as this function does.
-    pub fn new(function: Function, clock: Clock, metrics: Option<Metrics>) -> Self {
-        Self { function: Mutex::new(Arc::new(function)), renewal: None, clock, metrics }
+    /// A worker for this handler.
+    pub fn new(handler: Handler, clock: Clock, metrics: Option<Metrics>) -> Self {
+        Self { handler: Mutex::new(Arc::new(handler)), refresher: None, clock, metrics }
     }
 
-    /// The same, which reads the secrets again when they seem to have changed.
+    /// Reads the secrets again when a secret or a key is refused.
     #[must_use]
-    pub fn renewing(self, renewal: Renewal) -> Self {
-        Self { renewal: Some(renewal), ..self }
+    pub fn with_secret_refresher(self, refresher: SecretRefresher) -> Self {
+        Self { refresher: Some(refresher), ..self }
     }
 
-    /// Answers one invocation: for every payload, before the deadline, and with one line in the log.
-    pub async fn handle(&self, invocation: Invocation<'_>) -> Answer {
-        let begun = Instant::now();
+    /// Answers an invocation before its deadline, whatever its payload is, and logs it.
+    pub async fn invoke(&self, invocation: Invocation<'_>) -> Response {
+        let started_at = Instant::now();
         let Invocation { payload, deadline, ids } = invocation;
-        let mut line = Line { ids, ..Line::default() };
-        let answering = self.answer(payload, deadline, &mut line);
-        // A panic is a bug of ours; the event is kept and retried, and Lambda's own error is
-        // nobody's answer.
-        let answer = AssertUnwindSafe(answering).catch_unwind().await;
-        let answer =
-            answer.unwrap_or(Answer::Unavailable { reason: "internal_error", retry_after: None });
-        let took = begun.elapsed();
-        line.log(&answer, took);
+        let span = debug_span!("invocation", ids.request_id, ids.trace_id);
+        let mut record = DeliveryRecord { ids, ..DeliveryRecord::default() };
+        let handling = self.handle(payload, deadline, &mut record).instrument(span);
+        // A panic must not become Lambda's own error. Answered with 503, the event is retried.
+        let response = AssertUnwindSafe(handling)
+            .catch_unwind()
+            .await
+            .unwrap_or(Response::Unavailable { reason: "internal_error", retry_after: None });
+        let duration = started_at.elapsed();
+        record.log(&response, duration);
         if let Some(metrics) = &self.metrics {
-            line.measure(metrics, (self.clock)(), &answer, took);
+            metrics.write(&record, &response, duration, (self.clock)());
         }
-        answer
+        response
     }
 
-    async fn answer(&self, payload: &str, deadline: SystemTime, line: &mut Line) -> Answer {
-        let function = self.function();
-        let answer = function.answer(payload, self.time_left(deadline), line).await;
-        if !is_refused(&answer) {
-            return answer;
-        }
-        let Some(renewal) = &self.renewal else { return answer };
-        let patience = self.time_left(deadline).min(SECRETS_PATIENCE);
-        let Some(renewed) = renewal.renew(&self.clock, patience).await else { return answer };
-        line.secrets = Some(renewed.as_ref().map_or_else(|word| *word, |_| "renewed"));
-        let Ok(function) = renewed else { return answer };
-        let function = Arc::new(function);
-        *self.function.lock().unwrap_or_else(PoisonError::into_inner) = function.clone();
-        *line =
-            Line { ids: std::mem::take(&mut line.ids), secrets: line.secrets, ..Line::default() };
-        function.answer(payload, self.time_left(deadline), line).await
+    async fn handle(
+        &self,
+        payload: &str,
+        deadline: SystemTime,
+        record: &mut DeliveryRecord,
+    ) -> Response {
+        let handler = lock(&self.handler).clone();
+        let response = handler.handle(payload, self.time_left(deadline), record).await;
+        let Some(refresher) = self.refresher.as_ref().filter(|_| is_secret_refused(&response))
+        else {
+            return response;
+        };
+        let timeout = self.time_left(deadline).min(SECRETS_TIMEOUT);
+        let Some(refreshed) = refresher.refresh(&self.clock, timeout).await else {
+            return response;
+        };
+        record.secrets = Some(refreshed.as_ref().map_or_else(|word| *word, |_| "renewed"));
+        let Ok(handler) = refreshed.map(Arc::new) else { return response };
+        lock(&self.handler).clone_from(&handler);
+        let ids = std::mem::take(&mut record.ids);
+        *record = DeliveryRecord { ids, secrets: record.secrets, ..DeliveryRecord::default() };
+        handler.handle(payload, self.time_left(deadline), record).await
     }
 
-    /// The time for everything up to the answer.
+    /// The time until the response must be ready.
     fn time_left(&self, deadline: SystemTime) -> Duration {
-        let now = (self.clock)();
-        let left = match deadline.duration_since(now) {
+        let left = match deadline.duration_since((self.clock)()) {
             Ok(left) => left.min(TIMEOUT),
-            Err(late) if late.duration() > LONGEST_INVOCATION => TIMEOUT,
+            Err(late) if late.duration() > MAX_INVOCATION => TIMEOUT,
             Err(_) => Duration::ZERO,
         };
-        left.saturating_sub(MARGIN.min(left / 5))
-    }
-
-    /// Never held over an await.
-    fn function(&self) -> Arc<Function> {
-        self.function.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        left.saturating_sub(RESPONSE_MARGIN.min(left / 5))
     }
 }
 
-/// Whether a secret of ours, or one of theirs, does not fit.
-fn is_refused(answer: &Answer) -> bool {
-    let keys = [Reason::KeyRefused, Reason::ClerkKeyRefused].map(<&str>::from);
-    match answer {
-        Answer::Unauthorized => true,
-        Answer::Misconfigured(reason) => keys.contains(reason),
+/// Whether a signing secret or a key of ours is refused.
+fn is_secret_refused(response: &Response) -> bool {
+    let keys = [ErrorKind::KeyRefused, ErrorKind::ClerkKeyRefused].map(<&str>::from);
+    match response {
+        Response::Unauthorized => true,
+        Response::Misconfigured(reason) => keys.contains(reason),
         _ => false,
     }
 }
 
-impl Renewal {
-    /// Secrets that were read just now, beside this environment; upstream is asked through `client`.
+/// Reads the secrets again and builds a handler with them.
+pub struct SecretRefresher {
+    source: SecretsManager,
+    variables: Vec<(OsString, OsString)>,
+    client: HttpClient,
+    /// The secrets, and the time of the last reading.
+    last: Mutex<(BTreeMap<String, String>, Instant)>,
+}
+
+impl SecretRefresher {
+    /// The secrets that were read at start, and what a handler needs beside them.
     pub fn new(
         source: SecretsManager,
         variables: Vec<(OsString, OsString)>,
@@ -152,34 +153,34 @@ impl Renewal {
         Self { source, variables, client, last: Mutex::new((secrets, Instant::now())) }
     }
 
-    /// Reads the secrets again and makes the function anew, or says why not. None, if they were read
-    /// just now, or are the same.
-    async fn renew(
+    /// A handler with the secrets of now, or why there is none. `None` where they were read within
+    /// [`MIN_REFRESH_INTERVAL`], or have not changed.
+    async fn refresh(
         &self,
         clock: &Clock,
-        patience: Duration,
-    ) -> Option<Result<Function, &'static str>> {
+        timeout: Duration,
+    ) -> Option<Result<Handler, &'static str>> {
         {
-            let (_, read) = &mut *self.last();
-            if read.elapsed() < BETWEEN_READINGS {
+            let (_, read_at) = &mut *lock(&self.last);
+            if read_at.elapsed() < MIN_REFRESH_INTERVAL {
                 return None;
             }
-            *read = Instant::now();
+            *read_at = Instant::now();
         }
-        let Ok(secrets) = self.source.read(Instant::now() + patience).await else {
+        let Ok(secrets) = self.source.read(Instant::now() + timeout).await else {
             return Some(Err("unreadable"));
         };
-        if secrets == self.last().0 {
+        if secrets == lock(&self.last).0 {
             return None;
         }
         let settings = Settings::read_with(self.variables.iter().cloned(), &secrets);
         let Ok(settings) = settings else { return Some(Err("unusable")) };
-        self.last().0 = secrets;
-        Some(Ok(Function::new(settings, self.client.clone(), clock.clone())))
+        lock(&self.last).0 = secrets;
+        Some(Ok(Handler::new(settings, self.client.clone(), clock.clone())))
     }
+}
 
-    /// Never held over an await.
-    fn last(&self) -> MutexGuard<'_, (BTreeMap<String, String>, Instant)> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A guard that is never held over an await.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,8 @@
-//! Clerk's Backend API: whether a user is there, and the entry that tells an application where the
-//! user's database is (`contracts/clerk.md` sections 7 and 11).
+//! Clerk's Backend API: whether a user exists, and the directory entry, which tells an application
+//! where the user's database is (`docs/vendors/clerk.md`, "Backend API" and "Writing metadata").
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use secrecy::SecretString;
@@ -11,17 +12,21 @@ use tokio::time::Instant;
 
 use super::UserId;
 use crate::Clock;
+use crate::error::{ErrorKind, UpstreamError};
 use crate::http_client::HttpClient;
-use crate::http_client::api::{Answer, Api};
-use crate::trouble::{Reason, Trouble};
+use crate::http_client::json_api::{ApiResponse, JsonApi};
 
 /// The public address.
 pub const DEFAULT_URL: &str = "https://api.clerk.com/v1";
 
-/// The version that the contract describes. Without one, which applies is not documented.
+/// The API version that this client is written for. Clerk does not document which one applies without
+/// the header.
 pub const VERSION: (&str, &str) = ("clerk-api-version", "2026-05-12");
 
-/// What Clerk is asked with.
+/// The time for one request. Clerk answers within seconds, or it is down.
+pub const CLERK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The settings of the Backend API.
 #[derive(Debug)]
 pub struct Settings {
     /// Without a slash at its end.
@@ -30,30 +35,30 @@ pub struct Settings {
     pub key: SecretString,
 }
 
-/// The Backend API of the instance that the key belongs to.
-pub struct Backend {
-    api: Api,
-    /// That instance, once it has been asked for.
+/// A client of the Backend API, with the key of one instance.
+pub struct BackendClient {
+    api: JsonApi,
+    /// The key's instance, once Clerk has named it.
     instance: OnceLock<String>,
 }
 
-/// Where a user's database is, as an application reads it in the user's private metadata.
+/// Where a user's database is. An application's backend reads it in the user's private metadata.
 #[derive(Debug, Clone, Copy)]
-pub struct Entry<'a> {
-    /// Xata's id of it; Xata Lite has none.
+pub struct DirectoryEntry<'a> {
+    /// Xata's id; Xata Lite has none.
     pub id: Option<&'a str>,
-    /// Its name.
+    /// The database's name.
     pub name: &'a str,
-    /// Where it is kept.
+    /// The project that holds it.
     pub project: &'a str,
-    /// Where it really is.
+    /// The region that it is in.
     pub region: &'a str,
 }
 
-impl Entry<'_> {
-    /// The body of the request that merges it into a user's metadata. A member that is not known is
-    /// left as it is.
-    pub fn merge(&self) -> Value {
+impl DirectoryEntry<'_> {
+    /// The body of the request that merges the entry into a user's metadata. A member without a value
+    /// stays as it is.
+    pub fn merge_body(&self) -> Value {
         let Self { id, name, project, region } = self;
         let mut entry =
             json!({ "name": name, "project": project, "region": region, "status": "created" });
@@ -64,127 +69,125 @@ impl Entry<'_> {
     }
 }
 
-/// Whether there is a user of this id.
+/// Whether a user exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Presence {
-    /// There is.
-    Here,
-    /// There is none any more, and ids are not used twice.
-    Gone,
+pub enum UserStatus {
+    /// Clerk knows the user.
+    Exists,
+    /// Clerk has deleted the user. It never uses an id twice.
+    Deleted,
 }
 
-/// Whatever has an id.
 #[derive(Deserialize)]
 struct Identified {
     id: String,
 }
 
-impl Backend {
-    /// A client for these settings.
+impl BackendClient {
+    /// A client with these settings.
     pub fn new(settings: Settings, client: HttpClient, clock: Clock) -> Self {
-        let api = Api::new(settings.url, &settings.key, client, clock);
-        Self { api: api.with(VERSION.0, VERSION.1), instance: OnceLock::new() }
+        let api = JsonApi::new(settings.url, &settings.key, client, clock);
+        Self { api: api.with_header(VERSION.0, VERSION.1), instance: OnceLock::new() }
     }
 
-    /// Asks whether a user is there, of whom an event of this instance tells.
+    /// Asks for a user of whom an event of this instance tells.
     ///
-    /// Nobody is taken for gone before it is known that the key belongs to that instance: to the key
-    /// of another, everybody is.
-    pub async fn presence(
+    /// Returns `Deleted` only after checking that the key belongs to the event's instance: to the key
+    /// of another instance, every user is a 404.
+    pub async fn user_status(
         &self,
         user_id: &UserId,
         instance: Option<&str>,
-        until: Instant,
-    ) -> Result<Presence, Trouble> {
-        let answer = self.ask(Method::GET, &format!("/users/{user_id}"), None, until).await?;
-        if answer.status.is_success() {
-            return match answer.json() {
-                Ok(Identified { id }) if id == user_id.as_str() => Ok(Presence::Here),
-                _ => Err(unavailable(&answer)),
+        deadline: Instant,
+    ) -> Result<UserStatus, UpstreamError> {
+        let response = self.send(Method::GET, &format!("/users/{user_id}"), None, deadline).await?;
+        if response.status.is_success() {
+            return match response.json() {
+                Ok(Identified { id }) if id == user_id.as_str() => Ok(UserStatus::Exists),
+                _ => Err(unavailable(&response)),
             };
         }
-        if !is_gone(&answer) {
-            return Err(classify(&answer));
+        if !is_user_not_found(&response) {
+            return Err(classify(&response));
         }
-        if instance == Some(self.instance(until).await?) {
-            Ok(Presence::Gone)
+        if instance == Some(self.instance(deadline).await?) {
+            Ok(UserStatus::Deleted)
         } else {
-            Err(Trouble::silent(Reason::ForeignKey))
+            Err(UpstreamError::new(ErrorKind::ForeignKey))
         }
     }
 
-    /// Merges the entry into a user's private metadata, which only an application's backend can read.
-    /// What else stands there stays (section 11).
-    pub async fn write(
+    /// Merges the entry into a user's private metadata. The other members stay.
+    pub async fn write_entry(
         &self,
         user_id: &UserId,
-        entry: &Entry<'_>,
-        until: Instant,
-    ) -> Result<Presence, Trouble> {
+        entry: &DirectoryEntry<'_>,
+        deadline: Instant,
+    ) -> Result<UserStatus, UpstreamError> {
         let path = format!("/users/{user_id}/metadata");
-        let answer = self.ask(Method::PATCH, &path, Some(&entry.merge()), until).await?;
-        match answer.status {
-            status if status.is_success() => Ok(Presence::Here),
-            _ if is_gone(&answer) => Ok(Presence::Gone),
-            _ => Err(classify(&answer)),
+        let body = entry.merge_body();
+        let response = self.send(Method::PATCH, &path, Some(&body), deadline).await?;
+        match response.status {
+            status if status.is_success() => Ok(UserStatus::Exists),
+            _ if is_user_not_found(&response) => Ok(UserStatus::Deleted),
+            _ => Err(classify(&response)),
         }
     }
 
-    /// The instance that the key belongs to. It is asked for once: a key belongs to one for ever.
-    async fn instance(&self, until: Instant) -> Result<&str, Trouble> {
+    /// The instance of the key. One request per process is enough, because it never changes.
+    async fn instance(&self, deadline: Instant) -> Result<&str, UpstreamError> {
         if let Some(instance) = self.instance.get() {
             return Ok(instance);
         }
-        let answer = self.ask(Method::GET, "/instance", None, until).await?;
-        if !answer.status.is_success() {
-            return Err(classify(&answer));
+        let response = self.send(Method::GET, "/instance", None, deadline).await?;
+        if !response.status.is_success() {
+            return Err(classify(&response));
         }
-        let Identified { id } = answer.json().map_err(|_| unavailable(&answer))?;
+        let Identified { id } = response.json().map_err(|_| unavailable(&response))?;
         Ok(self.instance.get_or_init(|| id))
     }
 
-    async fn ask(
+    async fn send(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
-        until: Instant,
-    ) -> Result<Answer, Trouble> {
-        let answer = self.api.exchange(method, path, body, until).await;
-        answer.map_err(|_| Trouble::silent(Reason::ClerkUnavailable))
+        deadline: Instant,
+    ) -> Result<ApiResponse, UpstreamError> {
+        let response = self.api.exchange(method, path, body, deadline).await;
+        response.map_err(|_| UpstreamError::new(ErrorKind::ClerkUnavailable))
     }
 }
 
-/// Whether Clerk says that there is no such user. A 404 in other words is not Clerk's, or about
-/// another path.
-pub fn is_gone(answer: &Answer) -> bool {
+/// Whether Clerk says that there is no such user. A 404 without this code may come from a proxy, or
+/// be about another path.
+pub fn is_user_not_found(response: &ApiResponse) -> bool {
     #[derive(Deserialize)]
-    struct Refusal {
+    struct Body {
         errors: Vec<Error>,
     }
     #[derive(Deserialize)]
     struct Error {
         code: String,
     }
-    let says = |refusal: Refusal| {
-        refusal.errors.first().is_some_and(|error| error.code == "resource_not_found")
-    };
-    answer.status == StatusCode::NOT_FOUND && answer.json().is_ok_and(says)
+    let says_so =
+        |body: Body| body.errors.first().is_some_and(|error| error.code == "resource_not_found");
+    response.status == StatusCode::NOT_FOUND && response.json().is_ok_and(says_so)
 }
 
-/// What an answer other than 2xx says (section 11, errors).
-fn classify(answer: &Answer) -> Trouble {
-    let reason = match answer.status.as_u16() {
-        401 | 403 => Reason::ClerkKeyRefused,
-        408 | 429 => return unavailable(answer),
-        404 if !is_gone(answer) => return unavailable(answer),
-        400..=499 => Reason::ClerkRequestRejected,
-        _ => return unavailable(answer),
+/// What a response other than 2xx says (`docs/vendors/clerk.md`, "Backend API errors").
+fn classify(response: &ApiResponse) -> UpstreamError {
+    let kind = match response.status.as_u16() {
+        401 | 403 => ErrorKind::ClerkKeyRefused,
+        408 | 429 => return unavailable(response),
+        404 if !is_user_not_found(response) => return unavailable(response),
+        400..=499 => ErrorKind::ClerkRequestRejected,
+        _ => return unavailable(response),
     };
-    Trouble::at(answer.status, reason)
+    UpstreamError::with_status(response.status, kind)
 }
 
-fn unavailable(answer: &Answer) -> Trouble {
-    let retry_after = answer.retry_after;
-    Trouble { retry_after, ..Trouble::at(answer.status, Reason::ClerkUnavailable) }
+fn unavailable(response: &ApiResponse) -> UpstreamError {
+    let error = UpstreamError::with_status(response.status, ErrorKind::ClerkUnavailable);
+    UpstreamError { retry_after: response.retry_after, ..error }
 }

@@ -1,7 +1,8 @@
-//! Clerk's envelope, read with tolerance: only a string `type` is needed to be ignored, and only a
-//! well-formed `data.id` to be handled. Members of other types than documented count as absent,
-//! unknown ones are skipped, and nothing here depends on how deep an ignored member nests
-//! (`contracts/clerk.md` sections 2 to 6).
+//! Clerk's events (`docs/vendors/clerk.md`, "Envelope" to "Sample events").
+//!
+//! The reader is tolerant, because events grow. An event of another type needs a string `type` only,
+//! and a handled one a well-formed `data.id`. A member of another JSON type than documented counts as
+//! absent, and the depth of an unknown member does not matter.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -12,102 +13,102 @@ use strum::{IntoStaticStr, VariantNames};
 
 use super::UserId;
 
-/// Ids of Clerk's sample events ("Send Example"). They are signed, and look real (section 6).
+/// Users of Clerk's sample events ("Send Example"). Their events are signed and look real.
 const SAMPLE_USERS: [&str; 3] = [
     "user_29w83sxmDNGwOuEthce5gg56FcC",
     "user_29wBMCtzATuFJut8jO2VNTVekS4",
     "user_2g7np7Hrk0SN6kj5EDMLDaKNL0S",
 ];
+/// Instances of Clerk's sample events.
 const SAMPLE_INSTANCES: [&str; 2] = ["ins_2g7np7Hrk0SN6kj5EDMLDaKNL0S", "ins_123"];
 
 /// What a delivery's body says.
 #[derive(Debug, PartialEq)]
 pub struct Event {
-    /// What it asks of us.
+    /// What the function should do.
     pub intent: Intent,
-    /// When it happened, if it says so.
-    pub happened: Option<SystemTime>,
-    /// The Clerk instance in which it happened, if it says so.
+    /// When it happened, where the event says so.
+    pub occurred_at: Option<SystemTime>,
+    /// The Clerk instance in which it happened, where the event says so.
     pub instance: Option<String>,
 }
 
-/// What an event asks of us.
+/// What the function should do about an event.
 #[derive(Debug, PartialEq)]
 pub enum Intent {
-    /// `user.created`: the user is to have a database.
+    /// `user.created`: make sure that the user has a database.
     Provision(SignUp),
-    /// `user.deleted`.
+    /// `user.deleted`: treat the database as the settings say.
     Remove(UserId),
     /// Nothing.
-    Ignore(Ignored),
+    Ignore(IgnoreReason),
 }
 
-/// A new user, and what is said of where they are.
+/// A new user, and what the event tells about the user's place.
 #[derive(Debug, PartialEq)]
 pub struct SignUp {
-    /// Whose database it will be.
+    /// The user.
     pub user_id: UserId,
     /// The three kinds of metadata.
     pub metadata: Metadata,
-    /// Address of the client that caused the event, as text. Personal: it must not reach a log.
+    /// Text of the client's IP address. It is personal data and must not reach a log.
     pub client_ip: Option<String>,
-    /// What software that client was.
+    /// The client's `User-Agent`.
     pub user_agent: Option<String>,
 }
 
-/// The region that each kind of metadata asks for, under the key `db_region`. Text of any content,
-/// a value of another JSON type as its JSON text; either can only ever be compared with what is
-/// allowed.
+/// The value of `db_region` in each kind of metadata. It is untrusted text, and a value of another JSON
+/// type is its JSON text; it is only compared with the allowed regions.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
-    /// Written by the application's backend only.
+    /// Only the application's backend can write it.
     pub private: Option<String>,
-    /// Written by the application's backend only.
+    /// Only the application's backend can write it; the browser can read it.
     pub public: Option<String>,
-    /// Written by the user's browser.
+    /// The browser can write it.
     pub r#unsafe: Option<String>,
 }
 
-/// Why there is nothing to do.
+/// Why an event is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case")]
-pub enum Ignored {
-    /// Not a type that we handle.
+pub enum IgnoreReason {
+    /// The function handles no events of this type.
     UnhandledType,
-    /// One of Clerk's sample events.
+    /// It is one of Clerk's sample events.
     SampleEvent,
-    /// From an instance that is not ours.
+    /// Its instance is not among those of the settings.
     ForeignInstance,
-    /// Clerk does not know the user any more.
+    /// Clerk has deleted the user.
     UserGone,
 }
 
 /// Why a body can never be handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case")]
-pub enum Invalid {
-    /// Not JSON.
+pub enum InvalidReason {
+    /// It is not JSON.
     InvalidJson,
-    /// JSON, but not an event: no object, no string `type`, `data` that is no object, an id that is
-    /// no string.
+    /// It is JSON, but no event: no object, no string `type`, a `data` that is no object, or an id
+    /// that is no string.
     InvalidPayload,
-    /// An event of a user, but of which?
+    /// It is an event of a user without the user's id.
     MissingUserId,
-    /// An id that is none of Clerk's.
+    /// The id is no Clerk user id.
     InvalidUserId,
 }
 
-/// The Clerk instances whose events count.
+/// The Clerk instances whose events are handled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Instances {
     /// Every instance.
     Any,
-    /// These, and no event that does not name one of them.
+    /// These. An event that names no instance is from none of them.
     Only(Vec<String>),
 }
 
 impl Instances {
-    fn contain(&self, instance: Option<&str>) -> bool {
+    fn contains(&self, instance: Option<&str>) -> bool {
         match self {
             Self::Any => true,
             Self::Only(known) => {
@@ -117,7 +118,7 @@ impl Instances {
     }
 }
 
-/// The members of a JSON object, each read only when it is asked for.
+/// The members of a JSON object, each parsed when it is read.
 struct Object<'a>(HashMap<String, &'a RawValue>);
 
 impl<'a> Object<'a> {
@@ -125,7 +126,7 @@ impl<'a> Object<'a> {
         serde_json::from_str(text).ok().map(Self)
     }
 
-    /// The value of a member, if it is there and has the type we expect.
+    /// The value of a member, where it exists and has this type.
     fn get<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
         serde_json::from_str(self.0.get(name)?.get()).ok()
     }
@@ -134,7 +135,7 @@ impl<'a> Object<'a> {
         Self::read(self.0.get(name)?.get())
     }
 
-    /// The region that a user's metadata of this kind asks for.
+    /// The `db_region` of this kind of metadata.
     fn preference(&self, metadata: &str) -> Option<String> {
         let metadata = self.object(metadata)?;
         let raw = metadata.0.get("db_region")?.get();
@@ -146,44 +147,45 @@ impl Event {
     /// Reads a body whose signature has been checked.
     ///
     /// # Errors
-    /// When no retry of these bytes could ever be handled.
-    pub fn read(body: &[u8], instances: &Instances) -> Result<Self, Invalid> {
-        // Skipped members are not validated by the parser, so the whole text is checked first.
-        let text = std::str::from_utf8(body).map_err(|_| Invalid::InvalidJson)?;
-        let whole: &RawValue = serde_json::from_str(text).map_err(|_| Invalid::InvalidJson)?;
-        let envelope = Object::read(whole.get()).ok_or(Invalid::InvalidPayload)?;
-        let kind: String = envelope.get("type").ok_or(Invalid::InvalidPayload)?;
-        let happened = envelope.get("timestamp").map(moment);
+    /// When these bytes can never be handled.
+    pub fn read(body: &[u8], instances: &Instances) -> Result<Self, InvalidReason> {
+        // The whole text is checked first, because the parser does not validate members it skips.
+        let text = std::str::from_utf8(body).map_err(|_| InvalidReason::InvalidJson)?;
+        let whole: &RawValue =
+            serde_json::from_str(text).map_err(|_| InvalidReason::InvalidJson)?;
+        let envelope = Object::read(whole.get()).ok_or(InvalidReason::InvalidPayload)?;
+        let kind: String = envelope.get("type").ok_or(InvalidReason::InvalidPayload)?;
+        let occurred_at = envelope.get("timestamp").map(time_of);
         let instance: Option<String> = envelope.get("instance_id");
         let intent = match kind.as_str() {
             "user.created" | "user.deleted" => {
-                of_user(&kind, &envelope, instance.as_deref(), instances)?
+                user_intent(&kind, &envelope, instance.as_deref(), instances)?
             }
-            _ => Intent::Ignore(Ignored::UnhandledType),
+            _ => Intent::Ignore(IgnoreReason::UnhandledType),
         };
-        Ok(Self { intent, happened, instance })
+        Ok(Self { intent, occurred_at, instance })
     }
 }
 
-/// What an event asks for one user, unless it is nobody's or not ours.
-fn of_user(
+/// The intent of an event of a user.
+fn user_intent(
     kind: &str,
     envelope: &Object<'_>,
     instance: Option<&str>,
     instances: &Instances,
-) -> Result<Intent, Invalid> {
-    let user = envelope.object("data").ok_or(Invalid::InvalidPayload)?;
+) -> Result<Intent, InvalidReason> {
+    let user = envelope.object("data").ok_or(InvalidReason::InvalidPayload)?;
     let raw_id = user.0.get("id").map(|raw| raw.get()).filter(|raw| *raw != "null");
-    let raw_id = raw_id.ok_or(Invalid::MissingUserId)?;
-    let id: String = serde_json::from_str(raw_id).map_err(|_| Invalid::InvalidPayload)?;
-    let user_id = UserId::try_from(id.as_str()).map_err(|_| Invalid::InvalidUserId)?;
+    let raw_id = raw_id.ok_or(InvalidReason::MissingUserId)?;
+    let id: String = serde_json::from_str(raw_id).map_err(|_| InvalidReason::InvalidPayload)?;
+    let user_id = UserId::try_from(id.as_str()).map_err(|_| InvalidReason::InvalidUserId)?;
     if SAMPLE_USERS.contains(&user_id.as_str())
         || instance.is_some_and(|id| SAMPLE_INSTANCES.contains(&id))
     {
-        return Ok(Intent::Ignore(Ignored::SampleEvent));
+        return Ok(Intent::Ignore(IgnoreReason::SampleEvent));
     }
-    if !instances.contain(instance) {
-        return Ok(Intent::Ignore(Ignored::ForeignInstance));
+    if !instances.contains(instance) {
+        return Ok(Intent::Ignore(IgnoreReason::ForeignInstance));
     }
     if kind == "user.deleted" {
         return Ok(Intent::Remove(user_id));
@@ -201,8 +203,8 @@ fn of_user(
     }))
 }
 
-/// Clerk writes milliseconds; its sample events write seconds (section 2).
-fn moment(timestamp: u64) -> SystemTime {
+/// Clerk writes milliseconds; its sample events write seconds.
+fn time_of(timestamp: u64) -> SystemTime {
     let since_epoch = if timestamp < 100_000_000_000 {
         Duration::from_secs(timestamp)
     } else {
@@ -215,7 +217,7 @@ fn moment(timestamp: u64) -> SystemTime {
 mod tests {
     use super::*;
 
-    fn event(body: &str) -> Result<Event, Invalid> {
+    fn event(body: &str) -> Result<Event, InvalidReason> {
         Event::read(body.as_bytes(), &Instances::Any)
     }
 
@@ -229,14 +231,14 @@ mod tests {
     #[test]
     fn bytes_that_are_not_utf_8_are_not_json_even_in_a_member_we_ignore() {
         let body = b"{\"type\":\"session.created\",\"extra\":\"\xff\"}";
-        assert_eq!(Event::read(body, &Instances::Any), Err(Invalid::InvalidJson));
+        assert_eq!(Event::read(body, &Instances::Any), Err(InvalidReason::InvalidJson));
     }
 
     #[test]
     fn an_ignored_type_needs_no_data() {
         for data in ["", r#","data":null"#, r#","data":7"#, r#","data":{"id":7}"#] {
             let event = event(&format!(r#"{{"type":"session.created"{data}}}"#)).expect("an event");
-            assert_eq!(event.intent, Intent::Ignore(Ignored::UnhandledType));
+            assert_eq!(event.intent, Intent::Ignore(IgnoreReason::UnhandledType));
         }
     }
 
@@ -264,9 +266,12 @@ mod tests {
     #[test]
     fn an_array_is_not_an_object_whatever_stands_in_it() {
         let data = r#"{"id":"user_abcdefghij"}"#;
-        assert_eq!(event(&format!(r#"["user.created",{data}]"#)), Err(Invalid::InvalidPayload));
+        assert_eq!(
+            event(&format!(r#"["user.created",{data}]"#)),
+            Err(InvalidReason::InvalidPayload)
+        );
         let body = r#"{"type":"user.created","data":["user_abcdefghij"]}"#;
-        assert_eq!(event(body), Err(Invalid::InvalidPayload));
+        assert_eq!(event(body), Err(InvalidReason::InvalidPayload));
     }
 
     #[test]
@@ -274,13 +279,15 @@ mod tests {
         let body = br#"{"type":"user.created","data":{"id":"user_abcdefghij"}}"#;
         let ours = Instances::Only(vec!["ins_ours".to_owned()]);
         let event = Event::read(body, &ours).expect("an event");
-        assert_eq!(event.intent, Intent::Ignore(Ignored::ForeignInstance));
+        assert_eq!(event.intent, Intent::Ignore(IgnoreReason::ForeignInstance));
     }
 
     #[test]
     fn a_timestamp_is_in_milliseconds_or_in_the_seconds_of_a_sample() {
         let at = |timestamp: &str| {
-            event(&format!(r#"{{"type":"x","timestamp":{timestamp}}}"#)).expect("an event").happened
+            event(&format!(r#"{{"type":"x","timestamp":{timestamp}}}"#))
+                .expect("an event")
+                .occurred_at
         };
         let expected = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_783_000_000));
         assert_eq!(at("1783000000"), expected);

@@ -1,10 +1,10 @@
-//! What happened: Clerk's webhook event, and whose it is; and whether they are still there.
+//! Clerk: its webhook events and their signature, and its Backend API.
 
 pub mod backend;
 mod event;
 pub mod svix;
 mod user_id;
 
-pub use backend::{Backend, Entry, Presence};
-pub use event::{Event, Ignored, Instances, Intent, Invalid, Metadata, SignUp};
+pub use backend::{BackendClient, CLERK_TIMEOUT, DirectoryEntry, UserStatus};
+pub use event::{Event, IgnoreReason, Instances, Intent, InvalidReason, Metadata, SignUp};
 pub use user_id::{NotAUserId, UserId};

@@ -1,11 +1,11 @@
-//! Whether Clerk sent this: the Svix signature, as a second look beside Hookdeck's own.
+//! Clerk's own signature of an event, a second check beside Hookdeck's (`docs/vendors/clerk.md`, "Svix
+//! signature" and "Age of a signature").
 //!
-//! Facts: `contracts/clerk.md` sections 1, 8 and 9, restated where they matter. Clerk's webhooks are
-//! Svix's, and Hookdeck passes their headers on as they came. The signature covers the message's id,
-//! the time at which Svix called Hookdeck, and the body.
+//! Svix sends Clerk's webhooks, and Hookdeck forwards Svix's headers unchanged. The signature covers
+//! the message's id, the time of Svix's request to Hookdeck, and the body.
 //!
-//! No age is too old: a retry or a replay through Hookdeck carries the time of Svix's call for ever,
-//! so a limit would refuse the deliveries that the gateway exists for (section 9).
+//! The age has no limit: a retry or a replay by Hookdeck carries the time of Svix's request for ever,
+//! and a limit would refuse it.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -16,39 +16,39 @@ use strum::IntoStaticStr;
 
 use crate::request;
 
-/// What the secret starts with in Clerk's dashboard. The key is what follows, in base64.
+/// The beginning of a secret in Clerk's dashboard. The key follows, in base64.
 const PREFIX: &str = "whsec_";
 
-/// The families of header names, the one that wins first: Clerk's, then that of the Standard
-/// Webhooks specification.
-const FAMILIES: [&str; 2] = ["svix", "webhook"];
+/// The prefixes of the headers, by precedence: Svix's, then that of the Standard Webhooks
+/// specification.
+const HEADER_PREFIXES: [&str; 2] = ["svix", "webhook"];
 
-/// The signing secrets of a Clerk endpoint: today's, and retired ones for as long as Hookdeck may
-/// replay what they signed (section 9).
+/// The signing secrets of a Clerk endpoint: the current one, and retired ones as long as Hookdeck may
+/// replay what they signed.
 #[derive(Debug)]
 pub struct Secrets(Vec<SecretSlice<u8>>);
 
-/// A set of secrets that cannot be used. It does not say more, because it would have to show one.
+/// Secrets that cannot be used. The error quotes none of them.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not signing secrets as Clerk shows them: whsec_ and base64")]
 pub struct UnusableSecret;
 
-/// Why a delivery is not Clerk's. For the log: the sender learns nothing of it.
+/// Why a signature is refused, for the log only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub enum Refusal {
+pub enum SignatureError {
     /// The id, the timestamp or the signature is absent or blank.
     MissingHeader,
     /// The timestamp is no whole number of seconds since 1970.
     InvalidTimestamp,
-    /// No configured secret made a signature of this message.
+    /// None of the secrets made one of the signatures.
     NoMatchingSignature,
 }
 
-/// Whether a delivery's signature of Clerk's is checked, and what follows.
+/// Whether the signature is checked, and what follows.
 #[derive(Debug)]
 pub enum Check {
-    /// It is not looked at.
+    /// It is not checked.
     Off,
     /// A wrong one is logged.
     Report(Secrets),
@@ -57,12 +57,10 @@ pub enum Check {
 }
 
 impl Secrets {
-    /// Reads secrets as Clerk shows them, standard base64 with padding. The prefix may be missing
-    /// (section 8, step 1).
+    /// Parses secrets as Clerk shows them: standard base64 with padding, with or without the prefix.
     ///
     /// # Errors
-    /// When there is no secret, or one is not base64 or holds no key: a keyless signature would be
-    /// anybody's.
+    /// When there is no secret, or one is not base64 or is empty: anyone can sign with an empty key.
     pub fn parse(texts: &[SecretString]) -> Result<Self, UnusableSecret> {
         let key = |text: &SecretString| {
             let text = text.expose_secret();
@@ -73,18 +71,18 @@ impl Secrets {
         keys.filter(|keys| !keys.is_empty()).map(Self).ok_or(UnusableSecret)
     }
 
-    /// Checks that one of these secrets signed `body`, the bytes as they were sent, under the id and
-    /// the timestamp in `headers`. The timestamp may be of any age.
+    /// Checks that one of these secrets signed the bytes of the body with the id and the timestamp in
+    /// the headers.
     ///
     /// # Errors
-    /// Says why not; nothing of it is for the sender.
-    pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
+    /// Why the signature is refused.
+    pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), SignatureError> {
         let id = header(headers, "id")?;
         let timestamp = header(headers, "timestamp")?;
         let signatures = header(headers, "signature")?;
         let seconds = timestamp.parse::<i64>().ok().filter(|&seconds| seconds >= 0);
-        // Svix signs the number: zeros in front of it do not count (step 5).
-        let seconds = seconds.ok_or(Refusal::InvalidTimestamp)?;
+        // Svix signs the number, so leading zeros do not count.
+        let seconds = seconds.ok_or(SignatureError::InvalidTimestamp)?;
         let given: Vec<_> = signatures.split(' ').filter_map(decode).collect();
         let matches = |key: &SecretSlice<u8>| {
             let mut mac = Hmac::<Sha256>::new_from_slice(key.expose_secret())
@@ -94,20 +92,19 @@ impl Secrets {
             // `verify_slice` compares in constant time.
             given.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
         };
-        if self.0.iter().any(matches) { Ok(()) } else { Err(Refusal::NoMatchingSignature) }
+        if self.0.iter().any(matches) { Ok(()) } else { Err(SignatureError::NoMatchingSignature) }
     }
 }
 
-/// The value of one of the three headers, each from the first family that has it; a blank one counts
-/// as absent (step 2).
-fn header<'a>(headers: &'a HeaderMap, suffix: &str) -> Result<&'a str, Refusal> {
-    let value = |family| request::header(headers, &format!("{family}-{suffix}"));
-    let mut values = FAMILIES.into_iter().filter_map(value);
-    values.find(|value| !value.trim().is_empty()).ok_or(Refusal::MissingHeader)
+/// The value of a header under the first prefix that has it. A blank value counts as absent.
+fn header<'a>(headers: &'a HeaderMap, suffix: &str) -> Result<&'a str, SignatureError> {
+    let value = |prefix| request::header(headers, &format!("{prefix}-{suffix}"));
+    let mut values = HEADER_PREFIXES.into_iter().filter_map(value);
+    values.find(|value| !value.trim().is_empty()).ok_or(SignatureError::MissingHeader)
 }
 
-/// The signature in a member of the list, where it is of the one version that is an HMAC (step 7).
-/// The strict decoder refuses every other spelling of the same bytes, as comparing texts would.
+/// The signature in a member of the list, if it is of version 1, an HMAC. The strict decoder accepts
+/// one spelling of the bytes only, as a comparison of texts does.
 fn decode(entry: &str) -> Option<Vec<u8>> {
     STANDARD.decode(entry.strip_prefix("v1,")?).ok()
 }

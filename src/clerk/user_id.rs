@@ -1,8 +1,12 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-/// A Clerk user id: `user_` and 10 to 64 characters of base62 (`contracts/clerk.md` section 6). It
-/// holds nothing else, so it is safe in a URL path, a database name and a log line.
+use svix_ksuid::{Ksuid, KsuidLike};
+
+const PREFIX: &str = "user_";
+
+/// A Clerk user id: `user_` and 10 to 64 letters and digits (`docs/vendors/clerk.md`, "User ids"). It
+/// is safe in a URL path, a database name and a log line.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(String);
 
@@ -17,40 +21,22 @@ impl UserId {
         &self.0
     }
 
-    /// The second in which the id was made, which is that of the sign-up, where the id is a KSUID:
-    /// 160 bits in base62, of which the first 32 are seconds. Clerk does not promise that it is
-    /// (section 6), so this is a hint.
-    pub fn made(&self) -> Option<SystemTime> {
-        let tail = self.0.as_bytes().get("user_".len()..).filter(|tail| tail.len() == 27)?;
-        // Least significant first.
-        let mut words = [0_u64; 5];
-        for digit in tail.iter().map(|&byte| match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'A'..=b'Z' => byte - b'A' + 10,
-            _ => byte - b'a' + 36,
-        }) {
-            let mut carry = u64::from(digit);
-            for word in &mut words {
-                carry += *word * 62;
-                *word = carry & u64::from(u32::MAX);
-                carry >>= 32;
-            }
-            if carry > 0 {
-                return None;
-            }
-        }
-        Some(SystemTime::UNIX_EPOCH + KSUID_EPOCH + Duration::from_secs(words[4]))
+    /// The second in which the id was made, which is that of the sign-up. None where the id is no
+    /// KSUID: Clerk does not promise that it is one.
+    pub fn created_at(&self) -> Option<SystemTime> {
+        let text = self.0.strip_prefix(PREFIX)?;
+        // The parser wraps numbers that are too large for a KSUID.
+        let id: Ksuid = text.parse().ok().filter(|id: &Ksuid| id.to_string() == text)?;
+        let seconds = id.timestamp_seconds().try_into().ok()?;
+        Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
     }
 }
-
-/// From when on KSUIDs count seconds.
-const KSUID_EPOCH: Duration = Duration::from_secs(1_400_000_000);
 
 impl TryFrom<&str> for UserId {
     type Error = NotAUserId;
 
     fn try_from(text: &str) -> Result<Self, NotAUserId> {
-        let tail = text.strip_prefix("user_").ok_or(NotAUserId)?;
+        let tail = text.strip_prefix(PREFIX).ok_or(NotAUserId)?;
         let well_formed = (10..=64).contains(&tail.len())
             && tail.bytes().all(|byte| byte.is_ascii_alphanumeric());
         well_formed.then(|| Self(text.to_owned())).ok_or(NotAUserId)
@@ -80,21 +66,21 @@ mod tests {
 
     #[test]
     fn the_second_of_the_sign_up_is_in_the_id() {
-        let made = |tail: &str| {
+        let created_at = |tail: &str| {
             let id = UserId::try_from(format!("user_{tail}").as_str()).expect("an id");
-            id.made().map(|at| at.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970"))
+            id.created_at().map(|at| at.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970"))
         };
-        // Ids and times of contracts/vectors; the last is KSUID's published highest value.
+        // Ids and times of tests/vectors; the last is KSUID's published highest value.
         for (tail, seconds) in [
             ("37vVbDk2sV69GiZuqjqVZRkONtI", 1_767_783_600),
             ("37vctfO9XiVdjV0fLzIiUq2adSQ", 1_767_787_201),
             ("000000000000000000000000000", 1_400_000_000),
             ("aWgEPTl1tmebfsQzFP4bxwgy80V", 5_694_967_295),
         ] {
-            assert_eq!(made(tail), Some(Duration::from_secs(seconds)), "{tail}");
+            assert_eq!(created_at(tail), Some(Duration::from_secs(seconds)), "{tail}");
         }
         for tail in ["aWgEPTl1tmebfsQzFP4bxwgy80W", "37vVbDk2sV69GiZuqjqVZRkONt", "abcdefghij"] {
-            assert_eq!(made(tail), None, "{tail}");
+            assert_eq!(created_at(tail), None, "{tail}");
         }
     }
 

@@ -1,9 +1,10 @@
-//! The outgoing HTTP call: one port for everything upstream, and the bounds of every exchange.
+//! The outgoing HTTP call. Every request to another service goes through it, with limits on time and
+//! size.
 //!
-//! The port is a [`tower`] service, so [`reqwest::Client`] is the live side and a stand-in's router,
-//! called in memory, is the other. Neither follows redirects: an answer of 3xx is an answer.
+//! [`HttpClient`] is a [`tower`] service: [`reqwest::Client`] in production, a stand-in's router in
+//! memory in tests. Neither follows redirects.
 
-pub mod api;
+pub mod json_api;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,84 +14,85 @@ use reqwest::{Client, Request, Response, redirect};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Service, ServiceExt, util::BoxCloneSyncService};
+use tracing::{Instrument, debug_span, field};
 
-/// Anything that can carry a request upstream and bring an answer back.
+/// Sends a request and returns the response.
 pub type HttpClient = BoxCloneSyncService<Request, Response, BoxError>;
 
-/// How we introduce ourselves upstream.
+/// The `User-Agent` of every request.
 pub const USER_AGENT: &str = concat!("per-user-db/", env!("CARGO_PKG_VERSION"));
 
-/// A host that does not complete a TCP handshake in this time is not there.
+/// A host that does not complete a TCP handshake in this time is unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What was sent on an open connection and is not acknowledged in this time will not be: the path
-/// is gone without a word. The peer's kernel acknowledges, however long its application thinks.
-#[cfg(target_os = "linux")] // no other system can be told; there, the time set aside runs out
+/// The peer's kernel acknowledges data on an open connection at once, however slow its application
+/// is. Without an acknowledgement in this time the path is broken.
+#[cfg(target_os = "linux")] // other systems have no such option; there the deadline of the call serves
 const ACKNOWLEDGE_TIMEOUT: Duration = CONNECT_TIMEOUT;
 
 /// A connection that was idle for longer is not used again.
 ///
-/// Lambda freezes the process between deliveries, and what ends an idle connection meanwhile may do
-/// so unheard: the request would go nowhere and hang. 10 s is more than most pauses within a
-/// delivery, so that its requests share a connection, and far less than any idle limit usual in
-/// front of an API (60 s and more). A new connection costs two round trips and 4 million
-/// instructions, nothing beside a create; docs/reliability.md has what was measured.
+/// Lambda freezes the process between deliveries. A peer or a router can close an idle connection
+/// meanwhile without the process noticing, and a request on it hangs. 10 s is longer than most pauses
+/// within a delivery, so its requests share a connection, and far below the idle limits that are
+/// usual in front of an API (60 s and more). A new connection costs two round trips and 4 million
+/// instructions, little beside a create; docs/reliability.md has the measurements.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Why there is no answer, or none that can be read. Whether the request took effect is unknown in
-/// each case.
+/// Why there is no response, or none that can be read. The request may have taken effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// The time set aside for this call ran out.
+    /// The deadline of the call passed.
     #[error("no answer in the time set aside")]
     TimeUp,
-    /// There is no connection.
+    /// No connection was made.
     #[error("no connection")]
     Unreachable,
-    /// There was a connection, and it broke.
+    /// The connection broke.
     #[error("the connection broke")]
     Broken,
-    /// The body is longer than we are willing to read.
+    /// The body is longer than the limit.
     #[error("the body is too long")]
     TooLong,
-    /// The body is not what is documented.
+    /// The body is not what the service documents.
     #[error("the body cannot be read")]
     Unreadable,
 }
 
-/// The live client: TLS by rustls with root certificates compiled in, HTTP/1.1, connections kept
-/// and reused.
+/// The client for production: HTTP/1.1, connections kept alive, TLS by rustls with compiled-in roots.
 ///
 /// # Panics
-/// If reqwest is built on another version of rustls than we are, which a test would show.
+/// When reqwest links another version of rustls than this crate. A test builds the client.
 pub fn live() -> HttpClient {
     let client = Client::builder()
         .tls_backend_preconfigured(tls())
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_LIMIT)
-        // It would probe while we are frozen.
+        // reqwest sends probes every 15 s by default, which count time in which Lambda freezes us.
         .tcp_keepalive(None)
         .tcp_keepalive_interval(None)
         .tcp_keepalive_retries(None)
         .redirect(redirect::Policy::none())
+        // A hidden retry would blur whether a create has taken effect.
         .retry(reqwest::retry::never())
+        // A proxy from the environment would see every key.
         .no_proxy();
     #[cfg(target_os = "linux")]
     let client = client.tcp_user_timeout(ACKNOWLEDGE_TIMEOUT);
-    boxed(client.build().expect("a client of nothing but constants"))
+    boxed(client.build().expect("every option is a constant"))
 }
 
-/// Without it reqwest would read the system's certificates at each start.
+/// Roots compiled in. reqwest's own ways read the system's certificates at each start.
 fn tls() -> ClientConfig {
     let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .expect("ring has what both versions of TLS need")
+        .expect("ring supports both versions of TLS")
         .with_root_certificates(roots)
         .with_no_client_auth()
 }
 
-/// Makes a client of any service that answers requests.
+/// Makes a client of a service.
 pub fn boxed<S>(service: S) -> HttpClient
 where
     S: Service<Request, Response = Response> + Clone + Send + Sync + 'static,
@@ -100,46 +102,59 @@ where
     BoxCloneSyncService::new(service.map_err(Into::into))
 }
 
-/// Sends a request; the head of the answer must be there by `until`.
+/// Sends a request and reads the head of the response, before the deadline.
 ///
-/// A request that only reads is sent once more when its connection breaks, since that connection
-/// may have been dead already. No other is: whether it took effect is for the caller to find out.
-/// Requests that provably were not begun, hyper's pool moves to another connection by itself.
+/// A request that only reads is sent once more when its connection breaks, because a kept connection
+/// may have been closed already. Any other request may have taken effect, and its caller has to find
+/// out.
+///
+/// # Errors
+/// When no response arrives in time.
 pub async fn send(
     client: &HttpClient,
     request: Request,
-    until: Instant,
+    deadline: Instant,
 ) -> Result<Response, CallError> {
-    let again = if request.method().is_safe() { request.try_clone() } else { None };
-    match (send_once(client, request, until).await, again) {
-        (Err(CallError::Broken), Some(again)) => send_once(client, again, until).await,
-        (answer, _) => answer,
+    let retry = if request.method().is_safe() { request.try_clone() } else { None };
+    match (send_once(client, request, deadline).await, retry) {
+        (Err(CallError::Broken), Some(retry)) => send_once(client, retry, deadline).await,
+        (result, _) => result,
     }
 }
 
 async fn send_once(
     client: &HttpClient,
     request: Request,
-    until: Instant,
+    deadline: Instant,
 ) -> Result<Response, CallError> {
-    match timeout_at(until, client.clone().oneshot(request)).await {
-        Ok(answer) => answer.map_err(|error| {
-            let error = error.downcast_ref::<reqwest::Error>();
-            let was_connected = error.is_some_and(|error| !error.is_connect());
-            if was_connected { CallError::Broken } else { CallError::Unreachable }
-        }),
-        Err(_) => Err(CallError::TimeUp),
-    }
+    // Host and method only: a query may hold a key, and a path may hold an address.
+    let span = debug_span!(
+        "request",
+        host = request.url().host_str(),
+        method = request.method().as_str(),
+        status = field::Empty
+    );
+    let call = timeout_at(deadline, client.clone().oneshot(request)).instrument(span.clone());
+    let response = call.await.map_err(|_| CallError::TimeUp)?.map_err(|error| {
+        let error = error.downcast_ref::<reqwest::Error>();
+        let was_connected = error.is_some_and(|error| !error.is_connect());
+        if was_connected { CallError::Broken } else { CallError::Unreachable }
+    })?;
+    span.record("status", response.status().as_u16());
+    Ok(response)
 }
 
-/// Reads a body of at most `limit_bytes`, all of it by `until`.
+/// Reads a body up to a limit, before the deadline.
+///
+/// # Errors
+/// When the body is longer, breaks off, or does not arrive in time.
 pub async fn read(
     mut response: Response,
     limit_bytes: usize,
-    until: Instant,
+    deadline: Instant,
 ) -> Result<Vec<u8>, CallError> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = next_chunk(&mut response, until).await? {
+    while let Some(chunk) = next_chunk(&mut response, deadline).await? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > limit_bytes {
             return Err(CallError::TooLong);
@@ -148,12 +163,15 @@ pub async fn read(
     Ok(bytes)
 }
 
-/// The next piece of a body, by `until`; none at its end.
+/// Reads the next part of a body, before the deadline; none at its end.
+///
+/// # Errors
+/// When it breaks off or does not arrive in time.
 pub async fn next_chunk(
     response: &mut Response,
-    until: Instant,
+    deadline: Instant,
 ) -> Result<Option<Bytes>, CallError> {
-    let chunk = timeout_at(until, response.chunk()).await.map_err(|_| CallError::TimeUp)?;
+    let chunk = timeout_at(deadline, response.chunk()).await.map_err(|_| CallError::TimeUp)?;
     chunk.map_err(|_| CallError::Broken)
 }
 
@@ -164,25 +182,25 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
-    /// Any port here, and the URL that leads to it.
+    /// A listener on a free port, and its URL.
     async fn listener() -> (TcpListener, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/", listener.local_addr().expect("its address"));
         (listener, url)
     }
 
-    /// Takes a request, unless there is none to come, and answers with this digit.
+    /// Answers the next request with this digit; false where the client has closed the connection.
     async fn answer(stream: &mut TcpStream, digit: u8) -> bool {
-        let read = stream.read(&mut [0; 1024]).await.expect("a request or its absence");
+        let read = stream.read(&mut [0; 1024]).await.expect("a request or the end");
         let answer = [b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n", &[digit][..]].concat();
         read > 0 && stream.write_all(&answer).await.is_ok()
     }
 
-    /// Asks and reads the answer.
+    /// Sends a request and reads the response.
     async fn ask(client: &HttpClient, method: Method, url: &str) -> Result<Vec<u8>, CallError> {
         let request = Request::new(method, url.parse().expect("a URL"));
-        let until = Instant::now() + Duration::from_secs(30);
-        read(send(client, request, until).await?, 1, until).await
+        let deadline = Instant::now() + Duration::from_secs(30);
+        read(send(client, request, deadline).await?, 1, deadline).await
     }
 
     #[tokio::test]
@@ -198,7 +216,7 @@ mod tests {
         let asks = async {
             let mut answers = Vec::new();
             for idle in [Duration::ZERO, IDLE_LIMIT / 2, IDLE_LIMIT] {
-                // Paused for no longer than this: a paused clock runs ahead of real sockets.
+                // The clock is paused only here, because a paused clock runs ahead of real sockets.
                 tokio::time::pause();
                 tokio::time::advance(idle).await;
                 tokio::time::resume();
@@ -257,12 +275,12 @@ mod tests {
             format!("https://localhost:{}/", listener.local_addr().expect("its address").port());
         let request = Request::new(Method::GET, url.parse().expect("a URL"));
         let client = live();
-        let until = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(30);
         let server = async {
             let (mut stream, _) = listener.accept().await.expect("a connection");
             stream.read_u8().await.expect("a byte")
         };
-        let (first_byte, answer) = tokio::join!(server, send(&client, request, until));
+        let (first_byte, answer) = tokio::join!(server, send(&client, request, deadline));
         assert_eq!(first_byte, 0x16, "a TLS handshake begins with this");
         assert!(matches!(answer, Err(CallError::Unreachable)));
     }

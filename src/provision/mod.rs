@@ -1,199 +1,228 @@
-//! Make it so: one user, one database, from any state of the world; and none for a user who left,
+//! One user, one database, from every state that deliveries can meet; and none for a deleted user,
 //! where the settings ask for that.
 //!
-//! The decisions are machines without IO ([`Ensure`], [`Remove`]): told what happened last, they say
-//! what to do next. The drivers ([`ensure()`], [`remove()`]) do it. This is the only place that decides
-//! to try again.
+//! The decisions are state machines without IO ([`Ensure`], [`Remove`]): given the last result, they
+//! name the next action. [`Provisioner`] performs the actions within the time of a delivery. No other
+//! module decides to retry.
 //!
-//! Clerk, where a key was given, is asked first whether the user is there: before a database is taken
-//! away, and before one is made for anything but the first delivery of an event that just happened.
-//!
-//! What it rests on: Xata refuses a second database of one name in one project, so a create can be
-//! repeated; a refusal at quota may hide a database that exists, and an unclear create may have
-//! worked, so neither is believed before a look-up by name; a look-up that did not read the whole
-//! list is no absence.
+//! The decisions rest on three facts. Xata refuses a second database of one name in one project, so
+//! a create can be repeated. A refusal at quota can hide a database that exists, and an unclear
+//! create may have taken effect, so both are followed by a look-up. A look-up that did not read the
+//! whole list proves no absence.
 
 mod ensure;
 mod remove;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep};
 
-pub use self::ensure::{Action, Ensure, Outcome};
-pub use self::remove::{Action as RemoveAction, Parting, Remove};
+pub use self::ensure::{Ensure, EnsureAction, EnsureOutcome};
+pub use self::remove::{Remove, RemoveAction, RemoveOutcome};
 
-use crate::clerk::{Backend, Presence, UserId};
+use crate::clerk::{BackendClient, CLERK_TIMEOUT, UserId, UserStatus};
+use crate::error::{ErrorKind, UpstreamError};
 use crate::region::Region;
-use crate::trouble::{Reason, Trouble};
-use crate::xata::{Certainty, DatabaseName, Databases, Projects, Removal};
+use crate::xata::{
+    CallOutcome, DatabaseName, Databases, LookupResult, ProjectId, Projects, Removal,
+};
 
-/// Clerk gets no more for an answer: it has seconds, or an outage (`contracts/clerk.md` section 13,
-/// rule 8).
-pub const CLERK_PATIENCE: Duration = Duration::from_secs(5);
+/// An older event may concern a user who was served under other settings, or who was deleted since.
+pub const MAX_FRESH_AGE: Duration = Duration::from_secs(5 * 60);
 
-/// What Xata was asked, for the metrics.
-#[derive(Debug, Default)]
-pub struct Calls(Vec<(Certainty, Duration)>);
+/// The time after a sign-up in which a deletion waits. Longer than [`MAX_FRESH_AGE`] and one delivery
+/// together, so that no fresh delivery of the sign-up, which does not ask Clerk, can follow.
+pub const DELETION_DELAY: Duration = Duration::from_secs(10 * 60);
 
-impl Calls {
-    /// What each took.
-    pub fn latencies(&self) -> impl Iterator<Item = Duration> {
-        self.0.iter().map(|(_, took)| *took)
-    }
-
-    /// How many came to this.
-    pub fn count(&self, certainty: Certainty) -> usize {
-        self.0.iter().filter(|(it, _)| *it == certainty).count()
-    }
-
-    fn note(&mut self, begun: Instant, certainty: Certainty) {
-        self.0.push((certainty, begun.elapsed()));
-    }
+/// Whether a delivery can create without asking or looking first.
+pub fn is_fresh(is_first_attempt: bool, event_age: Option<Duration>) -> bool {
+    is_first_attempt && event_age.is_some_and(|age| age <= MAX_FRESH_AGE)
 }
 
-/// Who is asked.
-#[derive(Clone, Copy)]
-pub struct Upstream<'a> {
-    /// Xata.
-    pub databases: &'a dyn Databases,
-    /// The projects to ask about.
-    pub projects: &'a Projects,
-    /// Clerk, where a key was given.
-    pub clerk: Option<&'a Backend>,
-    /// The Clerk instance that the event names.
-    pub instance: Option<&'a str>,
-}
-
-impl Upstream<'_> {
-    async fn presence(&self, user_id: &UserId, budget: Budget) -> Result<Presence, Trouble> {
-        match self.clerk {
-            Some(clerk) => clerk.presence(user_id, self.instance, budget.clerk_by()).await,
-            None => Ok(Presence::Here),
-        }
-    }
-}
-
-/// The time one delivery has.
-#[derive(Debug, Clone, Copy)]
-pub struct Budget {
-    /// By then there must be an answer.
-    answer_by: Instant,
-    /// By then a change must have ended, so that its outcome can still be looked up.
-    change_by: Instant,
-}
-
-impl Budget {
-    /// Plans the time that is left. A create gets nearly all of it, since breaking it off undoes
-    /// it.
-    pub fn new(left: Duration) -> Self {
-        let now = Instant::now();
-        let for_look_up = (left / 5).min(Duration::from_secs(5));
-        Self { answer_by: now + left, change_by: now + left - for_look_up }
-    }
-
-    /// By then there must be an answer.
-    pub fn answer_by(&self) -> Instant {
-        self.answer_by
-    }
-
-    /// By then Clerk must have answered what it is asked now.
-    pub fn clerk_by(&self) -> Instant {
-        self.answer_by.min(Instant::now() + CLERK_PATIENCE)
-    }
-}
-
-/// Sees to it that the user has one database, or says what is in the way.
-pub async fn ensure(
-    upstream: Upstream<'_>,
+/// The rest of [`DELETION_DELAY`]; none once it is over. The sign-up is at least as old as its
+/// deletion, and as old as the user's id says.
+pub fn deletion_wait(
     user_id: &UserId,
-    region: &Region,
-    fresh: bool,
-    budget: Budget,
-    calls: &mut Calls,
-) -> Result<Outcome, Trouble> {
-    let Upstream { databases, clerk, .. } = upstream;
-    let name = DatabaseName::from(user_id);
-    let projects = upstream.projects.for_user(&name);
-    let (mut machine, mut action) = Ensure::begin(projects.len(), fresh, clerk.is_some());
-    loop {
-        let begins = Instant::now();
-        action = match action {
-            Action::Stop(result) => return result,
-            Action::Ask if begins < budget.answer_by => {
-                machine.after_asking(upstream.presence(user_id, budget).await)
-            }
-            Action::Create if begins < budget.change_by => {
-                let (project, until) = (projects[0], budget.change_by);
-                let created = databases.create(project, &name, region, until).await;
-                calls.note(begins, created.certainty());
-                machine.after_create(created)
-            }
-            Action::LookUp(rank) if begins < budget.answer_by => {
-                let looked_up = databases.look_up(projects[rank], &name, budget.answer_by).await;
-                calls.note(begins, looked_up.certainty());
-                machine.after_look_up(looked_up)
-            }
-            Action::Pause(pause) if begins + pause < budget.change_by => {
-                sleep(pause).await;
-                machine.after_pause()
-            }
-            Action::Ask | Action::Create | Action::LookUp(_) | Action::Pause(_) => {
-                return Err(Trouble::silent(Reason::TimeUp));
-            }
-        };
-    }
+    event_age: Option<Duration>,
+    now: SystemTime,
+) -> Option<Duration> {
+    let id_age = user_id.created_at().and_then(|at| now.duration_since(at).ok());
+    let wait = DELETION_DELAY.saturating_sub(id_age.max(event_age)?);
+    (!wait.is_zero()).then_some(wait)
 }
 
-/// Takes the database away of a user who left, or says what is in the way.
-pub async fn remove(
-    upstream: Upstream<'_>,
-    user_id: &UserId,
-    removal: &Removal,
-    budget: Budget,
-    calls: &mut Calls,
-) -> Result<Parting, Trouble> {
-    let Upstream { databases, clerk, .. } = upstream;
-    let name = DatabaseName::from(user_id);
-    let projects = upstream.projects.for_user(&name);
-    let (mut machine, mut action) = Remove::begin(projects.len(), clerk.is_some());
-    loop {
-        let begins = Instant::now();
-        action = match action {
-            RemoveAction::Stop(result) => return result,
-            RemoveAction::Ask if begins < budget.answer_by => {
-                machine.after_asking(upstream.presence(user_id, budget).await)
-            }
-            RemoveAction::LookUp(rank) if begins < budget.answer_by => {
-                let looked_up = databases.look_up(projects[rank], &name, budget.answer_by).await;
-                calls.note(begins, looked_up.certainty());
-                machine.after_look_up(looked_up)
-            }
-            RemoveAction::Remove(rank, id) if begins < budget.change_by => {
-                let (project, until) = (projects[rank], budget.change_by);
-                let removed = databases.remove(project, &id, removal, until).await;
-                calls.note(begins, removed.certainty());
-                machine.after_remove(removed)
-            }
-            RemoveAction::Ask | RemoveAction::LookUp(_) | RemoveAction::Remove(..) => {
-                return Err(Trouble::silent(Reason::TimeUp));
-            }
-        };
-    }
+/// The name of a user's parked database, which tells since when.
+pub fn parked_name(user_id: &UserId, now: SystemTime) -> String {
+    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    format!("parked/{user_id}/{seconds}")
 }
 
-/// What a user's database is called once it is parked, in a second since the Unix epoch.
-pub fn parked_name(user_id: &UserId, second: u64) -> String {
-    format!("parked/{user_id}/{second}")
-}
-
-/// Since which second the database of this name is parked, if it is one of this user's.
+/// The second since the Unix epoch at which the database of this name was parked, if it is this
+/// user's.
 pub fn parked_since(name: &str, user_id: &UserId) -> Option<u64> {
     name.strip_prefix("parked/")?.strip_prefix(user_id.as_str())?.strip_prefix('/')?.parse().ok()
 }
 
 impl From<&UserId> for DatabaseName {
     fn from(user_id: &UserId) -> Self {
-        user_id.as_str().try_into().expect("the alphabet of user ids is part of that of names")
+        user_id.as_str().try_into().expect("every user id is a database name")
     }
+}
+
+/// The requests to Xata, for the metrics.
+#[derive(Debug, Default)]
+pub struct CallLog(Vec<(CallOutcome, Duration)>);
+
+impl CallLog {
+    /// How long each took.
+    pub fn latencies(&self) -> impl Iterator<Item = Duration> {
+        self.0.iter().map(|(_, latency)| *latency)
+    }
+
+    /// How many ended so.
+    pub fn count(&self, outcome: CallOutcome) -> usize {
+        self.0.iter().filter(|(it, _)| *it == outcome).count()
+    }
+}
+
+/// The time of one delivery.
+#[derive(Debug, Clone, Copy)]
+pub struct TimeBudget {
+    answer_by: Instant,
+    /// Earlier, so that the outcome of a change can still be looked up.
+    change_by: Instant,
+}
+
+impl TimeBudget {
+    /// Divides the time that is left. A create gets nearly all of it, because Xata rolls back one
+    /// whose client gives up.
+    pub fn new(left: Duration) -> Self {
+        let now = Instant::now();
+        let look_up = (left / 5).min(Duration::from_secs(5));
+        Self { answer_by: now + left, change_by: now + left - look_up }
+    }
+
+    /// When the response must be ready.
+    pub fn answer_by(&self) -> Instant {
+        self.answer_by
+    }
+
+    /// When Clerk must have answered a request that is sent now.
+    pub fn clerk_by(&self) -> Instant {
+        self.answer_by.min(Instant::now() + CLERK_TIMEOUT)
+    }
+}
+
+/// Performs the actions that the decisions name, for one database.
+pub struct Provisioner<'a> {
+    /// Xata.
+    pub databases: &'a Databases,
+    /// The projects to look in.
+    pub projects: &'a Projects,
+    /// The name of the database.
+    pub name: DatabaseName,
+    /// How to ask Clerk for the user, where there is a key.
+    pub user_check: Option<UserCheck<'a>>,
+    /// The time for all of it.
+    pub budget: TimeBudget,
+    /// The requests so far.
+    pub calls: &'a mut CallLog,
+}
+
+/// A question to Clerk.
+#[derive(Clone, Copy)]
+pub struct UserCheck<'a> {
+    /// Clerk.
+    pub clerk: &'a BackendClient,
+    /// The user.
+    pub user_id: &'a UserId,
+    /// The instance that the event names.
+    pub instance: Option<&'a str>,
+}
+
+impl Provisioner<'_> {
+    /// Makes sure that the user has one database.
+    ///
+    /// # Errors
+    /// When Xata or Clerk prevents it, or the time is up.
+    pub async fn ensure(
+        mut self,
+        region: &Region,
+        is_fresh: bool,
+    ) -> Result<EnsureOutcome, UpstreamError> {
+        let ranked = self.projects.for_user(&self.name);
+        let (mut machine, mut action) =
+            Ensure::begin(ranked.len(), is_fresh, self.user_check.is_some());
+        loop {
+            action = match action {
+                EnsureAction::Stop(result) => return result,
+                EnsureAction::CheckUser => machine.after_user_check(self.user_status().await),
+                EnsureAction::LookUp(rank) => {
+                    machine.after_look_up(self.look_up(ranked[rank]).await?)
+                }
+                EnsureAction::Create => {
+                    let deadline = self.budget.change_by;
+                    let sent_at = before(deadline)?;
+                    let result =
+                        self.databases.create(ranked[0], &self.name, region, deadline).await;
+                    self.calls.0.push((result.outcome(), sent_at.elapsed()));
+                    machine.after_create(result)
+                }
+                EnsureAction::Pause(pause) => {
+                    if Instant::now() + pause >= self.budget.change_by {
+                        return Err(UpstreamError::new(ErrorKind::TimeUp));
+                    }
+                    sleep(pause).await;
+                    machine.after_pause()
+                }
+            };
+        }
+    }
+
+    /// Parks or deletes the database of a deleted user.
+    ///
+    /// # Errors
+    /// When Xata or Clerk prevents it, or the time is up.
+    pub async fn remove(mut self, removal: &Removal) -> Result<RemoveOutcome, UpstreamError> {
+        let ranked = self.projects.for_user(&self.name);
+        let (mut machine, mut action) = Remove::begin(ranked.len(), self.user_check.is_some());
+        loop {
+            action = match action {
+                RemoveAction::Stop(result) => return result,
+                RemoveAction::CheckUser => machine.after_user_check(self.user_status().await),
+                RemoveAction::LookUp(rank) => {
+                    machine.after_look_up(self.look_up(ranked[rank]).await?)
+                }
+                RemoveAction::Remove(rank, id) => {
+                    let deadline = self.budget.change_by;
+                    let sent_at = before(deadline)?;
+                    let result = self.databases.remove(ranked[rank], &id, removal, deadline).await;
+                    self.calls.0.push((result.outcome(), sent_at.elapsed()));
+                    machine.after_remove(result)
+                }
+            };
+        }
+    }
+
+    async fn user_status(&self) -> Result<UserStatus, UpstreamError> {
+        let Some(UserCheck { clerk, user_id, instance }) = self.user_check else {
+            return Ok(UserStatus::Exists);
+        };
+        before(self.budget.answer_by)?;
+        clerk.user_status(user_id, instance, self.budget.clerk_by()).await
+    }
+
+    async fn look_up(&mut self, project: &ProjectId) -> Result<LookupResult, UpstreamError> {
+        let deadline = self.budget.answer_by;
+        let sent_at = before(deadline)?;
+        let result = self.databases.look_up(project, &self.name, deadline).await;
+        self.calls.0.push((result.outcome(), sent_at.elapsed()));
+        Ok(result)
+    }
+}
+
+/// The time now, where the deadline is not over.
+fn before(deadline: Instant) -> Result<Instant, UpstreamError> {
+    let now = Instant::now();
+    if now < deadline { Ok(now) } else { Err(UpstreamError::new(ErrorKind::TimeUp)) }
 }

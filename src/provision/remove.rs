@@ -1,89 +1,89 @@
-//! A user who left: the decisions of a deletion.
+//! The decisions of a deletion: a deleted user's database is parked or deleted.
 
-use crate::clerk::Presence;
-use crate::trouble::{Reason, Trouble};
-use crate::xata::{DatabaseId, LookedUp, Removed};
+use crate::clerk::UserStatus;
+use crate::error::{ErrorKind, UpstreamError};
+use crate::xata::{DatabaseId, LookupResult, RemoveResult};
 
-/// What became of the database of a user who left. Only certainties.
+/// What is certain about the database of a deleted user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parting {
-    /// It was parked, or deleted, by this delivery.
+pub enum RemoveOutcome {
+    /// This delivery parked or deleted it.
     Done,
-    /// There was none any more.
-    Gone,
-    /// Clerk still knows the user, and nothing was done.
-    UserHere,
+    /// There is none any more.
+    Absent,
+    /// Clerk still has the user, and nothing was done.
+    UserExists,
 }
 
-/// What to do next.
+/// The next thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Ask Clerk whether the user is there.
-    Ask,
-    /// Look up in the project of this rank, 0 being the home.
+pub enum RemoveAction {
+    /// Ask Clerk for the user.
+    CheckUser,
+    /// Look up in the project of this rank; 0 is the home project.
     LookUp(usize),
-    /// Take this database away, which is in the project of this rank.
+    /// Park or delete this database, in the project of this rank.
     Remove(usize, DatabaseId),
-    /// Stop: this is what is certain, or what is in the way.
-    Stop(Result<Parting, Trouble>),
+    /// Stop with this result.
+    Stop(Result<RemoveOutcome, UpstreamError>),
 }
 
-/// The decisions for one delivery. Pure: it knows no clock and no network.
+/// The state of one delivery's decisions. It knows no clock and no network.
 ///
-/// It touches one database, found by the user's exact name, and by its id, so that nothing which
-/// takes the name meanwhile is touched instead. It tries nothing twice: Hookdeck does.
+/// It changes one database, found by the user's exact name and addressed by its id, so that a
+/// database which takes the name meanwhile stays. It repeats no change: Hookdeck retries.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Remove {
-    projects: usize,
+    n_projects: usize,
     rank: usize,
-    /// What the removal came to, if nobody knows.
-    doubt: Option<Trouble>,
+    /// Why the outcome of the change is unknown.
+    unclear: Option<UpstreamError>,
 }
 
 impl Remove {
-    /// Begins with Clerk, where it can be asked, and then with a look into the home project.
-    pub fn begin(projects: usize, clerk: bool) -> (Self, Action) {
-        let action = if clerk { Action::Ask } else { Action::LookUp(0) };
-        (Self { projects, rank: 0, doubt: None }, action)
+    /// The first action: ask Clerk where there is a key, then look in the home project.
+    pub fn begin(n_projects: usize, has_clerk: bool) -> (Self, RemoveAction) {
+        let action = if has_clerk { RemoveAction::CheckUser } else { RemoveAction::LookUp(0) };
+        (Self { n_projects, rank: 0, unclear: None }, action)
     }
 
-    /// Says what to do after Clerk was asked.
-    pub fn after_asking(&mut self, presence: Result<Presence, Trouble>) -> Action {
-        match presence {
-            Ok(Presence::Gone) => Action::LookUp(self.rank),
-            Ok(Presence::Here) => Action::Stop(Ok(Parting::UserHere)),
-            Err(trouble) => Action::Stop(Err(trouble)),
+    /// The action after Clerk was asked for the user.
+    pub fn after_user_check(&mut self, status: Result<UserStatus, UpstreamError>) -> RemoveAction {
+        match status {
+            Ok(UserStatus::Deleted) => RemoveAction::LookUp(self.rank),
+            Ok(UserStatus::Exists) => RemoveAction::Stop(Ok(RemoveOutcome::UserExists)),
+            Err(error) => RemoveAction::Stop(Err(error)),
         }
     }
 
-    /// Says what to do after a look-up.
-    pub fn after_look_up(&mut self, looked_up: LookedUp) -> Action {
-        match (looked_up, self.doubt.take()) {
-            (LookedUp::Absent, Some(_)) => Action::Stop(Ok(Parting::Done)),
-            (LookedUp::Found(_), Some(trouble)) | (LookedUp::Unknown(trouble), _) => {
-                Action::Stop(Err(trouble))
+    /// The action after a look-up.
+    pub fn after_look_up(&mut self, result: LookupResult) -> RemoveAction {
+        match (result, self.unclear.take()) {
+            (LookupResult::Absent, Some(_)) => RemoveAction::Stop(Ok(RemoveOutcome::Done)),
+            (LookupResult::Found(_), Some(error)) | (LookupResult::Unknown(error), _) => {
+                RemoveAction::Stop(Err(error))
             }
-            (LookedUp::Found(database), None) => match database.id {
-                Some(id) => Action::Remove(self.rank, id),
-                None => Action::Stop(Err(Trouble::silent(Reason::XataUnreadable))),
+            (LookupResult::Found(database), None) => match database.id {
+                Some(id) => RemoveAction::Remove(self.rank, id),
+                None => RemoveAction::Stop(Err(UpstreamError::new(ErrorKind::XataUnreadable))),
             },
-            (LookedUp::Absent, None) if self.rank + 1 < self.projects => {
+            (LookupResult::Absent, None) if self.rank + 1 < self.n_projects => {
                 self.rank += 1;
-                Action::LookUp(self.rank)
+                RemoveAction::LookUp(self.rank)
             }
-            (LookedUp::Absent, None) => Action::Stop(Ok(Parting::Gone)),
+            (LookupResult::Absent, None) => RemoveAction::Stop(Ok(RemoveOutcome::Absent)),
         }
     }
 
-    /// Says what to do after a removal.
-    pub fn after_remove(&mut self, removed: Removed) -> Action {
-        match removed {
-            Removed::Done => Action::Stop(Ok(Parting::Done)),
-            Removed::Absent => Action::Stop(Ok(Parting::Gone)),
-            Removed::Refused(trouble) => Action::Stop(Err(trouble)),
-            Removed::Unclear(trouble) => {
-                self.doubt = Some(trouble);
-                Action::LookUp(self.rank)
+    /// The action after the change.
+    pub fn after_remove(&mut self, result: RemoveResult) -> RemoveAction {
+        match result {
+            RemoveResult::Done => RemoveAction::Stop(Ok(RemoveOutcome::Done)),
+            RemoveResult::Absent => RemoveAction::Stop(Ok(RemoveOutcome::Absent)),
+            RemoveResult::Refused(error) => RemoveAction::Stop(Err(error)),
+            RemoveResult::Unclear(error) => {
+                self.unclear = Some(error);
+                RemoveAction::LookUp(self.rank)
             }
         }
     }
@@ -94,54 +94,66 @@ mod tests {
     use super::*;
     use crate::xata::Database;
 
-    fn found() -> LookedUp {
+    fn found() -> LookupResult {
         let (project, name) = ("prj_a".try_into(), "user_abcdefghij".try_into());
         let (project, name) = (project.expect("a project"), name.expect("a name"));
         let region = "us-east-1".try_into().expect("a region");
-        LookedUp::Found(Database { project, name, region, id: Some(id()) })
+        LookupResult::Found(Database { project, name, region, id: Some(id()) })
     }
 
     fn id() -> DatabaseId {
         "b0".try_into().expect("an id")
     }
 
-    fn trouble() -> Trouble {
-        Trouble::silent(Reason::XataTimeout)
+    fn error() -> UpstreamError {
+        UpstreamError::new(ErrorKind::XataTimeout)
     }
 
     #[test]
     fn each_project_is_looked_into_until_the_database_is_found() {
         let (mut machine, action) = Remove::begin(2, false);
-        assert_eq!(action, Action::LookUp(0));
-        assert_eq!(machine.after_look_up(LookedUp::Absent), Action::LookUp(1));
+        assert_eq!(action, RemoveAction::LookUp(0));
+        assert_eq!(machine.after_look_up(LookupResult::Absent), RemoveAction::LookUp(1));
         let mut other = machine.clone();
-        assert_eq!(other.after_look_up(LookedUp::Absent), Action::Stop(Ok(Parting::Gone)));
-        assert_eq!(machine.after_look_up(found()), Action::Remove(1, id()));
-        assert_eq!(machine.after_remove(Removed::Done), Action::Stop(Ok(Parting::Done)));
+        assert_eq!(
+            other.after_look_up(LookupResult::Absent),
+            RemoveAction::Stop(Ok(RemoveOutcome::Absent))
+        );
+        assert_eq!(machine.after_look_up(found()), RemoveAction::Remove(1, id()));
+        assert_eq!(
+            machine.after_remove(RemoveResult::Done),
+            RemoveAction::Stop(Ok(RemoveOutcome::Done))
+        );
     }
 
     #[test]
     fn what_is_gone_when_it_is_to_be_removed_is_gone() {
         let (mut machine, _) = Remove::begin(1, false);
         machine.after_look_up(found());
-        assert_eq!(machine.after_remove(Removed::Absent), Action::Stop(Ok(Parting::Gone)));
+        assert_eq!(
+            machine.after_remove(RemoveResult::Absent),
+            RemoveAction::Stop(Ok(RemoveOutcome::Absent))
+        );
     }
 
     #[test]
     fn an_unclear_removal_is_looked_up_before_it_is_believed() {
         let (mut machine, _) = Remove::begin(2, false);
-        machine.after_look_up(LookedUp::Absent);
+        machine.after_look_up(LookupResult::Absent);
         machine.after_look_up(found());
-        assert_eq!(machine.after_remove(Removed::Unclear(trouble())), Action::LookUp(1));
+        assert_eq!(machine.after_remove(RemoveResult::Unclear(error())), RemoveAction::LookUp(1));
         let mut other = machine.clone();
-        assert_eq!(other.after_look_up(found()), Action::Stop(Err(trouble())));
-        assert_eq!(machine.after_look_up(LookedUp::Absent), Action::Stop(Ok(Parting::Done)));
+        assert_eq!(other.after_look_up(found()), RemoveAction::Stop(Err(error())));
+        assert_eq!(
+            machine.after_look_up(LookupResult::Absent),
+            RemoveAction::Stop(Ok(RemoveOutcome::Done))
+        );
     }
 
     #[test]
     fn a_list_that_could_not_be_read_is_no_absence() {
         let (mut machine, _) = Remove::begin(1, false);
-        let unknown = LookedUp::Unknown(trouble());
-        assert_eq!(machine.after_look_up(unknown), Action::Stop(Err(trouble())));
+        let unknown = LookupResult::Unknown(error());
+        assert_eq!(machine.after_look_up(unknown), RemoveAction::Stop(Err(error())));
     }
 }

@@ -1,28 +1,28 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What kind of address an event gives. Only a public one says where a user is.
+/// The kind of the client's address. Only a public one says where the user is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Address {
-    /// No such member, or null.
+    /// There is no such member, or it is null.
     Absent,
-    /// Nothing but blanks.
+    /// It holds blanks only.
     Empty,
-    /// Not one IP address.
+    /// It is not one IP address.
     Unparsable,
-    /// An address of a private or reserved network.
+    /// It is in a private or reserved network.
     NonPublic(IpAddr),
-    /// Public, but of a server that acted for the user, by its user agent.
+    /// It is public, but its user agent is a server's that acted for the user.
     ServerSide(IpAddr),
-    /// Public, and as far as we know the user's own.
+    /// It is public and taken for the user's own.
     Public(IpAddr),
 }
 
-/// How Clerk's server SDKs introduce themselves (`contracts/clerk.md` section 4).
+/// The user agents of Clerk's server SDKs (`docs/vendors/clerk.md`, "Client address").
 const SERVER_SIDE_USER_AGENTS: [&str; 3] =
     ["clerk/clerk-sdk-go@", "@clerk/backend@", "speakeasy-sdk/"];
 
-/// The IPv4 networks that are nobody's home, with their prefix lengths (the same section, from
-/// IANA's registry).
+/// The IPv4 networks without users, with their prefix lengths, from IANA's registry of special-purpose
+/// addresses.
 const NON_PUBLIC_V4: [(Ipv4Addr, u32); 15] = [
     (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
@@ -57,7 +57,7 @@ const NON_PUBLIC_V6: [(Ipv6Addr, u32); 11] = [
 ];
 
 impl Address {
-    /// Classifies the address that an event gives.
+    /// Classifies the address of an event.
     pub fn classify(client_ip: Option<&str>, user_agent: Option<&str>) -> Self {
         let Some(text) = client_ip.map(str::trim) else {
             return Self::Absent;
@@ -81,7 +81,7 @@ impl Address {
         }
     }
 
-    /// The address, when it says where the user is.
+    /// The address, if it says where the user is.
     pub fn public(self) -> Option<IpAddr> {
         match self {
             Self::Public(ip) => Some(ip),
@@ -89,7 +89,7 @@ impl Address {
         }
     }
 
-    /// The word for the log, which never holds the address itself.
+    /// The word for the log, which never has the address.
     pub fn word(self) -> &'static str {
         match self {
             Self::Absent => "absent",

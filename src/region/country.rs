@@ -1,6 +1,5 @@
-//! Which country lies on which continent: ISO 3166-1 codes on the seven continents, as GeoNames
-//! and MaxMind assign them. `EU` among the countries is the registries' own code for a network
-//! that is at home in several.
+//! The continent of each country: ISO 3166-1 codes, as GeoNames and MaxMind assign them. `EU` among the
+//! countries is the internet registries' code for a network in several European countries.
 
 /// The continents by their two-letter codes, each with its countries.
 pub const CONTINENTS: [(&str, &str); 7] = [

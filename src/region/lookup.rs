@@ -12,46 +12,45 @@ use tokio::time::Instant;
 
 use crate::http_client::{self, HttpClient};
 
-/// How the country of an address is found.
+/// How the country of an address is looked up.
 #[derive(Debug)]
-pub enum Lookup {
-    /// In the registries' table, compiled in.
+pub enum CountryLookup {
+    /// In the table of the internet registries, which is compiled in.
     Offline,
-    /// In a database file of MaxMind's format, read at start.
+    /// In a database file of MaxMind's format, which is read at start.
     File(CountryFile),
-    /// By asking ip-api for each sign-up, as the tutorial does.
+    /// By a request to ip-api for each sign-up, as in the tutorial.
     IpApi(IpApi),
     /// Not at all.
     Off,
 }
 
-impl Lookup {
-    /// The two-letter code of the country, if it can be found. No trouble here is worth failing a
-    /// sign-up for.
+impl CountryLookup {
+    /// The two-letter code of the country. A failed look-up is none, because it must not fail the
+    /// sign-up.
     pub(super) async fn country(
         &self,
         ip: IpAddr,
         client: &HttpClient,
-        until: Instant,
+        deadline: Instant,
     ) -> Option<Cow<'_, str>> {
         match self {
             Self::Offline => iptocc::country_code(ip).map(Cow::Borrowed),
             Self::File(file) => file.country(ip).map(Cow::Borrowed),
-            Self::IpApi(ip_api) => ip_api.country(ip, client, until).await.map(Cow::Owned),
+            Self::IpApi(ip_api) => ip_api.country(ip, client, deadline).await.map(Cow::Owned),
             Self::Off => None,
         }
     }
 }
 
-/// A database of MaxMind's format with countries in it, such as `GeoLite2-Country` or
-/// `GeoIP2-City`.
+/// A database of MaxMind's format that has countries, such as `GeoLite2-Country` or `GeoIP2-City`.
 pub struct CountryFile(Reader<Vec<u8>>);
 
 impl CountryFile {
-    /// Reads the bytes of such a file.
+    /// Reads the bytes of a file.
     ///
     /// # Errors
-    /// When they are none, or a database of something else.
+    /// When they are of another format, or a database without countries.
     pub fn read(bytes: Vec<u8>) -> Result<Self, NotACountryFile> {
         let reader = Reader::from_source(bytes)?;
         let kind = &reader.metadata().database_type;
@@ -72,50 +71,50 @@ impl fmt::Debug for CountryFile {
     }
 }
 
-/// Bytes that cannot tell the country of an address.
+/// Bytes that are no country database.
 #[derive(Debug, thiserror::Error)]
 pub enum NotACountryFile {
-    /// Not of MaxMind's format, or damaged.
+    /// They are not of MaxMind's format, or damaged.
     #[error("is not a MaxMind database")]
     Damaged(#[from] MaxMindDbError),
-    /// A database of networks, domains or the like.
+    /// The database is of networks, domains or the like.
     #[error("is not a country or city database")]
     OtherKind,
 }
 
-/// ip-api, reached over TLS. It learns the address of every user who signs up.
+/// ip-api over TLS. It learns the address of every user who signs up.
 #[derive(Debug)]
 pub struct IpApi {
     /// Without a slash at its end.
     pub url: String,
-    /// The paying customer's key: TLS is for them only.
+    /// The key of a paid plan; only these have TLS.
     pub key: Option<SecretString>,
 }
 
 impl IpApi {
-    /// A sign-up waits no longer for this.
+    /// A sign-up waits no longer.
     const TIME_LIMIT: Duration = Duration::from_secs(1);
-    const ANSWER_LIMIT_BYTES: usize = 4096;
+    const RESPONSE_LIMIT_BYTES: usize = 4096;
 
-    async fn country(&self, ip: IpAddr, client: &HttpClient, until: Instant) -> Option<String> {
+    async fn country(&self, ip: IpAddr, client: &HttpClient, deadline: Instant) -> Option<String> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
-        struct Answer {
+        struct Body {
             country_code: String,
         }
-        let until = until.min(Instant::now() + Self::TIME_LIMIT);
-        // Made of the parsed address, never of what came in; `:` is all in it that a path may
-        // not hold everywhere.
+        let deadline = deadline.min(Instant::now() + Self::TIME_LIMIT);
+        // Formatted from the parsed address, never from the text of the event. `:` is the only
+        // character in it that needs an escape in a path.
         let ip = ip.to_string().replace(':', "%3A");
         let key = self.key.as_ref().map(|key| format!("&key={}", key.expose_secret()));
         let url = format!("{}/json/{ip}?fields=countryCode{}", self.url, key.unwrap_or_default());
         let mut request = Request::new(Method::GET, url.parse().ok()?);
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(http_client::USER_AGENT));
-        let answer = http_client::send(client, request, until).await.ok()?;
-        if !answer.status().is_success() {
+        let response = http_client::send(client, request, deadline).await.ok()?;
+        if !response.status().is_success() {
             return None;
         }
-        let body = http_client::read(answer, Self::ANSWER_LIMIT_BYTES, until).await.ok()?;
-        Some(serde_json::from_slice::<Answer>(&body).ok()?.country_code)
+        let body = http_client::read(response, Self::RESPONSE_LIMIT_BYTES, deadline).await.ok()?;
+        Some(serde_json::from_slice::<Body>(&body).ok()?.country_code)
     }
 }

@@ -1,8 +1,9 @@
-//! Where: what the user's metadata prefers, else the country of their address, else the default.
+//! The region of a user's database: the preference in the user's metadata, else the country of the
+//! address, else the default.
 //!
-//! The choice is total and depends on nothing but the event's bytes, the settings and the table of
-//! the build, so every copy of an event chooses the same region. Order and address classes:
-//! `contracts/clerk.md` sections 4 and 7.
+//! The choice depends only on the event's bytes, the settings and the country table of the build, so
+//! every copy of an event gets the same region. `docs/vendors/clerk.md` describes the inputs in
+//! "Client address" and "Metadata".
 
 mod address;
 mod country;
@@ -18,10 +19,10 @@ use crate::http_client::HttpClient;
 
 pub use address::Address;
 pub use country::{CONTINENTS, continent_of, is_country};
-pub use lookup::{CountryFile, IpApi, Lookup, NotACountryFile};
+pub use lookup::{CountryFile, CountryLookup, IpApi, NotACountryFile};
 
-/// A region id of Xata's, such as `eu-central-1`: lower-case letters, digits and hyphens, at most
-/// 64.
+/// The id of a region of Xata, such as `eu-central-1`: 1 to 64 lower-case letters, digits and
+/// hyphens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Region(String);
 
@@ -55,74 +56,78 @@ impl fmt::Display for Region {
     }
 }
 
-/// What is known of where a user is. Everything here comes from outside and may be anything.
+/// What an event tells about the user's place. All of it is untrusted text.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Hints<'a> {
-    /// The region that the user's metadata asks for, in order of authority.
-    pub preferences: [(Reason, Option<&'a str>); 3],
-    /// Address of the client that signed up.
+    /// The regions that the user's metadata asks for, the most trusted first.
+    pub preferences: [(PlacementReason, Option<&'a str>); 3],
+    /// The IP address of the client that signed up.
     pub client_ip: Option<&'a str>,
-    /// What software that client was.
+    /// Its `User-Agent`.
     pub user_agent: Option<&'a str>,
 }
 
 /// The chosen region and the reason for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placement {
-    /// Where the database belongs.
+    /// The region.
     pub region: Region,
-    /// What decided.
-    pub reason: Reason,
+    /// The reason.
+    pub reason: PlacementReason,
 }
 
-/// What decided a placement.
+/// Why a region was chosen.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub enum Reason {
+pub enum PlacementReason {
     /// `private_metadata.db_region`.
     PrivateMetadata,
     /// `public_metadata.db_region`.
     PublicMetadata,
     /// `unsafe_metadata.db_region`.
     UnsafeMetadata,
-    /// The country of the client's address, or its continent.
+    /// The country or the continent of the client's address.
     Geo,
-    /// Nothing better was known.
+    /// No hint led to an allowed region.
     #[default]
     Default,
 }
 
-/// Who is placed where. Built by [`settings`](crate::settings), which sees to it that every region
-/// here is allowed.
+/// The rules of placement. [`settings`](crate::settings) builds it and makes sure that every region in
+/// it is allowed.
 #[derive(Debug)]
-pub struct Policy {
-    /// When nothing better is known.
+pub struct PlacementPolicy {
+    /// The region without a usable hint.
     pub default: Region,
-    /// By two-letter country code; wins over the continent.
+    /// The region of each two-letter country code; wins over the continent.
     pub by_country: BTreeMap<String, Region>,
-    /// By two-letter continent code.
+    /// The region of each two-letter continent code.
     pub by_continent: BTreeMap<String, Region>,
-    /// The only regions anyone is ever placed in.
+    /// The only regions that are ever chosen.
     pub allowed: BTreeSet<Region>,
-    /// How the country of an address is found.
-    pub lookup: Lookup,
+    /// How the country of an address is looked up.
+    pub lookup: CountryLookup,
 }
 
-/// A placement, and what the log should say of how it came about.
+/// A placement, and how it was found, for the log.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// The choice.
+    /// The placement.
     pub placement: Placement,
-    /// What kind of address the event gave; the address itself stays out of every log.
+    /// The kind of the address. The log has the kind and never the address.
     pub address: Address,
-    /// A preference was given that is not allowed, and passed over.
+    /// A preference was skipped, because its region is not allowed.
     pub preference_rejected: bool,
 }
 
-impl Policy {
-    /// Chooses a region: always one that is allowed, always with a reason.
-    /// `client` is used by [`Lookup::IpApi`] only, and until the given time.
-    pub async fn place(&self, hints: &Hints<'_>, client: &HttpClient, until: Instant) -> Decision {
+impl PlacementPolicy {
+    /// Chooses an allowed region. Only [`CountryLookup::IpApi`] uses the client, before the deadline.
+    pub async fn place(
+        &self,
+        hints: &Hints<'_>,
+        client: &HttpClient,
+        deadline: Instant,
+    ) -> Decision {
         let address = Address::classify(hints.client_ip, hints.user_agent);
         let mut preference_rejected = false;
         for (reason, wanted) in hints.preferences {
@@ -139,12 +144,12 @@ impl Policy {
             }
         }
         let country = match address.public() {
-            Some(ip) => self.lookup.country(ip, client, until).await,
+            Some(ip) => self.lookup.country(ip, client, deadline).await,
             None => None,
         };
         let placement = match country.and_then(|country| self.by_country(&country)) {
-            Some(region) => Placement { region: region.clone(), reason: Reason::Geo },
-            None => Placement { region: self.default.clone(), reason: Reason::Default },
+            Some(region) => Placement { region: region.clone(), reason: PlacementReason::Geo },
+            None => Placement { region: self.default.clone(), reason: PlacementReason::Default },
         };
         Decision { placement, address, preference_rejected }
     }
@@ -165,14 +170,14 @@ mod tests {
         Region::try_from(id).expect("a region id")
     }
 
-    fn policy() -> Policy {
+    fn policy() -> PlacementPolicy {
         let (us, eu, nz) = (region("us-east-1"), region("eu-central-1"), region("ap-southeast-2"));
-        Policy {
+        PlacementPolicy {
             default: us.clone(),
             by_country: [("NZ".to_owned(), nz.clone())].into(),
             by_continent: [("EU".to_owned(), eu.clone())].into(),
             allowed: [us, eu, nz].into(),
-            lookup: Lookup::Offline,
+            lookup: CountryLookup::Offline,
         }
     }
 
@@ -180,16 +185,16 @@ mod tests {
         Hints { client_ip: Some(client_ip), ..Hints::default() }
     }
 
-    /// Decides where nobody can be asked.
-    fn decide(policy: &Policy, hints: &Hints<'_>) -> Decision {
-        let nobody = http_client::boxed(tower::service_fn(|_| async {
+    /// Decides without a request.
+    fn decide(policy: &PlacementPolicy, hints: &Hints<'_>) -> Decision {
+        let no_service = http_client::boxed(tower::service_fn(|_| async {
             Err::<reqwest::Response, _>("no call may be made")
         }));
-        let decision = policy.place(hints, &nobody, Instant::now());
+        let decision = policy.place(hints, &no_service, Instant::now());
         decision.now_or_never().expect("no wait")
     }
 
-    fn place(policy: &Policy, hints: &Hints<'_>) -> (String, Reason) {
+    fn place(policy: &PlacementPolicy, hints: &Hints<'_>) -> (String, PlacementReason) {
         let placement = decide(policy, hints).placement;
         (placement.region.to_string(), placement.reason)
     }
@@ -199,28 +204,33 @@ mod tests {
         let policy = policy();
         assert_eq!(
             place(&policy, &from_address("84.200.69.80")),
-            ("eu-central-1".to_owned(), Reason::Geo)
+            ("eu-central-1".to_owned(), PlacementReason::Geo)
         );
         assert_eq!(
             place(&policy, &from_address("202.27.184.3")),
-            ("ap-southeast-2".to_owned(), Reason::Geo)
+            ("ap-southeast-2".to_owned(), PlacementReason::Geo)
         );
         assert_eq!(
             place(&policy, &from_address("8.8.8.8")),
-            ("us-east-1".to_owned(), Reason::Default)
+            ("us-east-1".to_owned(), PlacementReason::Default)
         );
-        let germany_too =
-            Policy { by_country: [("DE".to_owned(), region("us-east-1"))].into(), ..policy };
+        let germany_too = PlacementPolicy {
+            by_country: [("DE".to_owned(), region("us-east-1"))].into(),
+            ..policy
+        };
         assert_eq!(
             place(&germany_too, &from_address("84.200.69.80")),
-            ("us-east-1".to_owned(), Reason::Geo)
+            ("us-east-1".to_owned(), PlacementReason::Geo)
         );
     }
 
     #[test]
     fn the_most_trusted_preference_that_is_allowed_wins() {
-        let (private, public, r#unsafe) =
-            (Reason::PrivateMetadata, Reason::PublicMetadata, Reason::UnsafeMetadata);
+        let (private, public, r#unsafe) = (
+            PlacementReason::PrivateMetadata,
+            PlacementReason::PublicMetadata,
+            PlacementReason::UnsafeMetadata,
+        );
         let prefer = |first, second, third| {
             let preferences = [(private, first), (public, second), (r#unsafe, third)];
             decide(&policy(), &Hints { preferences, ..from_address("84.200.69.80") })
@@ -234,8 +244,8 @@ mod tests {
                 false,
             ),
             (prefer(Some("mars-north-1"), None, Some("us-east-1")), "us-east-1", r#unsafe, true),
-            (prefer(None, None, Some("../../x")), "eu-central-1", Reason::Geo, true),
-            (prefer(None, None, Some("")), "eu-central-1", Reason::Geo, true),
+            (prefer(None, None, Some("../../x")), "eu-central-1", PlacementReason::Geo, true),
+            (prefer(None, None, Some("")), "eu-central-1", PlacementReason::Geo, true),
         ];
         for (decision, region, reason, rejected) in cases {
             assert_eq!(decision.placement.region.as_str(), region);
@@ -248,10 +258,10 @@ mod tests {
 
     #[test]
     fn no_address_is_looked_up_when_the_look_up_is_off() {
-        let policy = Policy { lookup: Lookup::Off, ..policy() };
+        let policy = PlacementPolicy { lookup: CountryLookup::Off, ..policy() };
         assert_eq!(
             place(&policy, &from_address("84.200.69.80")),
-            ("us-east-1".to_owned(), Reason::Default)
+            ("us-east-1".to_owned(), PlacementReason::Default)
         );
     }
 
@@ -259,6 +269,6 @@ mod tests {
     fn an_address_that_is_not_the_users_is_not_looked_up() {
         let server =
             Hints { user_agent: Some("clerk/clerk-sdk-go@v3.0.0"), ..from_address("84.200.69.80") };
-        assert_eq!(place(&policy(), &server).1, Reason::Default);
+        assert_eq!(place(&policy(), &server).1, PlacementReason::Default);
     }
 }

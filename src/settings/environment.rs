@@ -1,19 +1,20 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::str::FromStr;
 
-use http::Uri;
 use secrecy::SecretString;
+use strum::VariantNames;
+use url::{Host, Url};
 
 use super::{SECRETS, SettingsError};
 
-/// The variables of ours that are set.
+/// The variables that are set.
 pub(super) struct Environment {
     known: BTreeMap<&'static str, String>,
     unknown: Vec<String>,
 }
 
-/// Names that start like this are ours, or meant to be.
+/// A name with one of these prefixes is a setting of this program, or a misspelt one.
 const PREFIXES: [&str; 2] = ["XATA_", "HOOKDECK_"];
 
 impl Environment {
@@ -36,7 +37,7 @@ impl Environment {
         Ok(Self { known, unknown })
     }
 
-    /// Adds the members of a secret that are secret settings.
+    /// Adds the settings that are members of a secret.
     pub(super) fn add(&mut self, secret: &BTreeMap<String, String>) -> Result<(), SettingsError> {
         for name in SECRETS {
             let Some(value) = secret.get(name).filter(|value| !value.is_empty()) else { continue };
@@ -49,17 +50,32 @@ impl Environment {
         Ok(())
     }
 
-    /// Names that look like ours and are not.
+    /// Names that have a prefix and are no setting.
     pub(super) fn unknown(&self) -> &[String] {
         &self.unknown
     }
 
-    /// A value without the blanks around it; an empty one counts as not set.
+    /// A value without the blanks around it. An empty one counts as not set.
     pub(super) fn optional(&self, name: &str) -> Option<&str> {
         self.known.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
-    /// A value that must be there, taken as it is.
+    /// A setting that has two names: the one that is set, and its value.
+    pub(super) fn either(
+        &self,
+        names: [&'static str; 2],
+    ) -> Result<Option<(&'static str, &str)>, SettingsError> {
+        let mut set = names.into_iter().filter_map(|name| Some((name, self.optional(name)?)));
+        match (set.next(), set.next()) {
+            (Some((name, _)), Some((other, _))) => {
+                let problem = format!("and {other} are the same setting; unset one");
+                Err(SettingsError::new(name, problem))
+            }
+            (first, _) => Ok(first),
+        }
+    }
+
+    /// A value that is required, with every blank.
     pub(super) fn secret(&self, name: &'static str) -> Result<&str, SettingsError> {
         match self.known.get(name).map(String::as_str) {
             None => Err(SettingsError::new(name, "is missing")),
@@ -68,7 +84,7 @@ impl Environment {
         }
     }
 
-    /// A key that must be there, and can stand in a header.
+    /// A key that is required, and is valid in a header.
     pub(super) fn key(&self, name: &'static str) -> Result<SecretString, SettingsError> {
         let key = self.secret(name)?;
         if key.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -105,24 +121,41 @@ impl Environment {
             .collect()
     }
 
-    /// An address that secrets may be sent to: https, or http to this machine. Without a slash at
-    /// its end.
-    pub(super) fn url(&self, name: &'static str, default: &str) -> Result<String, SettingsError> {
-        let text = self.optional(name).unwrap_or(default).trim_end_matches('/');
-        let bad = || {
-            SettingsError::new(name, "must be an https URL, or an http URL of a loopback address")
-        };
-        let uri: Uri = text.parse().map_err(|_| bad())?;
-        let authority = uri.authority().ok_or_else(bad)?;
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let is_loopback = host == "localhost"
-            || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-        let is_safe =
-            uri.scheme_str() == Some("https") || (uri.scheme_str() == Some("http") && is_loopback);
-        // The parser looks neither at the port nor at what else surrounds the host.
-        let port = authority.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
-        let is_bare = authority.as_str() == format!("{}{port}", authority.host())
-            && !text.contains(['?', '#']);
-        if is_safe && is_bare { Ok(text.to_owned()) } else { Err(bad()) }
+    /// One of the words of an enum; its default where the variable is not set.
+    pub(super) fn choice<T>(&self, name: &'static str) -> Result<T, SettingsError>
+    where
+        T: Default + FromStr + VariantNames,
+    {
+        let Some(word) = self.optional(name) else { return Ok(T::default()) };
+        word.parse().map_err(|_| match T::VARIANTS {
+            [words @ .., last] => {
+                SettingsError::new(name, format!("must be {} or {last}", words.join(", ")))
+            }
+            [] => SettingsError::new(name, "cannot be set"),
+        })
     }
+
+    /// The base URL of a service that receives secrets. Without a slash at its end.
+    pub(super) fn url(&self, name: &'static str, default: &str) -> Result<String, SettingsError> {
+        base_url(self.optional(name).unwrap_or(default)).ok_or_else(|| {
+            SettingsError::new(name, "must be an https URL, or an http URL of a loopback address")
+        })
+    }
+}
+
+/// Parses the base URL of a service that receives secrets: https, or http of a loopback address, and
+/// without a user, a query or a fragment. Without a slash at its end.
+pub fn base_url(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    let is_loopback = match url.host()? {
+        Host::Domain(domain) => domain == "localhost",
+        Host::Ipv4(ip) => ip.is_loopback(),
+        Host::Ipv6(ip) => ip.is_loopback(),
+    };
+    let is_private = url.scheme() == "https" || (url.scheme() == "http" && is_loopback);
+    let is_base = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    (is_private && is_base).then(|| url.as_str().trim_end_matches('/').to_owned())
 }

@@ -1,9 +1,9 @@
-//! The environment, turned into types once, at start.
+//! The settings, parsed from the environment at start.
 //!
-//! Names, defaults and meanings are promised; the README has the table. A value that cannot work
-//! stops the start with one line that names the variable and never quotes what might be a secret.
-//! An empty value counts as not set, as deployment templates leave optional ones, except where a
-//! secret is expected.
+//! README.md has the table of names, defaults and meanings. A value that cannot work stops the start
+//! with one line that names the variable and quotes nothing that may be a secret. An empty value
+//! counts as not set, because deployment templates leave optional settings empty; only a required
+//! secret may not be empty.
 
 mod environment;
 mod placement;
@@ -14,18 +14,20 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use secrecy::{ExposeSecret, SecretString};
+use strum::{EnumString, VariantNames};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::clerk::{Instances, backend, svix};
 use crate::hookdeck::{self, Verifier};
-use crate::region::Policy;
+use crate::region::PlacementPolicy;
 use crate::xata::Projects;
 use environment::Environment;
 
+pub use self::environment::base_url;
 pub use self::secrets::secrets;
 pub use self::xata::Xata;
 
-/// What the function is told about its world.
+/// The settings of the function.
 #[derive(Debug)]
 pub struct Settings {
     /// `HOOKDECK_WEBHOOK_SECRET`, `HOOKDECK_HEADER_PREFIX`, `REQUIRE_SOURCE_VERIFIED`.
@@ -36,7 +38,7 @@ pub struct Settings {
     pub instances: Instances,
     /// `DEFAULT_REGION`, `REGION_BY_CONTINENT`, `REGION_BY_COUNTRY`, `ALLOWED_REGIONS`,
     /// `GEO_LOOKUP`.
-    pub policy: Policy,
+    pub policy: PlacementPolicy,
     /// `XATA_PROJECT_ID`; the workspace on Xata Lite.
     pub projects: Projects,
     /// The other `XATA_…` variables.
@@ -45,20 +47,22 @@ pub struct Settings {
     pub clerk: Option<backend::Settings>,
     /// `ON_USER_DELETED`.
     pub on_user_deleted: OnUserDeleted,
-    /// `LOG_LEVEL`.
+    /// `LOG_LEVEL`, else `AWS_LAMBDA_LOG_LEVEL`.
     pub log_level: LevelFilter,
-    /// What someone set that has no effect, one sentence each.
+    /// One sentence for each setting that has no effect.
     pub warnings: Vec<String>,
 }
 
-/// What becomes of a user's database when they leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What happens to the database of a deleted user.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum OnUserDeleted {
     /// It stays.
+    #[default]
     Retain,
-    /// It is renamed and put to sleep, which can be undone.
+    /// It is renamed and hibernated, which can be undone.
     Park,
-    /// It is deleted, which cannot.
+    /// It is deleted, which cannot be undone.
     Delete,
 }
 
@@ -66,9 +70,9 @@ pub enum OnUserDeleted {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{variable} {problem}")]
 pub struct SettingsError {
-    /// The variable to look at.
+    /// The variable.
     pub variable: &'static str,
-    /// What is wrong with it, and what would be right.
+    /// What is wrong with its value, and what would be right.
     pub problem: String,
 }
 
@@ -78,7 +82,7 @@ impl SettingsError {
     }
 }
 
-/// Every variable that this version reads.
+/// The variables that the function reads.
 pub const VARIABLES: [&str; 30] = [
     "SECRETS_ID",
     "HOOKDECK_WEBHOOK_SECRET",
@@ -112,7 +116,7 @@ pub const VARIABLES: [&str; 30] = [
     "LOG_LEVEL",
 ];
 
-/// Those that may be members of the secret instead.
+/// The variables that may be members of the secret instead.
 pub const SECRETS: [&str; 6] = [
     "HOOKDECK_WEBHOOK_SECRET",
     "XATA_API_KEY",
@@ -122,8 +126,8 @@ pub const SECRETS: [&str; 6] = [
     "IP_API_KEY",
 ];
 
-/// Variables of ours that belong to the companion tool.
-const OF_OPS: [&str; 2] = ["HOOKDECK_API_KEY", "HOOKDECK_API_URL"];
+/// Variables that only `cargo ops` reads.
+const OPS_VARIABLES: [&str; 2] = ["HOOKDECK_API_KEY", "HOOKDECK_API_URL"];
 
 impl Settings {
     /// Reads the settings from environment variables.
@@ -145,7 +149,10 @@ impl Settings {
         variables: impl IntoIterator<Item = (OsString, OsString)>,
         secret: &BTreeMap<String, String>,
     ) -> Result<Self, SettingsError> {
-        let mut env = Environment::collect(variables, &[&VARIABLES[..], &OF_OPS].concat())?;
+        let mut env = Environment::collect(
+            variables,
+            &[&VARIABLES[..], &OPS_VARIABLES, &[LAMBDA_LOG_LEVEL]].concat(),
+        )?;
         env.add(secret)?;
         let unknown = env.unknown().iter().map(|name| {
             format!("{name} is set, but no setting has that name; see the README's table")
@@ -172,29 +179,35 @@ impl Settings {
             xata,
             clerk: clerk(&env, &mut warnings)?,
             on_user_deleted: on_user_deleted(&env, workspace.is_some())?,
-            log_level: env.optional("LOG_LEVEL").unwrap_or("info").parse().map_err(|_| {
-                SettingsError::new("LOG_LEVEL", "must be off, error, warn, info, debug or trace")
-            })?,
+            log_level: log_level(&env)?,
             warnings,
         })
     }
 }
 
 fn on_user_deleted(env: &Environment, is_lite: bool) -> Result<OnUserDeleted, SettingsError> {
-    let chosen = match env.optional("ON_USER_DELETED") {
-        None | Some("retain") => return Ok(OnUserDeleted::Retain),
-        Some("park") => OnUserDeleted::Park,
-        Some("delete") => OnUserDeleted::Delete,
-        Some(_) => {
-            let problem = "must be retain, park or delete";
-            return Err(SettingsError::new("ON_USER_DELETED", problem));
-        }
-    };
-    if is_lite {
+    let name = "ON_USER_DELETED";
+    let choice = env.choice(name)?;
+    if is_lite && choice != OnUserDeleted::Retain {
         let problem = "must be retain with Xata Lite, which gets nothing beyond creation";
-        return Err(SettingsError::new("ON_USER_DELETED", problem));
+        return Err(SettingsError::new(name, problem));
     }
-    Ok(chosen)
+    Ok(choice)
+}
+
+/// Lambda's own setting of the level, which its console and `template.yaml` can set.
+const LAMBDA_LOG_LEVEL: &str = "AWS_LAMBDA_LOG_LEVEL";
+
+fn log_level(env: &Environment) -> Result<LevelFilter, SettingsError> {
+    if let Some(level) = env.optional("LOG_LEVEL") {
+        let problem = "must be off, error, warn, info, debug or trace";
+        return level.parse().map_err(|_| SettingsError::new("LOG_LEVEL", problem));
+    }
+    let level = env.optional(LAMBDA_LOG_LEVEL).map(|level| match level {
+        "FATAL" => Ok(LevelFilter::ERROR), // tracing has no such level
+        level => level.parse(),
+    });
+    Ok(level.and_then(Result::ok).unwrap_or(LevelFilter::INFO))
 }
 
 fn clerk(
@@ -209,7 +222,7 @@ fn clerk(
         return Ok(None);
     }
     let key = env.key(name)?;
-    // The other key that Clerk shows is the publishable one, pk_… (contracts/clerk.md section 11).
+    // Clerk shows a publishable key, pk_…, beside it.
     if !key.expose_secret().starts_with("sk_") {
         return Err(SettingsError::new(name, "is no secret key of Clerk's: they begin with sk_"));
     }
@@ -220,55 +233,48 @@ fn verifier(env: &Environment) -> Result<Verifier, SettingsError> {
     let name = "HOOKDECK_WEBHOOK_SECRET";
     let secrets: Vec<_> = env.secret(name)?.split(',').collect();
     if secrets.iter().any(|secret| secret.is_empty() || secret.trim() != *secret) {
-        return Err(SettingsError::new(
-            name,
-            "has an empty member, or blanks around one; it is taken as it is",
-        ));
+        let problem = "has an empty member, or blanks around one; it is taken as it is";
+        return Err(SettingsError::new(name, problem));
     }
-    let prefix = env.optional("HOOKDECK_HEADER_PREFIX").unwrap_or(hookdeck::DEFAULT_HEADER_PREFIX);
+    let prefix_name = "HOOKDECK_HEADER_PREFIX";
+    let prefix = env.optional(prefix_name).unwrap_or(hookdeck::DEFAULT_HEADER_PREFIX);
     if !prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-        return Err(SettingsError::new(
-            "HOOKDECK_HEADER_PREFIX",
-            "must be letters, digits and hyphens",
-        ));
+        return Err(SettingsError::new(prefix_name, "must be letters, digits and hyphens"));
     }
-    let require_source_verified = match env.optional("REQUIRE_SOURCE_VERIFIED") {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(_) => {
-            return Err(SettingsError::new("REQUIRE_SOURCE_VERIFIED", "must be true or false"));
-        }
-    };
-    Verifier::new(
-        secrets.into_iter().map(SecretString::from).collect(),
-        prefix,
-        require_source_verified,
-    )
-    .map_err(|_| SettingsError::new(name, "is empty"))
+    let require_source_verified = env.choice::<Flag>("REQUIRE_SOURCE_VERIFIED")? == Flag::True;
+    let secrets = secrets.into_iter().map(SecretString::from).collect();
+    Verifier::new(secrets, prefix, require_source_verified)
+        .map_err(|_| SettingsError::new(name, "is empty"))
+}
+
+#[derive(Default, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+enum Flag {
+    True,
+    #[default]
+    False,
 }
 
 /// The names of Clerk's signing secret: Clerk's own, and the tutorial's.
 const SVIX_SECRET: [&str; 2] = ["CLERK_WEBHOOK_SIGNING_SECRET", "CLERK_WEBHOOK_SECRET"];
 
+#[derive(Default, EnumString, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+enum SvixCheck {
+    #[default]
+    Off,
+    Report,
+    Enforce,
+}
+
 fn svix_check(env: &Environment) -> Result<svix::Check, SettingsError> {
-    let check = match env.optional("SVIX_CHECK") {
-        None | Some("off") => return Ok(svix::Check::Off),
-        Some("report") => svix::Check::Report,
-        Some("enforce") => svix::Check::Enforce,
-        Some(_) => {
-            return Err(SettingsError::new("SVIX_CHECK", "must be off, report or enforce"));
-        }
+    let check = match env.choice("SVIX_CHECK")? {
+        SvixCheck::Off => return Ok(svix::Check::Off),
+        SvixCheck::Report => svix::Check::Report,
+        SvixCheck::Enforce => svix::Check::Enforce,
     };
-    let name = match SVIX_SECRET.map(|name| env.optional(name).is_some()) {
-        [true, true] => {
-            let problem = format!("and {} are the same setting; unset one", SVIX_SECRET[1]);
-            return Err(SettingsError::new(SVIX_SECRET[0], problem));
-        }
-        [false, true] => SVIX_SECRET[1],
-        [true, false] => SVIX_SECRET[0],
-        [false, false] => {
-            return Err(SettingsError::new(SVIX_SECRET[0], "is missing; SVIX_CHECK needs it"));
-        }
+    let Some((name, _)) = env.either(SVIX_SECRET)? else {
+        return Err(SettingsError::new(SVIX_SECRET[0], "is missing; SVIX_CHECK needs it"));
     };
     let secrets: Vec<_> = env.list(name)?.into_iter().map(SecretString::from).collect();
     let problem = "must be as Clerk shows it: whsec_ and base64";

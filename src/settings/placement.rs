@@ -1,26 +1,30 @@
-//! The settings that say who is placed where.
+//! The settings that decide the region of a user's database.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use strum::{EnumString, VariantNames};
+
 use super::SettingsError;
 use super::environment::Environment;
-use crate::region::{CONTINENTS, CountryFile, IpApi, Lookup, Policy, Region, is_country};
+use crate::region::{
+    CONTINENTS, CountryFile, CountryLookup, IpApi, PlacementPolicy, Region, is_country,
+};
 
-/// Where people are placed when nobody said: the platform has a region in Europe, and Xata Lite
-/// had one in Oceania, too.
+/// The regions by continent where the settings name none. The platform has a region in Europe; Xata
+/// Lite had one in Oceania, too.
 const ON_PLATFORM: &[(&str, &str)] = &[("EU", "eu-central-1")];
 const ON_LITE: &[(&str, &str)] = &[("EU", "eu-west-1"), ("OC", "ap-southeast-2")];
 const BUILT_IN_DEFAULT: &str = "us-east-1";
 
-/// Where ip-api serves TLS.
+/// The address at which ip-api offers TLS.
 const IP_API: &str = "https://pro.ip-api.com";
 
-/// Reads the policy, and sees to it that nobody can be placed in a region that is not allowed.
+/// Reads the policy. Every region of it is allowed.
 pub(super) fn policy(
     env: &Environment,
     is_lite: bool,
     warnings: &mut Vec<String>,
-) -> Result<Policy, SettingsError> {
+) -> Result<PlacementPolicy, SettingsError> {
     let default =
         region("DEFAULT_REGION", env.optional("DEFAULT_REGION").unwrap_or(BUILT_IN_DEFAULT))?;
     let is_continent = |code: &str| CONTINENTS.iter().any(|&(continent, _)| continent == code);
@@ -58,17 +62,25 @@ pub(super) fn policy(
         }
     }
     let lookup = lookup(env, warnings)?;
-    Ok(Policy { default, by_country, by_continent, allowed, lookup })
+    Ok(PlacementPolicy { default, by_country, by_continent, allowed, lookup })
 }
 
-/// How countries are found. A setting of another way than the chosen one is warned of.
-fn lookup(env: &Environment, warnings: &mut Vec<String>) -> Result<Lookup, SettingsError> {
+#[derive(Default, EnumString, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
+enum GeoLookup {
+    #[default]
+    Offline,
+    IpApi,
+    Off,
+}
+
+/// How countries are looked up. A setting of another way than the chosen one causes a warning.
+fn lookup(env: &Environment, warnings: &mut Vec<String>) -> Result<CountryLookup, SettingsError> {
     let (file, url, key) = ("GEOIP_DATABASE", "IP_API_URL", "IP_API_KEY");
-    let (lookup, ignored): (_, &[_]) = match env.optional("GEO_LOOKUP") {
-        None | Some("offline") => (offline(env, file)?, &[url, key]),
-        Some("ip-api") => (Lookup::IpApi(ip_api(env, url, key)?), &[file]),
-        Some("off") => (Lookup::Off, &[file, url, key]),
-        Some(_) => return Err(SettingsError::new("GEO_LOOKUP", "must be offline, ip-api or off")),
+    let (lookup, ignored): (_, &[_]) = match env.choice("GEO_LOOKUP")? {
+        GeoLookup::Offline => (offline(env, file)?, &[url, key]),
+        GeoLookup::IpApi => (CountryLookup::IpApi(ip_api(env, url, key)?), &[file]),
+        GeoLookup::Off => (CountryLookup::Off, &[file, url, key]),
     };
     for name in ignored.iter().filter(|name| env.optional(name).is_some()) {
         warnings.push(format!("{name} has no effect with this GEO_LOOKUP"));
@@ -76,12 +88,12 @@ fn lookup(env: &Environment, warnings: &mut Vec<String>) -> Result<Lookup, Setti
     Ok(lookup)
 }
 
-fn offline(env: &Environment, name: &'static str) -> Result<Lookup, SettingsError> {
-    let Some(path) = env.optional(name) else { return Ok(Lookup::Offline) };
+fn offline(env: &Environment, name: &'static str) -> Result<CountryLookup, SettingsError> {
+    let Some(path) = env.optional(name) else { return Ok(CountryLookup::Offline) };
     let bytes = std::fs::read(path)
         .map_err(|error| SettingsError::new(name, format!("cannot be read: {}", error.kind())))?;
     let file = CountryFile::read(bytes);
-    Ok(Lookup::File(file.map_err(|problem| SettingsError::new(name, problem.to_string()))?))
+    Ok(CountryLookup::File(file.map_err(|error| SettingsError::new(name, error.to_string()))?))
 }
 
 fn ip_api(env: &Environment, url: &'static str, key: &'static str) -> Result<IpApi, SettingsError> {

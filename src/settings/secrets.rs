@@ -1,4 +1,4 @@
-//! The settings that say where the secrets are.
+//! The settings of AWS Secrets Manager.
 
 use std::ffi::OsString;
 
@@ -9,7 +9,7 @@ use super::SettingsError;
 use super::environment::Environment;
 use crate::secrets;
 
-/// What AWS's own tools read, and Lambda sets.
+/// Lambda sets these, and AWS's own tools read them.
 const AWS: [&str; 6] = [
     "AWS_REGION",
     "AWS_ACCESS_KEY_ID",
@@ -19,7 +19,7 @@ const AWS: [&str; 6] = [
     "AWS_ENDPOINT_URL_SECRETS_MANAGER",
 ];
 
-/// Where the secrets are, unless they are in the environment.
+/// The secret that `SECRETS_ID` names; none where the secrets are in the environment.
 ///
 /// # Errors
 /// The first value that is missing or cannot work.

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::region::{Lookup, Region};
+use crate::region::{CountryLookup, Region};
 use crate::xata::ProjectId;
 use crate::xata::platform::{self, Source};
 
@@ -46,7 +46,7 @@ fn the_least_that_works_gets_the_promised_defaults() {
     let settings = settings(&[]);
     assert_eq!(settings.policy.default.as_str(), "us-east-1");
     assert_eq!(regions(&settings.policy.by_continent), "EU=eu-central-1");
-    assert!(matches!(settings.policy.lookup, Lookup::Offline));
+    assert!(matches!(settings.policy.lookup, CountryLookup::Offline));
     let platform = platform(&[]);
     assert_eq!(platform.url, "https://api.xata.tech");
     assert_eq!(platform.scale_to_zero_minutes, Some(30));
@@ -99,7 +99,7 @@ fn every_value_can_be_chosen() {
     assert_eq!(settings.policy.default.as_str(), "eu-central-1");
     assert_eq!(regions(&settings.policy.by_continent), "NA=us-east-1,SA=us-east-1");
     assert_eq!(regions(&settings.policy.by_country), "CA=eu-central-1");
-    assert!(matches!(settings.policy.lookup, Lookup::Off));
+    assert!(matches!(settings.policy.lookup, CountryLookup::Off));
     assert_eq!(settings.instances, Instances::Only(vec!["ins_a".into(), "ins_b".into()]));
     assert_eq!(settings.log_level, LevelFilter::DEBUG);
     assert_eq!(settings.warnings, [""; 0]);
@@ -198,12 +198,12 @@ fn a_value_that_cannot_work_is_named_and_never_quoted() {
 }
 
 #[test]
-fn a_url_is_https_or_on_this_machine() {
+fn a_url_is_https_or_http_of_a_loopback_address() {
     for url in [
         "https://xata.example.com/base",
         "http://localhost:1",
         "http://127.9.9.9",
-        "http://[::1]:80",
+        "http://[::1]:8080",
     ] {
         assert_eq!(platform(&[("XATA_API_URL", url)]).url, url);
     }

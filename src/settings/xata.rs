@@ -1,4 +1,4 @@
-//! The settings that say which Xata is asked, and for what.
+//! The settings of Xata's two APIs.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use super::SettingsError;
 use super::environment::Environment;
 use crate::Clock;
 use crate::http_client::HttpClient;
-use crate::region::{Policy, Region};
+use crate::region::{PlacementPolicy, Region};
 use crate::xata::platform::{self, Platform, Source};
 use crate::xata::{DatabaseId, Databases, NotAnId, ProjectId, Projects, lite};
 
-/// The API that is asked.
+/// One of Xata's two APIs, and its settings.
 #[derive(Debug)]
 pub enum Xata {
     /// The platform of today.
@@ -20,33 +20,28 @@ pub enum Xata {
 }
 
 impl Xata {
-    /// A client for these settings.
-    pub fn databases(self, client: HttpClient, clock: Clock) -> Box<dyn Databases> {
+    /// A client with these settings.
+    pub fn databases(self, client: HttpClient, clock: Clock) -> Databases {
         match self {
-            Self::Platform(settings) => Box::new(Platform::new(settings, client, clock)),
-            Self::Lite(settings) => Box::new(lite::Lite::new(settings, client, clock)),
+            Self::Platform(settings) => Databases::Platform(Platform::new(settings, client, clock)),
+            Self::Lite(settings) => Databases::Lite(lite::Lite::new(settings, client, clock)),
         }
     }
 }
 
-/// The names of the workspace: either one chooses Xata Lite.
+/// The two names of the workspace. A workspace selects Xata Lite.
 const WORKSPACE: [&str; 2] = ["XATA_WORKSPACE_SLUG", "XATA_WORKSPACE_ID"];
 
-/// What only the platform knows.
+/// Settings that only the platform has.
 const PLATFORM_ONLY: [&str; 4] =
     ["XATA_TEMPLATES", "XATA_IMAGE", "XATA_INSTANCE_TYPE", "XATA_SCALE_TO_ZERO_MINUTES"];
 
-/// The setting that chooses Xata Lite, by its name and value, if there is one.
+/// The name and the value of the setting that selects Xata Lite.
 ///
 /// # Errors
-/// When the settings choose both APIs, or name the workspace twice.
+/// When the settings select both APIs, or name the workspace twice.
 pub(super) fn workspace(env: &Environment) -> Result<Option<(&'static str, &str)>, SettingsError> {
-    let mut chosen = WORKSPACE.into_iter().filter_map(|name| Some((name, env.optional(name)?)));
-    let Some((name, workspace)) = chosen.next() else { return Ok(None) };
-    if let Some((other, _)) = chosen.next() {
-        let problem = format!("and {other} are the same setting; unset one");
-        return Err(SettingsError::new(name, problem));
-    }
+    let Some((name, workspace)) = env.either(WORKSPACE)? else { return Ok(None) };
     let of_platform = ["XATA_ORGANIZATION_ID", "XATA_PROJECT_ID"];
     if let Some(other) = of_platform.iter().find(|&&name| env.optional(name).is_some()) {
         let problem = format!("chooses Xata Lite, and {other} the platform; unset one");
@@ -55,7 +50,7 @@ pub(super) fn workspace(env: &Environment) -> Result<Option<(&'static str, &str)
     Ok(Some((name, workspace)))
 }
 
-/// Reads the settings of Xata Lite. Its workspace is the only project there is.
+/// Reads the settings of Xata Lite, whose only project is the workspace.
 pub(super) fn lite(
     env: &Environment,
     (name, text): (&'static str, &str),
@@ -65,7 +60,7 @@ pub(super) fn lite(
         let problem = "is no workspace id: an optional slug and hyphen, then six letters or digits";
         SettingsError::new(name, problem)
     };
-    // `slug-abc123` or `abc123` (contracts/xata-lite.md section 2).
+    // `slug-abc123` or `abc123` (docs/vendors/xata.md, "Lite: names").
     let tail = text.rsplit_once('-').map_or(text, |(_, tail)| tail);
     if tail.len() != 6 || !tail.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(bad());
@@ -90,7 +85,7 @@ pub(super) fn lite(
 /// Reads the settings of the platform.
 pub(super) fn platform(
     env: &Environment,
-    policy: &Policy,
+    policy: &PlacementPolicy,
     warnings: &mut Vec<String>,
 ) -> Result<(Projects, Xata), SettingsError> {
     let key = env.key("XATA_API_KEY")?;
@@ -131,7 +126,7 @@ fn projects(env: &Environment) -> Result<Projects, SettingsError> {
 fn source(
     env: &Environment,
     projects: &Projects,
-    policy: &Policy,
+    policy: &PlacementPolicy,
     warnings: &mut Vec<String>,
 ) -> Result<Source, SettingsError> {
     let name = "XATA_TEMPLATES";

@@ -1,176 +1,211 @@
-//! How to ask: the [`Databases`] port, and the API behind it.
+//! Xata's APIs: the platform of today and Xata Lite, behind [`Databases`].
 //!
-//! A call ends in a word that says what is certain. Made and taken are certain; a refusal is
-//! certain not to have made anything, yet may hide a database that exists (quotas are checked
-//! before names); everything else is in doubt, and only a look-up by name ends a doubt. What to do
-//! about it is not decided here.
+//! The result of a call says what is certain. A refused create has created nothing, yet it can hide a
+//! database that exists, because Xata checks quotas before names. An unclear create may have taken
+//! effect; only a look-up by name can tell. [`provision`](crate::provision) decides what follows.
 
-mod listing;
+mod list_reader;
 pub mod lite;
 pub mod platform;
 
-use futures_util::future::BoxFuture;
 use http::StatusCode;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
+use self::lite::Lite;
+use self::platform::Platform;
+use crate::error::{ErrorKind, UpstreamError};
 use crate::http_client::CallError;
 use crate::region::Region;
-use crate::trouble::{Reason, Trouble};
 
-/// Whatever keeps databases by name.
-pub trait Databases: Send + Sync {
-    /// Asks once for a new database, and waits for the answer until the given time. Giving up
-    /// breaks the call off, which the platform rolls back if it can.
-    fn create<'a>(
-        &'a self,
-        project: &'a ProjectId,
-        name: &'a DatabaseName,
-        region: &'a Region,
-        until: Instant,
-    ) -> BoxFuture<'a, Created>;
-
-    /// Looks a name up in one project.
-    fn look_up<'a>(
-        &'a self,
-        project: &'a ProjectId,
-        name: &'a DatabaseName,
-        until: Instant,
-    ) -> BoxFuture<'a, LookedUp>;
-
-    /// Takes a database away, by its id.
-    fn remove<'a>(
-        &'a self,
-        project: &'a ProjectId,
-        id: &'a DatabaseId,
-        removal: &'a Removal,
-        until: Instant,
-    ) -> BoxFuture<'a, Removed>;
+/// The databases behind one of Xata's APIs.
+pub enum Databases {
+    /// The platform of today, where a database is a branch.
+    Platform(Platform),
+    /// Xata Lite, which was retired.
+    Lite(Lite),
 }
 
-/// How a database is taken away.
+impl Databases {
+    /// Requests a new database once. At the deadline it gives up; the platform rolls back such a
+    /// create where it can.
+    pub async fn create(
+        &self,
+        project: &ProjectId,
+        name: &DatabaseName,
+        region: &Region,
+        deadline: Instant,
+    ) -> CreateResult {
+        match self {
+            Self::Platform(xata) => xata.create(project, name, region, deadline).await,
+            Self::Lite(xata) => xata.create(project, name, region, deadline).await,
+        }
+    }
+
+    /// Looks a name up in one project.
+    pub async fn look_up(
+        &self,
+        project: &ProjectId,
+        name: &DatabaseName,
+        deadline: Instant,
+    ) -> LookupResult {
+        match self {
+            Self::Platform(xata) => xata.look_up(project, name, deadline).await,
+            Self::Lite(xata) => xata.look_up(project, name, deadline).await,
+        }
+    }
+
+    /// Parks or deletes a database by its id.
+    pub async fn remove(
+        &self,
+        project: &ProjectId,
+        id: &DatabaseId,
+        removal: &Removal,
+        deadline: Instant,
+    ) -> RemoveResult {
+        match self {
+            Self::Platform(xata) => xata.remove(project, id, removal, deadline).await,
+            // The settings allow no removal with Xata Lite, which gets nothing beyond creation.
+            Self::Lite(_) => RemoveResult::Refused(UpstreamError::new(ErrorKind::RequestRejected)),
+        }
+    }
+}
+
+/// What happens to the database of a deleted user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {
-    /// For good: there is no undo.
+    /// It is deleted, which cannot be undone.
     Delete,
-    /// Renamed and put to sleep, in one change. Its old name is free at once.
+    /// It is renamed and hibernated in one change. Its old name is free at once.
     Park {
-        /// What it is called from then on.
+        /// The new name.
         name: String,
     },
 }
 
-/// How certain the end of a call is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Certainty {
-    /// It ended in a fact.
-    Done,
-    /// It was refused.
-    Refused,
-    /// Nobody knows what it came to.
-    Unclear,
-}
-
-/// What became of a removal.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Removed {
-    /// By this call.
-    Done,
-    /// There is no database of this id any more.
-    Absent,
-    /// Not done.
-    Refused(Trouble),
-    /// Nobody knows.
-    Unclear(Trouble),
-}
-
-/// What became of a create.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Created {
-    /// The database is made, by this call.
-    Made(Database),
-    /// Not made: the name is taken.
-    Taken,
-    /// Not made, whether or not the name exists; the refusal may also be about us.
-    Refused(Trouble),
-    /// Nobody knows.
-    Unclear(Trouble),
-}
-
-impl Removed {
-    /// How certain that is.
-    pub fn certainty(&self) -> Certainty {
-        match self {
-            Self::Done | Self::Absent => Certainty::Done,
-            Self::Refused(_) => Certainty::Refused,
-            Self::Unclear(_) => Certainty::Unclear,
-        }
-    }
-}
-
-impl LookedUp {
-    /// How certain that is.
-    pub fn certainty(&self) -> Certainty {
-        match self {
-            Self::Found(_) | Self::Absent => Certainty::Done,
-            Self::Unknown(_) => Certainty::Unclear,
-        }
-    }
-}
-
-impl Created {
-    /// How certain that is.
-    pub fn certainty(&self) -> Certainty {
-        match self {
-            Self::Made(_) | Self::Taken => Certainty::Done,
-            Self::Refused(_) => Certainty::Refused,
-            Self::Unclear(_) => Certainty::Unclear,
-        }
-    }
-
-    /// What is in the way of another request that is answered like such a create.
-    fn trouble(self, status: StatusCode) -> Trouble {
-        match self {
-            Self::Refused(trouble) | Self::Unclear(trouble) => trouble,
-            Self::Made(_) | Self::Taken => Trouble::at(status, Reason::XataError),
-        }
-    }
-}
-
-/// What a look-up found.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum LookedUp {
-    /// It is there.
-    Found(Database),
-    /// The whole list was read, and it is not on it.
-    Absent,
-    /// The list could not be had, or not to its end.
-    Unknown(Trouble),
-}
-
-/// A database, as Xata tells of it.
+/// A database as Xata describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Database {
-    /// Where it is kept; the workspace on Xata Lite.
+    /// The project; the workspace on Xata Lite.
     pub project: ProjectId,
-    /// Its name, the user's id.
+    /// The name, which is the user's id.
     pub name: DatabaseName,
-    /// Where it really is.
+    /// The region that it is in.
     pub region: Region,
-    /// Xata's id of it, when known.
+    /// Xata's id, where it is known.
     pub id: Option<DatabaseId>,
 }
 
-/// Why a call to Xata did not end in an answer that can be read.
-fn reason(error: CallError) -> Reason {
-    match error {
-        CallError::TimeUp => Reason::XataTimeout,
-        CallError::Unreachable | CallError::Broken => Reason::XataUnreachable,
-        CallError::TooLong | CallError::Unreadable => Reason::XataUnreadable,
+/// The result of a create.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum CreateResult {
+    /// This call created the database.
+    Created(Database),
+    /// Nothing was created: the name is taken.
+    NameTaken,
+    /// Nothing was created. A database of this name may exist.
+    Refused(UpstreamError),
+    /// The call may have created it.
+    Unclear(UpstreamError),
+}
+
+/// The result of a look-up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum LookupResult {
+    /// The database exists.
+    Found(Database),
+    /// The whole list was read, and the name is not in it.
+    Absent,
+    /// The list could not be read to its end.
+    Unknown(UpstreamError),
+}
+
+/// The result of a removal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum RemoveResult {
+    /// This call did it.
+    Done,
+    /// There is no database of this id.
+    Absent,
+    /// Nothing was changed.
+    Refused(UpstreamError),
+    /// The call may have taken effect.
+    Unclear(UpstreamError),
+}
+
+/// What is certain after a call, for the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallOutcome {
+    /// It ended with a fact.
+    Done,
+    /// It was refused.
+    Refused,
+    /// Its effect is unknown.
+    Unclear,
+}
+
+impl CreateResult {
+    /// What is certain.
+    pub fn outcome(&self) -> CallOutcome {
+        match self {
+            Self::Created(_) | Self::NameTaken => CallOutcome::Done,
+            Self::Refused(_) => CallOutcome::Refused,
+            Self::Unclear(_) => CallOutcome::Unclear,
+        }
+    }
+
+    /// The error of another request whose response reads like this result of a create.
+    fn into_error(self, status: StatusCode) -> UpstreamError {
+        match self {
+            Self::Refused(error) | Self::Unclear(error) => error,
+            Self::Created(_) | Self::NameTaken => {
+                UpstreamError::with_status(status, ErrorKind::XataError)
+            }
+        }
     }
 }
 
-/// Text that cannot stand in a path of Xata's.
+impl LookupResult {
+    /// What is certain.
+    pub fn outcome(&self) -> CallOutcome {
+        match self {
+            Self::Found(_) | Self::Absent => CallOutcome::Done,
+            Self::Unknown(_) => CallOutcome::Unclear,
+        }
+    }
+}
+
+impl RemoveResult {
+    /// What is certain.
+    pub fn outcome(&self) -> CallOutcome {
+        match self {
+            Self::Done | Self::Absent => CallOutcome::Done,
+            Self::Refused(_) => CallOutcome::Refused,
+            Self::Unclear(_) => CallOutcome::Unclear,
+        }
+    }
+}
+
+/// Why a call to Xata has no response that can be read.
+fn error_kind(error: CallError) -> ErrorKind {
+    match error {
+        CallError::TimeUp => ErrorKind::XataTimeout,
+        CallError::Unreachable | CallError::Broken => ErrorKind::XataUnreachable,
+        CallError::TooLong | CallError::Unreadable => ErrorKind::XataUnreadable,
+    }
+}
+
+/// The error of a call without a response.
+fn no_response(error: CallError) -> UpstreamError {
+    UpstreamError::new(error_kind(error))
+}
+
+/// The error of a response that cannot be read.
+fn unreadable(status: StatusCode, error: CallError) -> UpstreamError {
+    UpstreamError::with_status(status, error_kind(error))
+}
+
+/// Text that is no id of Xata's.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("1 to 255 letters, digits and _ - ~ : only")]
 pub struct NotAnId;
@@ -182,7 +217,7 @@ macro_rules! path_safe_id {
         pub struct $name(String);
 
         impl $name {
-            /// The id, safe in a URL path and in a log line.
+            /// The id. It is safe in a URL path and in a log line.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -201,27 +236,27 @@ macro_rules! path_safe_id {
 }
 
 path_safe_id!(
-    /// An organization (`contracts/xata-platform.md` section 3).
+    /// An organization of the platform.
     OrganizationId
 );
 path_safe_id!(
-    /// A workspace of Xata Lite (`contracts/xata-lite.md` section 2).
+    /// A workspace of Xata Lite.
     WorkspaceId
 );
 path_safe_id!(
-    /// A project: a shard of the fleet.
+    /// A project. Users can be spread over several.
     ProjectId
 );
 path_safe_id!(
-    /// A database's id; on the platform a branch id.
+    /// The id of a database; on the platform a branch id.
     DatabaseId
 );
 path_safe_id!(
-    /// A database's name: the user id, case kept.
+    /// The name of a database: the user id, with its upper and lower case.
     DatabaseName
 );
 
-/// The projects that users are spread over; at least one.
+/// The projects that users are spread over: at least one, each once.
 #[derive(Debug, Clone)]
 pub struct Projects(Vec<ProjectId>);
 
@@ -238,17 +273,17 @@ impl Projects {
         (distinct > 0 && distinct == projects.len()).then_some(Self(projects))
     }
 
-    /// The projects in any order.
+    /// The projects, in the order of the setting.
     pub fn iter(&self) -> impl Iterator<Item = &ProjectId> {
         self.0.iter()
     }
 
-    /// The projects in the order in which this user's database is looked for, the home project
+    /// The projects in the order in which a user's database is looked up; the home project is the
     /// first.
     ///
-    /// Rendezvous hashing: the home is the project whose hash together with the name is the
-    /// highest, so a project that joins the list becomes home to its share of users and changes
-    /// nobody else's. The function is part of where data lives: it must never change.
+    /// The order is rendezvous hashing: the home project has the highest hash together with the
+    /// name. So a project that joins the list becomes the home of its share of users and changes no
+    /// other user's home. This function decides where existing data is found: it must never change.
     pub fn for_user(&self, name: &DatabaseName) -> Vec<&ProjectId> {
         let mut ranked: Vec<_> = self.0.iter().collect();
         ranked.sort_by_cached_key(|project| {

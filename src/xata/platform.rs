@@ -1,58 +1,56 @@
-//! The Xata platform of today: a database is a branch, made by one POST that we name
-//! (`contracts/xata-platform.md`, whose sections are the § below).
+//! The Xata platform of today: a database is a branch, created by one POST with a name of ours
+//! (`docs/vendors/xata.md`).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use http::{Method, StatusCode};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::listing::{Element, Listing, Progress};
+use super::list_reader::{Branch, ListReader, Progress};
 use super::{
-    Created, Database, DatabaseId, DatabaseName, Databases, LookedUp, OrganizationId, ProjectId,
-    Removal, Removed, reason,
+    CreateResult, Database, DatabaseId, DatabaseName, LookupResult, OrganizationId, ProjectId,
+    Removal, RemoveResult, error_kind, no_response, unreadable,
 };
 use crate::Clock;
-use crate::http_client::api::{Answer, Api};
+use crate::error::{ErrorKind, UpstreamError};
+use crate::http_client::json_api::{ApiResponse, JsonApi};
 use crate::http_client::{self, CallError, HttpClient};
 use crate::region::Region;
-use crate::trouble::{Reason, Trouble};
 
-/// The public address of the platform (§1).
+/// The public address.
 pub const DEFAULT_URL: &str = "https://api.xata.tech";
 
-/// Room for a list of a quarter of a million branches. The highest quota we know of is 10,000
-/// (§6.7).
+/// Room for a list of a quarter of a million branches. The highest known quota is 10,000.
 const LIST_LIMIT_BYTES: usize = 64 * 1024 * 1024;
 
-/// Contention clears within seconds; a 429 that asks for longer is a limit (§8).
-const LONGEST_CONTENTION: Duration = Duration::from_secs(5);
+/// Contention clears within seconds; a 429 that asks for longer is a limit.
+const MAX_CONTENTION: Duration = Duration::from_secs(5);
 
-/// What the platform is asked with.
+/// The settings of the platform.
 #[derive(Debug)]
 pub struct Settings {
     /// Without a slash at its end.
     pub url: String,
     /// The bearer key.
     pub key: SecretString,
-    /// Whose projects these are.
+    /// The organization of the projects.
     pub organization: OrganizationId,
-    /// What new databases are made of.
+    /// What new databases are made from.
     pub source: Source,
-    /// Minutes of idleness after which a database sleeps; none keeps it awake, and billed.
+    /// Minutes without a connection after which a database sleeps; none keeps it awake, and billed.
     pub scale_to_zero_minutes: Option<u32>,
 }
 
-/// What new databases are made of (§6.2).
+/// What new databases are made from.
 #[derive(Debug)]
 pub enum Source {
-    /// Clones of the root branch that each project keeps for each region.
+    /// The template of each project and region, a root branch that is cloned.
     Templates(BTreeMap<(ProjectId, Region), DatabaseId>),
-    /// Root branches of their own.
+    /// Each database is a root branch of its own.
     Root {
         /// Such as `postgresql:17`.
         image: String,
@@ -61,19 +59,19 @@ pub enum Source {
     },
 }
 
-/// The platform's API, asked with one organization's key.
+/// A client of the platform, with the key of one organization.
 pub struct Platform {
-    api: Api,
+    api: JsonApi,
     organization: OrganizationId,
     source: Source,
     scale_to_zero_minutes: Option<u32>,
 }
 
 impl Platform {
-    /// A client for these settings.
+    /// A client with these settings.
     pub fn new(settings: Settings, client: HttpClient, clock: Clock) -> Self {
         let Settings { url, key, organization, source, scale_to_zero_minutes } = settings;
-        let api = Api::new(url, &key, client, clock);
+        let api = JsonApi::new(url, &key, client, clock);
         Self { api, organization, source, scale_to_zero_minutes }
     }
 
@@ -82,8 +80,13 @@ impl Platform {
         format!("/organizations/{organization}/projects/{project}/branches")
     }
 
-    /// The body of a create; none when there is no template to clone.
-    fn creation(&self, project: &ProjectId, name: &DatabaseName, region: &Region) -> Option<Value> {
+    /// The body of a create; none where there is no template to clone.
+    fn create_body(
+        &self,
+        project: &ProjectId,
+        name: &DatabaseName,
+        region: &Region,
+    ) -> Option<Value> {
         let mut body = match &self.source {
             Source::Templates(templates) => {
                 let template = templates.get(&(project.clone(), region.clone()))?;
@@ -97,60 +100,64 @@ impl Platform {
             }),
         };
         body["name"] = name.as_str().into();
-        // Always sent: what an omitted one means depends on the project (§6.2). The period is
-        // required even where it does not count (§10).
+        // Always sent, because the meaning of an absent one depends on the project. Xata requires the
+        // period even where it is disabled.
         let minutes = self.scale_to_zero_minutes;
         body["scaleToZero"] = json!({ "enabled": minutes.is_some(), "inactivityPeriodMinutes": minutes.unwrap_or(30) });
         Some(body)
     }
 
-    async fn create(
+    pub(super) async fn create(
         &self,
         project: &ProjectId,
         name: &DatabaseName,
         region: &Region,
-        until: Instant,
-    ) -> Created {
-        let Some(body) = self.creation(project, name, region) else {
-            return Created::Refused(Trouble::silent(Reason::NotFound));
+        deadline: Instant,
+    ) -> CreateResult {
+        let Some(body) = self.create_body(project, name, region) else {
+            return CreateResult::Refused(UpstreamError::new(ErrorKind::NotFound));
         };
         let path = self.branches(project);
-        let answer = match self.api.exchange(Method::POST, &path, Some(&body), until).await {
-            Ok(answer) => answer,
-            Err(error) => return Created::Unclear(Trouble::silent(reason(error))),
+        let response = match self.api.exchange(Method::POST, &path, Some(&body), deadline).await {
+            Ok(response) if response.status.is_success() => response,
+            Ok(response) => return classify(&response),
+            Err(error) => return CreateResult::Unclear(no_response(error)),
         };
-        if !answer.status.is_success() {
-            return classify(&answer);
-        }
-        match answer.json().and_then(|branch| made(branch, project, name)) {
-            Ok(database) => Created::Made(database),
-            Err(error) => Created::Unclear(Trouble::at(answer.status, reason(error))),
+        match response.json().and_then(|branch| created(branch, project, name)) {
+            Ok(database) => CreateResult::Created(database),
+            Err(error) => CreateResult::Unclear(unreadable(response.status, error)),
         }
     }
 
-    async fn look_up(&self, project: &ProjectId, name: &DatabaseName, until: Instant) -> LookedUp {
+    pub(super) async fn look_up(
+        &self,
+        project: &ProjectId,
+        name: &DatabaseName,
+        deadline: Instant,
+    ) -> LookupResult {
         let path = self.branches(project);
-        let response = match self.api.send(Method::GET, &path, None, until).await {
+        let response = match self.api.send(Method::GET, &path, None, deadline).await {
             Ok(response) => response,
-            Err(error) => return LookedUp::Unknown(Trouble::silent(reason(error))),
+            Err(error) => return LookupResult::Unknown(no_response(error)),
         };
         if response.status() == StatusCode::OK {
-            return find(response, project, name, until)
-                .await
-                .unwrap_or_else(|reason| LookedUp::Unknown(Trouble::at(StatusCode::OK, reason)));
+            let result = find(response, project, name, deadline).await;
+            return result.unwrap_or_else(|kind| {
+                LookupResult::Unknown(UpstreamError::with_status(StatusCode::OK, kind))
+            });
         }
-        let answer = self.api.read(response, until).await;
-        LookedUp::Unknown(classify(&answer).trouble(answer.status))
+        let response = self.api.read(response, deadline).await;
+        LookupResult::Unknown(classify(&response).into_error(response.status))
     }
 
-    /// Deletes, or renames and puts to sleep in one change (§6.4, 6.5).
-    async fn remove(
+    /// Deletes, or renames and hibernates in one change.
+    pub(super) async fn remove(
         &self,
         project: &ProjectId,
         id: &DatabaseId,
         removal: &Removal,
-        until: Instant,
-    ) -> Removed {
+        deadline: Instant,
+    ) -> RemoveResult {
         let path = format!("{}/{}", self.branches(project), id.as_str());
         let (method, body) = match removal {
             Removal::Delete => (Method::DELETE, None),
@@ -158,119 +165,94 @@ impl Platform {
                 (Method::PATCH, Some(json!({ "name": name, "hibernate": true })))
             }
         };
-        let answer = match self.api.exchange(method, &path, body.as_ref(), until).await {
-            Ok(answer) => answer,
-            Err(error) => return Removed::Unclear(Trouble::silent(reason(error))),
+        let response = match self.api.exchange(method, &path, body.as_ref(), deadline).await {
+            Ok(response) => response,
+            Err(error) => return RemoveResult::Unclear(no_response(error)),
         };
-        match answer.status.as_u16() {
-            200..=299 => Removed::Done,
-            404 => Removed::Absent,
-            _ => match classify(&answer) {
-                Created::Unclear(trouble) => Removed::Unclear(trouble),
-                refused => Removed::Refused(refused.trouble(answer.status)),
+        match response.status.as_u16() {
+            200..=299 => RemoveResult::Done,
+            404 => RemoveResult::Absent,
+            _ => match classify(&response) {
+                CreateResult::Unclear(error) => RemoveResult::Unclear(error),
+                refused => RemoveResult::Refused(refused.into_error(response.status)),
             },
         }
     }
 }
 
-/// What an answer other than 2xx says about a create (§2, 6.2, 6.7, 8). Statuses decide; text only
-/// tells a taken name from contention, and one reason from another.
-fn classify(answer: &Answer) -> Created {
-    let (status, retry_after, message) = (answer.status, answer.retry_after, message(answer));
-    let trouble = |reason| Trouble { retry_after, ..Trouble::at(status, reason) };
-    let refused = |reason| Created::Refused(trouble(reason));
+/// What a response other than 2xx says about a create (`docs/vendors/xata.md`, "Errors" and
+/// "Quotas"). The text only tells a taken name from contention, and one kind from another.
+fn classify(response: &ApiResponse) -> CreateResult {
+    let (status, retry_after, message) = (response.status, response.retry_after, message(response));
+    let error = |kind| UpstreamError { retry_after, ..UpstreamError::with_status(status, kind) };
+    let refused = |kind| CreateResult::Refused(error(kind));
     let says = |text: &str| message.contains(text);
     match status.as_u16() {
-        409 if retry_after.is_none() && says("already exists") => Created::Taken,
-        409 | 423 => refused(Reason::Contention),
-        429 if retry_after.is_some_and(|wait| wait <= LONGEST_CONTENTION) => {
-            refused(Reason::Contention)
+        409 if retry_after.is_none() && says("already exists") => CreateResult::NameTaken,
+        409 | 423 => refused(ErrorKind::Contention),
+        429 if retry_after.is_some_and(|wait| wait <= MAX_CONTENTION) => {
+            refused(ErrorKind::Contention)
         }
-        429 if says("per hour") => refused(Reason::HourlyQuota),
-        429 => refused(Reason::RateLimited),
-        // May be passing: the check of keys can itself fail (§2).
-        401 => refused(Reason::KeyRefused),
+        429 if says("per hour") => refused(ErrorKind::HourlyQuota),
+        429 => refused(ErrorKind::RateLimited),
+        // May pass: Xata's own check of keys can fail.
+        401 => refused(ErrorKind::KeyRefused),
         400 | 403 if says("reached the") || says("too many branches") => {
-            refused(Reason::StandingQuota)
+            refused(ErrorKind::StandingQuota)
         }
-        403 if says("is disabled") => refused(Reason::OrganizationDisabled),
-        403 => refused(Reason::AccessDenied),
-        404 => refused(Reason::NotFound),
-        412 => refused(Reason::TemplateUnhealthy),
-        408 => Created::Unclear(trouble(Reason::XataTimeout)),
-        400..=499 => refused(Reason::RequestRejected),
-        _ => Created::Unclear(trouble(Reason::XataError)),
+        403 if says("is disabled") => refused(ErrorKind::OrganizationDisabled),
+        403 => refused(ErrorKind::AccessDenied),
+        404 => refused(ErrorKind::NotFound),
+        412 => refused(ErrorKind::TemplateUnhealthy),
+        408 => CreateResult::Unclear(error(ErrorKind::XataTimeout)),
+        400..=499 => refused(ErrorKind::RequestRejected),
+        _ => CreateResult::Unclear(error(ErrorKind::XataError)),
     }
 }
 
-/// The text of an error, or nothing: what stands in front of Xata answers in HTML.
-fn message(answer: &Answer) -> String {
+/// The text of an error. Empty where there is none: a proxy in front of Xata answers in HTML.
+fn message(response: &ApiResponse) -> String {
     #[derive(Deserialize)]
     struct Error {
         message: String,
     }
-    answer.json().map_or_else(|_| String::new(), |error: Error| error.message)
+    response.json().map_or_else(|_| String::new(), |error: Error| error.message)
 }
 
-/// The database that an answer to a create tells of, if it is the one we asked for.
-fn made(branch: Element, project: &ProjectId, name: &DatabaseName) -> Result<Database, CallError> {
+/// The database in the response to a create, if it is the one that was asked for.
+fn created(
+    branch: Branch,
+    project: &ProjectId,
+    name: &DatabaseName,
+) -> Result<Database, CallError> {
     let database = branch.into_database(project).filter(|database| database.name == *name);
     database.ok_or(CallError::Unreadable)
 }
 
-/// Reads a list up to the name that is looked for.
+/// Reads a list until it names the database.
 async fn find(
     mut response: reqwest::Response,
     project: &ProjectId,
     name: &DatabaseName,
-    until: Instant,
-) -> Result<LookedUp, Reason> {
-    let mut listing = Listing::new(name.as_str());
+    deadline: Instant,
+) -> Result<LookupResult, ErrorKind> {
+    let mut reader = ListReader::new(name.as_str());
     let mut read_bytes = 0;
-    while let Some(chunk) = http_client::next_chunk(&mut response, until).await.map_err(reason)? {
+    while let Some(chunk) =
+        http_client::next_chunk(&mut response, deadline).await.map_err(error_kind)?
+    {
         read_bytes += chunk.len();
         if read_bytes > LIST_LIMIT_BYTES {
-            return Err(Reason::ListTooLong);
+            return Err(ErrorKind::ListTooLong);
         }
-        match listing.read(&chunk) {
+        match reader.read(&chunk) {
             Progress::More => {}
-            Progress::Found(element) => {
-                let database = element.into_database(project);
-                return database.map(LookedUp::Found).ok_or(Reason::XataUnreadable);
+            Progress::Found(branch) => {
+                let database = branch.into_database(project);
+                return database.map(LookupResult::Found).ok_or(ErrorKind::XataUnreadable);
             }
-            Progress::Unreadable => return Err(Reason::XataUnreadable),
+            Progress::Unreadable => return Err(ErrorKind::XataUnreadable),
         }
     }
-    if listing.is_complete() { Ok(LookedUp::Absent) } else { Err(Reason::XataUnreadable) }
-}
-
-impl Databases for Platform {
-    fn create<'a>(
-        &'a self,
-        project: &'a ProjectId,
-        name: &'a DatabaseName,
-        region: &'a Region,
-        until: Instant,
-    ) -> BoxFuture<'a, Created> {
-        Box::pin(self.create(project, name, region, until))
-    }
-
-    fn look_up<'a>(
-        &'a self,
-        project: &'a ProjectId,
-        name: &'a DatabaseName,
-        until: Instant,
-    ) -> BoxFuture<'a, LookedUp> {
-        Box::pin(self.look_up(project, name, until))
-    }
-
-    fn remove<'a>(
-        &'a self,
-        project: &'a ProjectId,
-        id: &'a DatabaseId,
-        removal: &'a Removal,
-        until: Instant,
-    ) -> BoxFuture<'a, Removed> {
-        Box::pin(self.remove(project, id, removal, until))
-    }
+    if reader.is_complete() { Ok(LookupResult::Absent) } else { Err(ErrorKind::XataUnreadable) }
 }

@@ -1,8 +1,8 @@
 //! The README's tables name everything that can be set or answered.
 
-use per_user_db::clerk::{Ignored, Invalid};
+use per_user_db::clerk::{IgnoreReason, InvalidReason};
+use per_user_db::error::ErrorKind;
 use per_user_db::settings::VARIABLES;
-use per_user_db::trouble::Reason;
 use strum::VariantNames;
 
 const README: &str = include_str!("../../README.md");
@@ -16,7 +16,8 @@ fn every_setting_is_in_the_readme() {
 
 #[test]
 fn every_reason_is_in_the_readme() {
-    let reasons = [Ignored::VARIANTS, Invalid::VARIANTS, Reason::VARIANTS, &["internal_error"]];
+    let reasons =
+        [IgnoreReason::VARIANTS, InvalidReason::VARIANTS, ErrorKind::VARIANTS, &["internal_error"]];
     for reason in reasons.concat() {
         assert!(README.contains(&format!("`{reason}`")), "{reason}");
     }

@@ -32,7 +32,7 @@ fn engine(world: &Arc<World>) -> Engine {
             let event = function_url::event(&request, BodyEncoding::Base64).to_string();
             let deadline = (world.clock)() + Duration::from_secs(55);
             let answer = world.handle(&event, deadline).await;
-            Ok(function_url::response(&answer.to_response())?)
+            Ok(function_url::response(&answer.to_lambda())?)
         }
     });
     Engine::new(connection, destination)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use per_user_db::log;
+use per_user_db::telemetry;
 use per_user_db::telemetry::{METRICS, NAMESPACE};
 use serde_json::{Value, json};
 use standin::clerk::{SignUp, user_id};
@@ -101,7 +101,8 @@ async fn what_goes_wrong_is_counted_by_what_it_is() {
 async fn a_level_that_hides_a_line_leaves_its_metrics() {
     let world = World::new();
     let _ = (take_log(), take_metrics());
-    let hidden = tracing::subscriber::set_default(log::subscriber(LevelFilter::OFF, || Buffer));
+    let hidden =
+        tracing::subscriber::set_default(telemetry::subscriber(LevelFilter::OFF, || Buffer));
     let request = delivery(sign_up().user_created());
     assert_eq!(world.answer(request).await, "created");
     drop(hidden);

@@ -7,11 +7,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::post;
 use http::{HeaderMap, StatusCode};
-use per_user_db::function::Function;
+use per_user_db::handler::Handler;
 use per_user_db::http_client::{self, HttpClient};
 use per_user_db::secrets::{SecretsError, SecretsManager};
 use per_user_db::settings::{self, Settings};
-use per_user_db::worker::{Renewal, Worker};
+use per_user_db::worker::{SecretRefresher, Worker};
 use serde_json::{Value, json};
 use standin::clerk::{SignUp, user_id};
 use standin::hookdeck;
@@ -102,10 +102,10 @@ async fn world(keeper: &Keeper) -> World {
     let source = keeper.source(&world, &client);
     let secret = source.read(Instant::now() + Duration::from_secs(5)).await.expect("a secret");
     let settings = Settings::read_with(variables(&[]), &secret).expect("settings that work");
-    let function = Function::new(settings, client.clone(), world.clock.clone());
-    let renewal = Renewal::new(source, variables(&[]), client, secret);
+    let function = Handler::new(settings, client.clone(), world.clock.clone());
+    let renewal = SecretRefresher::new(source, variables(&[]), client, secret);
     let worker = Worker::new(function, world.clock.clone(), crate::world::metrics());
-    world.working_as(worker.renewing(renewal))
+    world.working_as(worker.with_secret_refresher(renewal))
 }
 
 async fn deliver(world: &World, seed: u64, signing_secret: &str) -> Answered {

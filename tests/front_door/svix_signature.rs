@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use http::HeaderMap;
-use per_user_db::clerk::svix::{Refusal, Secrets, UnusableSecret};
+use per_user_db::clerk::svix::{Secrets, SignatureError, UnusableSecret};
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -39,7 +39,7 @@ fn judge(
     body: &[u8],
 ) -> &'static str {
     let verified = secrets.verify(headers, body);
-    let unreadable = [Err(Refusal::MissingHeader), Err(Refusal::InvalidTimestamp)];
+    let unreadable = [Err(SignatureError::MissingHeader), Err(SignatureError::InvalidTimestamp)];
     if mode == "strict" && !unreadable.contains(&verified) {
         let timestamp = headers.get("svix-timestamp").or(headers.get("webhook-timestamp"));
         match now.as_i64().unwrap() - timestamp.unwrap().to_str().unwrap().parse::<i64>().unwrap() {
@@ -99,7 +99,11 @@ fn every_event_file_is_accepted_with_its_headers_in_both_modes() {
 }
 
 /// Checks the vector of a name with the secrets of these names, its headers changed.
-fn verify(name: &str, secret_names: &[&str], changes: &[(&str, &str)]) -> Result<(), Refusal> {
+fn verify(
+    name: &str,
+    secret_names: &[&str],
+    changes: &[(&str, &str)],
+) -> Result<(), SignatureError> {
     let vectors = vectors();
     let texts: Vec<_> =
         secret_names.iter().map(|name| vectors["secrets"][name].as_str().unwrap()).collect();
@@ -116,7 +120,7 @@ fn verify(name: &str, secret_names: &[&str], changes: &[(&str, &str)]) -> Result
 fn a_replay_three_days_later_passes_and_a_tampered_one_does_not() {
     assert_eq!(verify("hookdeck_replay_three_days_later", &["current"], &[]), Ok(()));
     let tampered = verify("hookdeck_replay_tampered", &["current"], &[]);
-    assert_eq!(tampered, Err(Refusal::NoMatchingSignature));
+    assert_eq!(tampered, Err(SignatureError::NoMatchingSignature));
 }
 
 #[test]
@@ -126,7 +130,7 @@ fn a_replay_that_only_a_retired_secret_signed_passes_while_that_secret_is_listed
         assert_eq!(verify(replay, listed, &[]), Ok(()), "{listed:?}");
     }
     let forgotten = verify(replay, &["current", "unrelated"], &[]);
-    assert_eq!(forgotten, Err(Refusal::NoMatchingSignature));
+    assert_eq!(forgotten, Err(SignatureError::NoMatchingSignature));
 }
 
 #[test]
@@ -134,7 +138,11 @@ fn a_blank_header_counts_as_absent_and_the_other_spelling_of_its_name_stands_in(
     let (valid, unbranded) = ("valid_svix_headers", "valid_webhook_headers");
     for name in ["id", "timestamp", "signature"] {
         let blank = [(&*format!("svix-{name}"), " \t")];
-        assert_eq!(verify(valid, &["current"], &blank), Err(Refusal::MissingHeader), "{name}");
+        assert_eq!(
+            verify(valid, &["current"], &blank),
+            Err(SignatureError::MissingHeader),
+            "{name}"
+        );
         assert_eq!(verify(unbranded, &["current"], &blank), Ok(()), "{name}");
     }
 }
@@ -145,7 +153,7 @@ fn only_single_spaces_stand_between_signatures() {
     for between in ["\t", ",", ";", ""] {
         let list = format!("v1,other{between}{signature}");
         let verified = verify("valid_svix_headers", &["current"], &[("svix-signature", &list)]);
-        assert_eq!(verified, Err(Refusal::NoMatchingSignature), "{between:?}");
+        assert_eq!(verified, Err(SignatureError::NoMatchingSignature), "{between:?}");
     }
 }
 
@@ -154,10 +162,10 @@ fn only_a_whole_number_of_seconds_since_1970_is_a_timestamp() {
     let at = |timestamp| [("svix-timestamp", timestamp)];
     let with = |timestamp| verify("valid_svix_headers", &["current"], &at(timestamp));
     for timestamp in ["1767830398 ", "1767830398.0", "1e9", "0x5", "-1", "9223372036854775808"] {
-        assert_eq!(with(timestamp), Err(Refusal::InvalidTimestamp), "{timestamp}");
+        assert_eq!(with(timestamp), Err(SignatureError::InvalidTimestamp), "{timestamp}");
     }
     for timestamp in ["0", "1767830397", "9223372036854775807"] {
-        assert_eq!(with(timestamp), Err(Refusal::NoMatchingSignature), "{timestamp}");
+        assert_eq!(with(timestamp), Err(SignatureError::NoMatchingSignature), "{timestamp}");
     }
 }
 

@@ -193,10 +193,12 @@ async fn a_mistyped_address_does_not_cancel_the_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_invocation_that_is_no_http_request_gets_an_answer_all_the_same() {
+async fn an_invocation_that_is_no_http_request_is_unauthorized() {
     let world = World::new();
     for payload in ["{}", "null", "[]", r#"{"Records":[{"eventSource":"aws:sqs"}]}"#] {
-        assert_eq!(world.invoke(payload).await.row(), (404, "not_found", None, None), "{payload}");
+        let answered = world.invoke(payload).await;
+        assert_eq!(answered.row(), (401, "unauthorized", None, None), "{payload}");
+        assert_eq!(answered.line["detail"], "no_http_request");
     }
 }
 

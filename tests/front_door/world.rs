@@ -8,12 +8,12 @@ use std::time::{Duration, SystemTime};
 use axum::Router;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request};
-use per_user_db::function::Function;
+use per_user_db::handler::Handler;
 use per_user_db::http_client::HttpClient;
 use per_user_db::settings::{Settings, SettingsError};
-use per_user_db::telemetry::{Ids, Metrics};
+use per_user_db::telemetry::{InvocationIds, Metrics};
 use per_user_db::worker::{Invocation, TIMEOUT, Worker};
-use per_user_db::{Clock, http_client, log};
+use per_user_db::{Clock, http_client, telemetry};
 use serde_json::Value;
 use standin::clerk::backend::{self, Backend};
 use standin::conformance::{Requests, Watch};
@@ -100,6 +100,8 @@ pub struct Answered {
     pub bytes: Bytes,
     /// The one line that the delivery left in the log.
     pub line: Value,
+    /// Everything that was logged, at every level.
+    pub log: Vec<Value>,
     /// The line with its metrics.
     pub metrics: Value,
 }
@@ -162,11 +164,11 @@ impl World {
     }
 
     /// A function in this world, with other settings.
-    pub fn function(&self, changes: &[(&str, &str)]) -> Function {
+    pub fn function(&self, changes: &[(&str, &str)]) -> Handler {
         let services = self.clerk.beside(self.xata.router());
         let client = http_client::boxed(standin::serve::client(services));
         let settings = settings(self.api, changes).expect("settings that work");
-        Function::new(settings, client, self.clock.clone())
+        Handler::new(settings, client, self.clock.clone())
     }
 
     /// The same world with another worker.
@@ -206,10 +208,10 @@ impl World {
     pub async fn invoke_until(&self, payload: &str, deadline: SystemTime) -> Answered {
         let _ = (take_log(), take_metrics());
         let answer = self.handle(payload, deadline).await;
-        let response = function_url::response(&answer.to_response()).expect("a response");
-        let lines = (take_log(), take_metrics());
-        let ([line], [metrics]) = (&lines.0[..], &lines.1[..]) else {
-            panic!("one line a delivery, and one of metrics, not {lines:#?}")
+        let response = function_url::response(&answer.to_lambda()).expect("a response");
+        let (log, metrics) = (lines(&LOG.take()), take_metrics());
+        let ([line], [metrics]) = (&operators(&log)[..], &metrics[..]) else {
+            panic!("one line a delivery, and one of metrics, not {log:#?} and {metrics:#?}")
         };
         assert_eq!(line["status"], response.status().as_u16(), "{line}");
         let (head, bytes) = response.into_parts();
@@ -220,14 +222,19 @@ impl World {
             body: serde_json::from_slice(&bytes).expect("the body is JSON"),
             bytes,
             line: line.clone(),
+            log,
             metrics: metrics.clone(),
         }
     }
 
     /// Hands the function a payload and leaves its answer and its lines alone.
-    pub async fn handle(&self, payload: &str, deadline: SystemTime) -> per_user_db::answer::Answer {
-        let ids = Ids { request_id: Some("request-1".into()), trace_id: None };
-        self.worker.handle(Invocation { payload, deadline, ids }).await
+    pub async fn handle(
+        &self,
+        payload: &str,
+        deadline: SystemTime,
+    ) -> per_user_db::response::Response {
+        let ids = InvocationIds { request_id: Some("request-1".into()), trace_id: None };
+        self.worker.invoke(Invocation { payload, deadline, ids }).await
     }
 
     /// The word that a request is answered with, its lines left alone, so that several can run at
@@ -325,7 +332,7 @@ thread_local! {
 }
 
 fn worker(settings: Settings, client: HttpClient, clock: &Clock) -> Worker {
-    Worker::new(Function::new(settings, client, clock.clone()), clock.clone(), metrics())
+    Worker::new(Handler::new(settings, client, clock.clone()), clock.clone(), metrics())
 }
 
 /// Where the log of a test goes.
@@ -345,14 +352,20 @@ impl Write for Buffer {
 /// Where the function's metrics go; its log is kept, too, at the finest level.
 pub fn metrics() -> Option<Metrics> {
     static STARTED: Once = Once::new();
-    STARTED.call_once(|| log::start(LevelFilter::TRACE, || Buffer));
+    STARTED.call_once(|| telemetry::init(LevelFilter::TRACE, || Buffer));
     let keep = |line: &str| METRICS.with_borrow_mut(|lines| lines.push_str(line));
     Some(Metrics::new("per-user-db".into(), keep))
 }
 
-/// What was logged since the last time, at the finest level.
+/// What was logged since the last time, at `info` and above.
 pub fn take_log() -> Vec<Value> {
-    lines(&LOG.take())
+    operators(&lines(&LOG.take()))
+}
+
+/// The lines at `info` and above.
+fn operators(log: &[Value]) -> Vec<Value> {
+    let is_finer = |line: &&Value| line["level"] == "DEBUG" || line["level"] == "TRACE";
+    log.iter().filter(|line| !is_finer(line)).cloned().collect()
 }
 
 /// What was measured since the last time.

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use per_user_db::trouble::{Reason, Trouble};
-use per_user_db::xata::{Created, Database, DatabaseName, LookedUp, ProjectId, Projects};
+use per_user_db::error::{ErrorKind, UpstreamError};
+use per_user_db::xata::{CreateResult, Database, DatabaseName, LookupResult, ProjectId, Projects};
 use stateright::{Model, Property};
 
 use crate::rules::Rules;
@@ -19,7 +19,7 @@ pub struct Fleet {
     /// Who decides.
     pub rules: Rules,
     /// How Xata answers a create when the name is taken.
-    pub duplicates: Vec<Created>,
+    pub duplicates: Vec<CreateResult>,
     /// When an operator may add a project to the list.
     pub growth: Growth,
     /// What can go wrong, and how often.
@@ -68,7 +68,7 @@ pub enum Turn {
     /// Its delivery begins; whether it passes for fresh.
     Begin(bool),
     /// Xata does what it is asked to, and says so. At quota it does nothing, and says that.
-    Create(Option<Created>),
+    Create(Option<CreateResult>),
     LookUp,
     Elapse,
     /// Hookdeck hears the answer.
@@ -119,7 +119,7 @@ impl Fleet {
         assert_eq!([orders[0][1][0], orders[1][1][0]], [0, 1], "a user of each project");
         Self {
             rules: Rules::Ours,
-            duplicates: vec![Created::Taken],
+            duplicates: vec![CreateResult::NameTaken],
             growth: Growth::Stopped,
             budget,
             orders,
@@ -161,7 +161,7 @@ impl Fleet {
                     let answers = match state.users[user].databases[home] {
                         _ if state.at_quota => vec![None],
                         true => self.duplicates.iter().cloned().map(Some).collect(),
-                        false => vec![Some(Created::Made(database()))],
+                        false => vec![Some(CreateResult::Created(database()))],
                     };
                     let mut faults: Vec<_> = deaths(&Effect::ALL);
                     faults.extend(Effect::ALL.map(Fault::NoAnswer));
@@ -190,7 +190,7 @@ impl Fleet {
             Turn::Create(answer) => {
                 let home = self.project(user, state.users[user].running(event).n_projects, 0);
                 state.apply(user, home);
-                let refused = Created::Refused(Trouble::silent(Reason::StandingQuota));
+                let refused = CreateResult::Refused(UpstreamError::new(ErrorKind::StandingQuota));
                 let machine = &mut state.users[user].running(event).machine;
                 self.rules.after_create(machine, answer.unwrap_or(refused))
             }
@@ -199,7 +199,8 @@ impl Fleet {
                 let Stage::LookUp(rank) = delivery.stage else { unreachable!() };
                 let project = self.project(user, delivery.n_projects, rank);
                 let is_there = state.users[user].databases[project];
-                let found = if is_there { LookedUp::Found(database()) } else { LookedUp::Absent };
+                let found =
+                    if is_there { LookupResult::Found(database()) } else { LookupResult::Absent };
                 state.users[user].running(event).machine.after_look_up(found)
             }
             Turn::Elapse => state.users[user].running(event).machine.after_pause(),
@@ -254,7 +255,7 @@ impl Fleet {
         }
         let delivery = state.users[user].running(event);
         delivery.was_struck = true;
-        let trouble = Trouble::silent(Reason::XataTimeout);
+        let error = UpstreamError::new(ErrorKind::XataTimeout);
         let created = match fault {
             Fault::Death(_) => {
                 let n_refusals = delivery.n_refusals;
@@ -262,16 +263,16 @@ impl Fleet {
                 return;
             }
             Fault::NoAnswer(_) if awaited != Stage::Create => {
-                let unknown = LookedUp::Unknown(trouble);
+                let unknown = LookupResult::Unknown(error);
                 let next = delivery.machine.after_look_up(unknown);
                 return delivery.go_on(next);
             }
-            Fault::NoAnswer(_) => Created::Unclear(trouble),
-            Fault::Contention => Created::Refused(Trouble::silent(Reason::Contention)),
-            Fault::KeyRefused => Created::Refused(Trouble::silent(Reason::KeyRefused)),
-            Fault::Outage => Created::Unclear(Trouble {
+            Fault::NoAnswer(_) => CreateResult::Unclear(error),
+            Fault::Contention => CreateResult::Refused(UpstreamError::new(ErrorKind::Contention)),
+            Fault::KeyRefused => CreateResult::Refused(UpstreamError::new(ErrorKind::KeyRefused)),
+            Fault::Outage => CreateResult::Unclear(UpstreamError {
                 retry_after: Some(Duration::from_secs(30)),
-                ..Trouble::silent(Reason::XataError)
+                ..UpstreamError::new(ErrorKind::XataError)
             }),
         };
         let next = self.rules.after_create(&mut delivery.machine, created);

@@ -23,8 +23,8 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::io::Write as _;
 
-use per_user_db::trouble::{Reason, Trouble};
-use per_user_db::xata::Created;
+use per_user_db::error::{ErrorKind, UpstreamError};
+use per_user_db::xata::CreateResult;
 use stateright::{Checker, CheckerBuilder, Expectation, HasDiscoveries, Model, Property};
 
 use crate::fleet::{Fleet, Growth};
@@ -110,11 +110,11 @@ fn everybody_gets_one_database_on_the_platform() {
 #[test]
 fn everybody_gets_one_database_on_xata_lite() {
     // Whatever it answers when the name is taken (contracts/xata-lite.md section 3.2).
-    let refused = |reason| Created::Refused(Trouble::silent(reason));
+    let refused = |reason| CreateResult::Refused(UpstreamError::new(reason));
     let duplicates = vec![
-        Created::Made(fleet::database()),
-        refused(Reason::Locked),
-        refused(Reason::RequestRejected),
+        CreateResult::Created(fleet::database()),
+        refused(ErrorKind::Locked),
+        refused(ErrorKind::RequestRejected),
     ];
     for budget in budgets().into_iter().filter(|budget| budget.growths == 0) {
         let fleet = Fleet { duplicates: duplicates.clone(), ..Fleet::new(budget) };

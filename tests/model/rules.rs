@@ -1,8 +1,8 @@
 //! The rules of provisioning: ours, and some that others live by and that lose users.
 
-use per_user_db::provision::{Action, Ensure, Outcome};
-use per_user_db::trouble::{Reason, Trouble};
-use per_user_db::xata::Created;
+use per_user_db::error::{ErrorKind, UpstreamError};
+use per_user_db::provision::{Ensure, EnsureAction, EnsureOutcome};
+use per_user_db::xata::CreateResult;
 
 /// Who decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,26 +20,28 @@ pub enum Rules {
 }
 
 impl Rules {
-    pub fn begin(self, n_projects: usize, fresh: bool) -> (Ensure, Action) {
+    pub fn begin(self, n_projects: usize, fresh: bool) -> (Ensure, EnsureAction) {
         match self {
-            Self::ListThenCreate => (Ensure::begin(n_projects, fresh, false).0, Action::LookUp(0)),
+            Self::ListThenCreate => {
+                (Ensure::begin(n_projects, fresh, false).0, EnsureAction::LookUp(0))
+            }
             Self::IgnoreOldProjects => Ensure::begin(n_projects, true, false),
             _ => Ensure::begin(n_projects, fresh, false),
         }
     }
 
-    pub fn after_create(self, machine: &mut Ensure, created: Created) -> Action {
+    pub fn after_create(self, machine: &mut Ensure, created: CreateResult) -> EnsureAction {
         match (self, created) {
-            (Self::ListThenCreate, Created::Taken) => {
-                Action::Stop(Err(Trouble::silent(Reason::RequestRejected)))
+            (Self::ListThenCreate, CreateResult::NameTaken) => {
+                EnsureAction::Stop(Err(UpstreamError::new(ErrorKind::RequestRejected)))
             }
-            (Self::AcknowledgeOnTimeout, Created::Unclear(_)) => {
-                Action::Stop(Ok(Outcome::Created(None)))
+            (Self::AcknowledgeOnTimeout, CreateResult::Unclear(_)) => {
+                EnsureAction::Stop(Ok(EnsureOutcome::Created(None)))
             }
-            (Self::BelieveTheQuota, Created::Refused(trouble))
-                if trouble.reason == Reason::StandingQuota =>
+            (Self::BelieveTheQuota, CreateResult::Refused(error))
+                if error.kind == ErrorKind::StandingQuota =>
             {
-                Action::Stop(Err(trouble))
+                EnsureAction::Stop(Err(error))
             }
             (_, created) => machine.after_create(created),
         }

@@ -2,8 +2,8 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use per_user_db::provision::{Action as Next, Ensure, Outcome};
-use per_user_db::trouble::Reason;
+use per_user_db::error::ErrorKind;
+use per_user_db::provision::{Ensure, EnsureAction as Next, EnsureOutcome};
 
 /// More requests than this, and a delivery does not end: a look in each of two projects, six
 /// creates, a look-up after each of three that were unclear, and one at the end.
@@ -144,11 +144,13 @@ impl Delivery {
             Next::Create => Stage::Create,
             Next::LookUp(rank) => Stage::LookUp(rank),
             Next::Pause(_) => Stage::Pause,
-            Next::Stop(Ok(Outcome::Created(_) | Outcome::Exists(_))) => {
+            Next::Stop(Ok(EnsureOutcome::Created(_) | EnsureOutcome::Exists(_))) => {
                 Stage::Answer(Verdict::Done)
             }
-            Next::Ask | Next::Stop(Ok(Outcome::UserGone)) => unreachable!("nobody asks Clerk here"),
-            Next::Stop(Err(trouble)) if trouble.reason == Reason::StandingQuota => {
+            Next::CheckUser | Next::Stop(Ok(EnsureOutcome::UserGone)) => {
+                unreachable!("nobody asks Clerk here")
+            }
+            Next::Stop(Err(error)) if error.kind == ErrorKind::StandingQuota => {
                 Stage::Answer(Verdict::NoRoom)
             }
             Next::Stop(Err(_)) => Stage::Answer(Verdict::Failed),

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use per_user_db::clerk::{Event, Ignored, Instances, Intent, Invalid, Metadata, SignUp, UserId};
+use per_user_db::clerk::{
+    Event, IgnoreReason, Instances, Intent, InvalidReason, Metadata, SignUp, UserId,
+};
 use serde_json::Value;
 
 /// The instance that is ours once instances are listed; the one of `tests/vectors/`.
@@ -22,7 +24,7 @@ pub(crate) fn check(data: &[u8]) {
     for instances in [Instances::Any, Instances::Only(vec![OURS.to_owned()])] {
         let event = Event::read(data, &instances);
         let Ok(text) = std::str::from_utf8(data) else {
-            assert_eq!(event, Err(Invalid::InvalidJson), "not UTF-8");
+            assert_eq!(event, Err(InvalidReason::InvalidJson), "not UTF-8");
             continue;
         };
         if let Ok(Event {
@@ -45,12 +47,12 @@ pub(crate) fn check(data: &[u8]) {
         match serde_json::from_str::<Value>(text) {
             Ok(tree) => agrees(&event, text, &tree, &instances),
             Err(error) if NO_TREE.iter().any(|reason| error.to_string().starts_with(reason)) => {}
-            Err(error) => assert_eq!(event, Err(Invalid::InvalidJson), "{error}"),
+            Err(error) => assert_eq!(event, Err(InvalidReason::InvalidJson), "{error}"),
         }
     }
 }
 
-fn agrees(event: &Result<Event, Invalid>, text: &str, tree: &Value, instances: &Instances) {
+fn agrees(event: &Result<Event, InvalidReason>, text: &str, tree: &Value, instances: &Instances) {
     let expected = expected(tree, instances);
     assert_eq!(but_for_metadata(event), but_for_metadata(&expected));
     // A preference that is no text is kept as it is spelled: here in the same way.
@@ -66,19 +68,19 @@ fn agrees(event: &Result<Event, Invalid>, text: &str, tree: &Value, instances: &
     }
 }
 
-fn but_for_metadata(event: &Result<Event, Invalid>) -> String {
-    let Ok(Event { intent: Intent::Provision(sign_up), happened, instance }) = event else {
+fn but_for_metadata(event: &Result<Event, InvalidReason>) -> String {
+    let Ok(Event { intent: Intent::Provision(sign_up), occurred_at, instance }) = event else {
         return format!("{event:?}");
     };
     let SignUp { user_id, client_ip, user_agent, .. } = sign_up;
-    format!("{user_id} {client_ip:?} {user_agent:?} {happened:?} {instance:?}")
+    format!("{user_id} {client_ip:?} {user_agent:?} {occurred_at:?} {instance:?}")
 }
 
 /// The second reader.
-fn expected(event: &Value, instances: &Instances) -> Result<Event, Invalid> {
-    let envelope = event.as_object().ok_or(Invalid::InvalidPayload)?;
-    let kind = envelope.get("type").and_then(Value::as_str).ok_or(Invalid::InvalidPayload)?;
-    let happened = event["timestamp"].as_u64().map(|timestamp| {
+fn expected(event: &Value, instances: &Instances) -> Result<Event, InvalidReason> {
+    let envelope = event.as_object().ok_or(InvalidReason::InvalidPayload)?;
+    let kind = envelope.get("type").and_then(Value::as_str).ok_or(InvalidReason::InvalidPayload)?;
+    let occurred_at = event["timestamp"].as_u64().map(|timestamp| {
         let in_seconds = timestamp < 100_000_000_000;
         let unit = if in_seconds { Duration::from_secs } else { Duration::from_millis };
         SystemTime::UNIX_EPOCH + unit(timestamp)
@@ -86,21 +88,25 @@ fn expected(event: &Value, instances: &Instances) -> Result<Event, Invalid> {
     let intent = if ["user.created", "user.deleted"].contains(&kind) {
         of_user(event, kind == "user.deleted", instances)?
     } else {
-        Intent::Ignore(Ignored::UnhandledType)
+        Intent::Ignore(IgnoreReason::UnhandledType)
     };
     let instance = event["instance_id"].as_str().map(str::to_owned);
-    Ok(Event { intent, happened, instance })
+    Ok(Event { intent, occurred_at, instance })
 }
 
-fn of_user(event: &Value, is_deletion: bool, instances: &Instances) -> Result<Intent, Invalid> {
+fn of_user(
+    event: &Value,
+    is_deletion: bool,
+    instances: &Instances,
+) -> Result<Intent, InvalidReason> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    let user = event["data"].as_object().ok_or(Invalid::InvalidPayload)?;
+    let user = event["data"].as_object().ok_or(InvalidReason::InvalidPayload)?;
     let id = match user.get("id") {
-        None | Some(Value::Null) => return Err(Invalid::MissingUserId),
+        None | Some(Value::Null) => return Err(InvalidReason::MissingUserId),
         Some(Value::String(id)) => id.as_str(),
-        Some(_) => return Err(Invalid::InvalidPayload),
+        Some(_) => return Err(InvalidReason::InvalidPayload),
     };
-    let user_id = UserId::try_from(id).map_err(|_| Invalid::InvalidUserId)?;
+    let user_id = UserId::try_from(id).map_err(|_| InvalidReason::InvalidUserId)?;
     let instance = event["instance_id"].as_str();
     let is_sample = [
         "user_29w83sxmDNGwOuEthce5gg56FcC",
@@ -110,10 +116,10 @@ fn of_user(event: &Value, is_deletion: bool, instances: &Instances) -> Result<In
     .contains(&id)
         || instance.is_some_and(|it| it == "ins_123" || it == "ins_2g7np7Hrk0SN6kj5EDMLDaKNL0S");
     if is_sample {
-        return Ok(Intent::Ignore(Ignored::SampleEvent));
+        return Ok(Intent::Ignore(IgnoreReason::SampleEvent));
     }
     if *instances != Instances::Any && instance != Some(OURS) {
-        return Ok(Intent::Ignore(Ignored::ForeignInstance));
+        return Ok(Intent::Ignore(IgnoreReason::ForeignInstance));
     }
     if is_deletion {
         return Ok(Intent::Remove(user_id));

@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime};
 use futures_util::FutureExt;
 use lambda_http::RequestExt;
 use per_user_db::Clock;
-use per_user_db::function::Function;
+use per_user_db::handler::Handler;
 use per_user_db::http_client;
 use per_user_db::request::{self, BODY_LIMIT_BYTES};
 use per_user_db::settings::Settings;
-use per_user_db::telemetry::Ids;
+use per_user_db::telemetry::InvocationIds;
 use per_user_db::worker::{Invocation, TIMEOUT, Worker};
 
 /// Hands a payload to a function whose secret nobody knows.
@@ -20,9 +20,9 @@ pub(crate) fn check(data: &[u8]) {
     assert_eq!(status(&payload), promised(&payload));
 }
 
-/// The promised order: path, method, size, signature.
+/// What is no HTTP request is 401; else the order is path, method, size, signature.
 fn promised(payload: &str) -> u16 {
-    let request = request::read(payload);
+    let Some(request) = request::read(payload) else { return 401 };
     match request.raw_http_path() {
         "/" | "/webhooks/clerk" if request.method() != "POST" => 405,
         "/" | "/webhooks/clerk" if request.body().len() > BODY_LIMIT_BYTES => 413,
@@ -44,10 +44,10 @@ fn status(payload: &str) -> u16 {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_784_000);
     let client = http_client::boxed(tower::service_fn(asked));
     let clock: Clock = Arc::new(move || now);
-    let function = Function::new(settings, client, clock.clone());
+    let function = Handler::new(settings, client, clock.clone());
     let worker = Worker::new(function, clock, None);
-    let invocation = Invocation { payload, deadline: now + TIMEOUT, ids: Ids::default() };
-    let answer = worker.handle(invocation).now_or_never();
+    let invocation = Invocation { payload, deadline: now + TIMEOUT, ids: InvocationIds::default() };
+    let answer = worker.invoke(invocation).now_or_never();
     answer.expect("an answer without a wait").status()
 }
 

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStringExt;
 
-use per_user_db::region::Lookup;
+use per_user_db::region::CountryLookup;
 use per_user_db::settings::{Settings, SettingsError, VARIABLES, Xata};
 use per_user_db::xata::{ProjectId, platform::Source};
 #[cfg(test)]
@@ -76,7 +76,7 @@ fn sound(settings: &Settings) {
     assert!(placed.chain([&policy.default]).all(|region| policy.allowed.contains(region)));
     let projects: Vec<_> = settings.projects.iter().collect();
     assert!(!projects.is_empty());
-    if let Lookup::IpApi(ip_api) = &policy.lookup {
+    if let CountryLookup::IpApi(ip_api) = &policy.lookup {
         reachable(&ip_api.url);
     }
     if let Some(clerk) = &settings.clerk {

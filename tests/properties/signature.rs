@@ -1,7 +1,7 @@
 //! A delivery is accepted exactly when a secret of ours signed its bytes.
 
 use base64::{Engine, engine::general_purpose};
-use per_user_db::hookdeck::{DEFAULT_HEADER_PREFIX, Refusal, Verifier};
+use per_user_db::hookdeck::{DEFAULT_HEADER_PREFIX, SignatureError, Verifier};
 use standin::hookdeck::signature;
 
 /// Reads five fields, between which stands 0xFF: `v` if the source must be verified, the prefix of
@@ -42,11 +42,11 @@ pub(crate) fn check(data: &[u8]) {
     let genuine: Vec<_> = secrets.iter().map(|secret| signature(secret, body)).collect();
     let is_genuine = |text: &str| genuine.iter().any(|known| known == text);
     let expected = if first.is_none() {
-        Err(Refusal::NoSignature)
+        Err(SignatureError::NoSignature)
     } else if ![first, second].into_iter().flatten().any(is_genuine) {
-        Err(Refusal::WrongSignature)
+        Err(SignatureError::WrongSignature)
     } else if insists && header("verified") != Some("true") {
-        Err(Refusal::SourceNotVerified)
+        Err(SignatureError::SourceNotVerified)
     } else {
         Ok(())
     };

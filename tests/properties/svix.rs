@@ -3,7 +3,7 @@
 use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{Engine, engine::general_purpose};
-use per_user_db::clerk::svix::{Refusal, Secrets};
+use per_user_db::clerk::svix::{Secrets, SignatureError};
 use standin::hookdeck::signature;
 
 /// Reads three fields, between which stands 0xFF: the secrets, the headers as `name=value`, and the
@@ -58,16 +58,16 @@ pub(crate) fn check(data: &[u8]) {
     let verified = secrets.verify(&sent, body);
     match (id, timestamp, list) {
         (Some(_), Some(_), Some(_)) if seconds.is_none() => {
-            assert_eq!(verified, Err(Refusal::InvalidTimestamp));
+            assert_eq!(verified, Err(SignatureError::InvalidTimestamp));
         }
         (Some(_), Some(_), Some(list)) if list.split(' ').any(is_genuine) => {
             assert!(verified == Ok(()) || !are_texts, "{verified:?}");
         }
         (Some(_), Some(_), Some(_)) => {
-            let refused = verified == Err(Refusal::NoMatchingSignature);
+            let refused = verified == Err(SignatureError::NoMatchingSignature);
             assert!(refused || (verified == Ok(()) && !are_texts), "{verified:?}");
         }
-        _ => assert_eq!(verified, Err(Refusal::MissingHeader)),
+        _ => assert_eq!(verified, Err(SignatureError::MissingHeader)),
     }
 }
 

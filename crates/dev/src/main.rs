@@ -27,7 +27,7 @@ use clap::{Parser, Subcommand};
 #[derive(Parser)]
 #[command(name = "cargo dev", bin_name = "cargo dev", version, long_about = stack::HELP)]
 #[command(args_conflicts_with_subcommands = true)]
-struct Arguments {
+struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
@@ -43,7 +43,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = CommandLine::parse();
     let result = match arguments.command {
         None => cli::block_on(stack::run(arguments.stack)),
         Some(Command::Standins(arguments)) => cli::block_on(standins::run(arguments)),

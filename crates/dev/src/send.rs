@@ -6,7 +6,6 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use cli::{delivery, environment};
 use http::{Request, Uri};
-use lambda_http::RequestExt;
 use per_user_db::hookdeck::DEFAULT_HEADER_PREFIX as PREFIX;
 use per_user_db::http_client;
 use serde_json::{Value, json};
@@ -82,8 +81,10 @@ fn read(file: &PathBuf) -> anyhow::Result<Bytes> {
     Ok(bytes.into())
 }
 
-/// The bytes to deliver: the file's own, or the body of the Function URL event that it is.
+/// The bytes to deliver: the file's own, or the body of the Function URL event in it.
 fn event(file: Bytes) -> Bytes {
-    let request = per_user_db::request::read(&String::from_utf8_lossy(&file));
-    if request.raw_http_path().is_empty() { file } else { request.body().to_vec().into() }
+    match per_user_db::request::read(&String::from_utf8_lossy(&file)) {
+        Some(request) => request.into_body().to_vec().into(),
+        None => file,
+    }
 }

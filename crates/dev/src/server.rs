@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use http::{Request, Response, StatusCode};
-use per_user_db::telemetry::Ids;
+use per_user_db::telemetry::InvocationIds;
 use per_user_db::worker::{Invocation, TIMEOUT, Worker};
 use standin::function_url::{self, BodyEncoding};
 use tokio::net::{TcpListener, TcpSocket};
@@ -57,8 +57,9 @@ async fn invoke(
     let event = function_url::event(&request, BodyEncoding::Text);
     let payload = &event.to_string();
     let deadline = SystemTime::now() + TIMEOUT;
-    let answer = worker.handle(Invocation { payload, deadline, ids: Ids::default() }).await;
-    match function_url::response(&answer.to_response()) {
+    let answer =
+        worker.invoke(Invocation { payload, deadline, ids: InvocationIds::default() }).await;
+    match function_url::response(&answer.to_lambda()) {
         Ok(response) => Ok(response.map(Body::from)),
         Err(_) => Err(StatusCode::BAD_GATEWAY),
     }

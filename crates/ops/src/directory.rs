@@ -2,7 +2,7 @@
 //! their database is (`contracts/clerk.md` section 11). Nothing else of a user is looked at.
 
 use http::Method;
-use per_user_db::clerk::backend::is_gone;
+use per_user_db::clerk::backend::is_user_not_found;
 use per_user_db::clerk::{self, Instances, UserId};
 use per_user_db::http_client::CallError;
 use per_user_db::region::Region;
@@ -109,7 +109,7 @@ impl Directory {
             )));
         }
         let answer = self.clerk.exchange(Method::GET, &format!("/users/{user_id}"), None).await?;
-        if is_gone(&answer) {
+        if is_user_not_found(&answer) {
             return Ok(Known::Gone { instance });
         }
         if !answer.status.is_success() {
@@ -126,11 +126,11 @@ impl Directory {
     /// Writes the entry as the function does. What else stands in the user's metadata stays.
     pub(crate) async fn tell(&self, user_id: &UserId, database: &Branch) -> Told {
         let Branch { id, name, project, region, .. } = database;
-        let body = clerk::Entry { id: Some(id), name, project, region }.merge();
+        let body = clerk::DirectoryEntry { id: Some(id), name, project, region }.merge_body();
         let path = format!("/users/{user_id}/metadata");
         match self.clerk.exchange(Method::PATCH, &path, Some(&body)).await {
             Ok(answer) if answer.status.is_success() => Told::Written,
-            Ok(answer) if is_gone(&answer) => Told::Gone,
+            Ok(answer) if is_user_not_found(&answer) => Told::Gone,
             Ok(answer) => Told::Failed(self.clerk.refused(answer.status).into()),
             Err(obstacle) => Told::Failed(obstacle.into()),
         }

@@ -175,6 +175,6 @@ impl Fleet {
 /// A second since the Unix epoch as a date in UTC, if it is one of the calendar's four-digit years.
 pub(crate) fn moment(second: u64) -> Option<String> {
     const YEAR_10_000: u64 = 253_402_300_800;
-    let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(second);
-    (second < YEAR_10_000).then(|| humantime::format_rfc3339_seconds(at).to_string())
+    let at = || std::time::UNIX_EPOCH + std::time::Duration::from_secs(second);
+    (second < YEAR_10_000).then(|| humantime::format_rfc3339_seconds(at()).to_string())
 }

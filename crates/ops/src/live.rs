@@ -84,7 +84,7 @@ pub(crate) fn organization(
 /// Clerk's Backend API.
 pub(crate) fn clerk(settings: backend::Settings, client: HttpClient, clock: Clock) -> Service {
     let service = Service::new(Words::CLERK, settings.url, &settings.key, client, clock);
-    Service { api: service.api.with(backend::VERSION.0, backend::VERSION.1), ..service }
+    Service { api: service.api.with_header(backend::VERSION.0, backend::VERSION.1), ..service }
 }
 
 /// Hookdeck's admin API; none without a key.

@@ -33,7 +33,7 @@ use clap::{Parser, Subcommand};
 /// changed nothing.
 #[derive(Parser)]
 #[command(name = "cargo ops", bin_name = "cargo ops", version)]
-struct Arguments {
+struct CommandLine {
     #[command(subcommand)]
     command: Command,
 }
@@ -65,7 +65,7 @@ struct Moved {
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let result = match CommandLine::parse().command {
         Command::Setup(arguments) => cli::block_on(setup::run(arguments)),
         Command::Doctor(arguments) => cli::block_on(doctor::run(arguments)),
         Command::User(arguments) => cli::block_on(user::run(arguments)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use per_user_db::Clock;
-use per_user_db::http_client::api::{Answer, Api};
+use per_user_db::http_client::json_api::{ApiResponse, JsonApi};
 use per_user_db::http_client::{self, CallError, HttpClient};
 use secrecy::SecretString;
 use serde::Serialize;
@@ -22,7 +22,7 @@ const DOCUMENT_LIMIT_BYTES: usize = 64 * 1024 * 1024;
 
 /// An API, and how to speak of it.
 pub(crate) struct Service {
-    pub(crate) api: Api,
+    pub(crate) api: JsonApi,
     pub(crate) url: String,
     pub(crate) words: Words,
 }
@@ -107,7 +107,7 @@ impl Service {
         client: HttpClient,
         clock: Clock,
     ) -> Self {
-        Self { api: Api::new(url.clone(), key, client, clock), url, words }
+        Self { api: JsonApi::new(url.clone(), key, client, clock), url, words }
     }
 
     /// Asks for a document.
@@ -129,7 +129,7 @@ impl Service {
         method: Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<Answer, Obstacle> {
+    ) -> Result<ApiResponse, Obstacle> {
         let answer = self.api.exchange(method, path, body, Instant::now() + PATIENCE).await;
         answer.map_err(|error| self.silent(error))
     }

@@ -110,8 +110,8 @@ impl Report {
         }
         let mut report = Self {
             user_id: user_id.to_string(),
-            made_at: user_id.made().and_then(|made| {
-                moment(made.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs())
+            made_at: user_id.created_at().and_then(|created_at| {
+                moment(created_at.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs())
             }),
             clerk,
             home_project: home,

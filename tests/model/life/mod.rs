@@ -10,9 +10,9 @@ mod state;
 
 use std::time::Duration;
 
+use per_user_db::error::{ErrorKind, UpstreamError};
 use per_user_db::provision::{Ensure, Remove};
-use per_user_db::trouble::{Reason, Trouble};
-use per_user_db::xata::{Created, LookedUp, Removed};
+use per_user_db::xata::{CreateResult, LookupResult, RemoveResult};
 use stateright::{Model, Property};
 
 pub use self::rules::Rules;
@@ -155,7 +155,7 @@ impl Life {
             Turn::GoOn => {
                 let Delivery { machine, stage, .. } = event.running();
                 let next = match *stage {
-                    Stage::Ask => machine.after_asking(Ok(world.presence())),
+                    Stage::Ask => machine.after_user_check(Ok(world.presence())),
                     Stage::LookUp(rank) => machine.after_look_up(world.look_up(rank)),
                     Stage::Create => machine.after_create(world.create(0)),
                     Stage::Pause => machine.after_pause(),
@@ -175,9 +175,9 @@ impl Life {
                     return;
                 }
                 let next = match stage {
-                    Stage::Ask => machine.after_asking(self.rules.silence(unavailable())),
+                    Stage::Ask => machine.after_user_check(self.rules.silence(unavailable())),
                     Stage::Create => machine.after_create(created(fault)),
-                    _ => machine.after_look_up(LookedUp::Unknown(timeout())),
+                    _ => machine.after_look_up(LookupResult::Unknown(timeout())),
                 };
                 event.running().go_on(next.into());
             }
@@ -198,7 +198,7 @@ impl Life {
             Turn::GoOn => {
                 let Delivery { machine, stage, .. } = event.running();
                 let next = match *stage {
-                    Stage::Ask => machine.after_asking(Ok(world.presence())),
+                    Stage::Ask => machine.after_user_check(Ok(world.presence())),
                     Stage::LookUp(rank) => machine.after_look_up(world.look_up(rank)),
                     Stage::Remove(rank, id) => {
                         machine.after_remove(world.remove(rank, id, self.removal))
@@ -219,7 +219,7 @@ impl Life {
                     return;
                 }
                 let next = match stage {
-                    Stage::Ask => machine.after_asking(self.rules.silence(unavailable())),
+                    Stage::Ask => machine.after_user_check(self.rules.silence(unavailable())),
                     Stage::Remove(..) => machine.after_remove(self.rules.removed(removed(fault))),
                     _ => machine.after_look_up(self.rules.unread(timeout())),
                 };
@@ -252,31 +252,31 @@ fn effect(fault: Fault) -> Effect {
     }
 }
 
-fn created(fault: Fault) -> Created {
+fn created(fault: Fault) -> CreateResult {
     match fault {
-        Fault::Contention => Created::Refused(Trouble::silent(Reason::Contention)),
-        Fault::KeyRefused => Created::Refused(Trouble::silent(Reason::KeyRefused)),
-        Fault::Outage => Created::Unclear(Trouble {
+        Fault::Contention => CreateResult::Refused(UpstreamError::new(ErrorKind::Contention)),
+        Fault::KeyRefused => CreateResult::Refused(UpstreamError::new(ErrorKind::KeyRefused)),
+        Fault::Outage => CreateResult::Unclear(UpstreamError {
             retry_after: Some(Duration::from_secs(30)),
-            ..Trouble::silent(Reason::XataError)
+            ..UpstreamError::new(ErrorKind::XataError)
         }),
-        Fault::NoAnswer(_) | Fault::Death(_) => Created::Unclear(timeout()),
+        Fault::NoAnswer(_) | Fault::Death(_) => CreateResult::Unclear(timeout()),
     }
 }
 
-fn removed(fault: Fault) -> Removed {
+fn removed(fault: Fault) -> RemoveResult {
     match fault {
-        Fault::Contention => Removed::Refused(Trouble::silent(Reason::Contention)),
-        _ => Removed::Unclear(timeout()),
+        Fault::Contention => RemoveResult::Refused(UpstreamError::new(ErrorKind::Contention)),
+        _ => RemoveResult::Unclear(timeout()),
     }
 }
 
-fn timeout() -> Trouble {
-    Trouble::silent(Reason::XataTimeout)
+fn timeout() -> UpstreamError {
+    UpstreamError::new(ErrorKind::XataTimeout)
 }
 
-fn unavailable() -> Trouble {
-    Trouble::silent(Reason::ClerkUnavailable)
+fn unavailable() -> UpstreamError {
+    UpstreamError::new(ErrorKind::ClerkUnavailable)
 }
 
 /// The events that differ, and their places; of two in the same state the future is the same.

@@ -1,9 +1,9 @@
 //! The rules of a user's coming and going: ours, and ours without one of them.
 
-use per_user_db::clerk::Presence;
-use per_user_db::provision::{Action, Ensure, Remove, RemoveAction};
-use per_user_db::trouble::Trouble;
-use per_user_db::xata::{LookedUp, Removed};
+use per_user_db::clerk::UserStatus;
+use per_user_db::error::UpstreamError;
+use per_user_db::provision::{Ensure, EnsureAction, Remove, RemoveAction};
+use per_user_db::xata::{LookupResult, RemoveResult};
 
 /// Who decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Rules {
         !matches!(self, Self::WithoutKey | Self::DoNotWait)
     }
 
-    pub fn sign_up(self, n_projects: usize, is_fresh: bool) -> (Ensure, Action) {
+    pub fn sign_up(self, n_projects: usize, is_fresh: bool) -> (Ensure, EnsureAction) {
         let asks = !matches!(self, Self::WithoutKey | Self::SignUpsAskNobody);
         Ensure::begin(n_projects, is_fresh, asks)
     }
@@ -43,22 +43,22 @@ impl Rules {
     }
 
     /// What either takes a Clerk for that could not be asked.
-    pub fn silence(self, trouble: Trouble) -> Result<Presence, Trouble> {
-        if self == Self::BelieveSilence { Ok(Presence::Gone) } else { Err(trouble) }
+    pub fn silence(self, error: UpstreamError) -> Result<UserStatus, UpstreamError> {
+        if self == Self::BelieveSilence { Ok(UserStatus::Deleted) } else { Err(error) }
     }
 
     /// What a deletion takes a list for that could not be read.
-    pub fn unread(self, trouble: Trouble) -> LookedUp {
+    pub fn unread(self, error: UpstreamError) -> LookupResult {
         match self {
-            Self::BelieveUnreadLists => LookedUp::Absent,
-            _ => LookedUp::Unknown(trouble),
+            Self::BelieveUnreadLists => LookupResult::Absent,
+            _ => LookupResult::Unknown(error),
         }
     }
 
     /// What a deletion takes a removal for that was not answered as it should be.
-    pub fn removed(self, removed: Removed) -> Removed {
+    pub fn removed(self, removed: RemoveResult) -> RemoveResult {
         match removed {
-            Removed::Unclear(_) if self == Self::AcknowledgeOnTimeout => Removed::Done,
+            RemoveResult::Unclear(_) if self == Self::AcknowledgeOnTimeout => RemoveResult::Done,
             removed => removed,
         }
     }

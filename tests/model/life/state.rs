@@ -2,9 +2,11 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use per_user_db::clerk::Presence;
-use per_user_db::provision::{Action, Ensure, Outcome, Parting, Remove, RemoveAction};
-use per_user_db::xata::{Created, Database, DatabaseId, LookedUp, Removed};
+use per_user_db::clerk::UserStatus;
+use per_user_db::provision::{
+    Ensure, EnsureAction, EnsureOutcome, Remove, RemoveAction, RemoveOutcome,
+};
+use per_user_db::xata::{CreateResult, Database, DatabaseId, LookupResult, RemoveResult};
 
 use super::Removal;
 use crate::fleet::{self, Effect};
@@ -129,18 +131,18 @@ pub enum Verdict {
     Failed,
 }
 
-impl From<Action> for Stage {
-    fn from(next: Action) -> Self {
+impl From<EnsureAction> for Stage {
+    fn from(next: EnsureAction) -> Self {
         match next {
-            Action::Ask => Self::Ask,
-            Action::Create => Self::Create,
-            Action::LookUp(rank) => Self::LookUp(rank),
-            Action::Pause(_) => Self::Pause,
-            Action::Stop(Ok(Outcome::Created(_) | Outcome::Exists(_))) => {
+            EnsureAction::CheckUser => Self::Ask,
+            EnsureAction::Create => Self::Create,
+            EnsureAction::LookUp(rank) => Self::LookUp(rank),
+            EnsureAction::Pause(_) => Self::Pause,
+            EnsureAction::Stop(Ok(EnsureOutcome::Created(_) | EnsureOutcome::Exists(_))) => {
                 Self::Answer(Verdict::Served)
             }
-            Action::Stop(Ok(Outcome::UserGone)) => Self::Answer(Verdict::UserGone),
-            Action::Stop(Err(_)) => Self::Answer(Verdict::Failed),
+            EnsureAction::Stop(Ok(EnsureOutcome::UserGone)) => Self::Answer(Verdict::UserGone),
+            EnsureAction::Stop(Err(_)) => Self::Answer(Verdict::Failed),
         }
     }
 }
@@ -148,14 +150,14 @@ impl From<Action> for Stage {
 impl From<RemoveAction> for Stage {
     fn from(next: RemoveAction) -> Self {
         match next {
-            RemoveAction::Ask => Self::Ask,
+            RemoveAction::CheckUser => Self::Ask,
             RemoveAction::LookUp(rank) => Self::LookUp(rank),
             RemoveAction::Remove(rank, id) => {
                 Self::Remove(rank, id.as_str().parse().expect("an id of ours"))
             }
-            RemoveAction::Stop(Ok(Parting::Done)) => Self::Answer(Verdict::Removed),
-            RemoveAction::Stop(Ok(Parting::Gone)) => Self::Answer(Verdict::NoneLeft),
-            RemoveAction::Stop(Ok(Parting::UserHere)) => Self::Answer(Verdict::Retained),
+            RemoveAction::Stop(Ok(RemoveOutcome::Done)) => Self::Answer(Verdict::Removed),
+            RemoveAction::Stop(Ok(RemoveOutcome::Absent)) => Self::Answer(Verdict::NoneLeft),
+            RemoveAction::Stop(Ok(RemoveOutcome::UserExists)) => Self::Answer(Verdict::Retained),
             RemoveAction::Stop(Err(_)) => Self::Answer(Verdict::Failed),
         }
     }
@@ -225,27 +227,27 @@ impl<M> Event<M> {
 
 impl World {
     /// What Clerk says.
-    pub fn presence(&self) -> Presence {
+    pub fn presence(&self) -> UserStatus {
         match self.user {
-            User::Here | User::Leaving => Presence::Here,
-            User::Gone => Presence::Gone,
+            User::Here | User::Leaving => UserStatus::Exists,
+            User::Gone => UserStatus::Deleted,
         }
     }
 
-    pub fn look_up(&self, rank: usize) -> LookedUp {
-        self.databases[rank].map_or(LookedUp::Absent, |kept| {
+    pub fn look_up(&self, rank: usize) -> LookupResult {
+        self.databases[rank].map_or(LookupResult::Absent, |kept| {
             let id = DatabaseId::try_from(kept.id.to_string().as_str()).expect("an id");
-            LookedUp::Found(Database { id: Some(id), ..fleet::database() })
+            LookupResult::Found(Database { id: Some(id), ..fleet::database() })
         })
     }
 
-    pub fn create(&mut self, rank: usize) -> Created {
+    pub fn create(&mut self, rank: usize) -> CreateResult {
         if self.databases[rank].is_some() {
-            return Created::Taken;
+            return CreateResult::NameTaken;
         }
         self.databases[rank] = Some(Kept { id: self.n_made, detached: 0 });
         self.n_made += 1;
-        Created::Made(fleet::database())
+        CreateResult::Created(fleet::database())
     }
 
     pub fn create_unheard(&mut self, effect: Effect, is_fresh: bool) {
@@ -257,12 +259,12 @@ impl World {
         }
     }
 
-    pub fn remove(&mut self, rank: usize, id: u8, removal: Removal) -> Removed {
+    pub fn remove(&mut self, rank: usize, id: u8, removal: Removal) -> RemoveResult {
         let removed = self.databases[rank].take_if(|kept| kept.id == id);
         // One that is parked already is parked once more, by its id.
         match removal {
-            Removal::Delete if removed.is_none() => Removed::Absent,
-            Removal::Delete | Removal::Park => Removed::Done,
+            Removal::Delete if removed.is_none() => RemoveResult::Absent,
+            Removal::Delete | Removal::Park => RemoveResult::Done,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use per_user_db::answer::Answer;
+use per_user_db::response::Response;
 use per_user_db::settings::OnUserDeleted;
 use per_user_db::worker::TIMEOUT;
 use standin::xata::Database;
@@ -25,7 +25,7 @@ pub(super) fn answer(
     stage: &Stage,
     ledger: &mut Ledger,
     number: usize,
-    answer: &Answer,
+    answer: &Response,
     took: Duration,
 ) {
     let Delivery { user, kind, .. } = ledger.deliveries[number];

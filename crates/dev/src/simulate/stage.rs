@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use axum::Router;
 use fastrand::Rng;
 use http::{HeaderValue, Method};
-use per_user_db::function::Function;
+use per_user_db::handler::Handler;
 use per_user_db::http_client::{self, HttpClient};
 use per_user_db::region::Region;
 use per_user_db::settings::OnUserDeleted;
@@ -97,7 +97,7 @@ impl Stage {
         }
         let clock = self.clock;
         let clock: per_user_db::Clock = Arc::new(move || SystemTime::UNIX_EPOCH + clock.now());
-        let function = Function::new(
+        let function = Handler::new(
             cli::environment::settings(&settings)?,
             self.client.clone(),
             clock.clone(),

@@ -9,7 +9,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use fastrand::Rng;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use per_user_db::telemetry::Ids;
+use per_user_db::telemetry::InvocationIds;
 use per_user_db::worker::{Invocation, TIMEOUT, Worker};
 use standin::function_url::{self, BodyEncoding};
 use standin::hookdeck::{Connection, Destination, Engine, Event, EventStatus, RetryRule, from_fn};
@@ -282,12 +282,15 @@ impl World {
         let payload = function_url::event(request, BodyEncoding::Text).to_string();
         let (began, now) = (Instant::now(), SystemTime::UNIX_EPOCH + self.stage.clock.now());
         let deadline = now + TIMEOUT;
-        let handled =
-            function.handle(Invocation { payload: &payload, deadline, ids: Ids::default() });
+        let handled = function.invoke(Invocation {
+            payload: &payload,
+            deadline,
+            ids: InvocationIds::default(),
+        });
         let answer = DELIVERY.scope(delivery, handled).await;
         let (took, ledger) = (began.elapsed(), &mut self.ledger.lock());
         judge::answer(&self.scenario, &self.stage, ledger, delivery, &answer, took);
-        Ok(function_url::response(&answer.to_response())?)
+        Ok(function_url::response(&answer.to_lambda())?)
     }
 
     /// What came of it, but for the stories.

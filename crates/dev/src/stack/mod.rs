@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use anyhow::{Context, bail};
-use per_user_db::function::Function;
+use per_user_db::handler::Handler;
 use per_user_db::settings::Settings;
 use per_user_db::worker::Worker;
-use per_user_db::{Clock, http_client, log};
+use per_user_db::{Clock, http_client, telemetry};
 use standin::clerk::backend::Backend;
 use standin::xata::Xata;
 
@@ -102,7 +102,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     // The table comes first, and then the log.
     let is_heard = Arc::new(AtomicBool::new(false));
     let hears = is_heard.clone();
-    log::start(settings.log_level, move || -> Box<dyn Write> {
+    telemetry::init(settings.log_level, move || -> Box<dyn Write> {
         if hears.load(Ordering::Relaxed) {
             Box::new(std::io::stderr())
         } else {
@@ -110,7 +110,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     });
     let clock: Clock = Arc::new(SystemTime::now);
-    let function = Function::new(settings, http_client::live(), clock.clone());
+    let function = Handler::new(settings, http_client::live(), clock.clone());
     let worker = Arc::new(Worker::new(function, clock, None));
     let serving = tokio::spawn(standin::serve::serve(listener, server::router(worker)));
 

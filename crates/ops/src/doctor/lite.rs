@@ -1,7 +1,7 @@
 //! Xata Lite, as far as there is anything to ask (`contracts/xata-lite.md` section 3.5). That it
 //! was retired is a warning of the settings.
 
-use per_user_db::region::Policy;
+use per_user_db::region::PlacementPolicy;
 use per_user_db::xata::lite::Settings;
 
 use super::Means;
@@ -12,7 +12,7 @@ use crate::service::{Service, Words};
 
 pub(super) async fn examine(
     means: &Means,
-    policy: &Policy,
+    policy: &PlacementPolicy,
     settings: &Settings,
     report: &mut Report,
 ) {

@@ -1,7 +1,7 @@
 //! Xata's platform: the key, the organization and its projects, the regions, and what databases are
 //! made of (`contracts/xata-platform.md` sections 4 to 7).
 
-use per_user_db::region::Policy;
+use per_user_db::region::PlacementPolicy;
 use per_user_db::settings::Settings;
 use per_user_db::xata::platform::{self, Source};
 
@@ -69,7 +69,7 @@ fn tell_of_no_projects(obstacle: Obstacle, report: &mut Report) {
 }
 
 /// Whether there is every region that users can be placed in.
-pub(super) fn examine_regions(regions: &[String], policy: &Policy, report: &mut Report) {
+pub(super) fn examine_regions(regions: &[String], policy: &PlacementPolicy, report: &mut Report) {
     for region in &policy.allowed {
         let check = format!("Xata region {region}");
         if regions.iter().any(|id| id == region.as_str()) {

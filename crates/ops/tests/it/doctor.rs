@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{Request, Response, StatusCode};
 use per_user_db::settings::Settings;
-use per_user_db::telemetry::Ids;
+use per_user_db::telemetry::InvocationIds;
 use per_user_db::worker::{Invocation, TIMEOUT};
 use serde_json::{Value, json};
 use standin::clerk::backend::{self, Backend};
@@ -103,8 +103,10 @@ impl World {
             let request = Request::from_parts(head, to_bytes(body, 1 << 20).await.unwrap());
             let payload = &function_url::event(&request, BodyEncoding::Text).to_string();
             let deadline = SystemTime::now() + TIMEOUT;
-            let answer = worker.handle(Invocation { payload, deadline, ids: Ids::default() }).await;
-            function_url::response(&answer.to_response()).unwrap().map(Body::from)
+            let answer = worker
+                .invoke(Invocation { payload, deadline, ids: InvocationIds::default() })
+                .await;
+            function_url::response(&answer.to_lambda()).unwrap().map(Body::from)
         };
         serve(&self.runtime, Router::new().fallback(invoke))
     }

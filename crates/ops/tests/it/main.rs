@@ -15,7 +15,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use per_user_db::function::Function;
+use per_user_db::handler::Handler;
 use per_user_db::settings::Settings;
 use per_user_db::worker::Worker;
 use per_user_db::{Clock, http_client};
@@ -28,6 +28,6 @@ fn ops(arguments: &[&str]) -> Command {
 /// The function with these settings, which logs nothing.
 fn worker(settings: Settings) -> Worker {
     let clock: Clock = Arc::new(SystemTime::now);
-    let function = Function::new(settings, http_client::live(), clock.clone());
+    let function = Handler::new(settings, http_client::live(), clock.clone());
     Worker::new(function, clock, None)
 }

@@ -19,7 +19,7 @@ pub(super) struct Cloud {
     pub(super) organization: Organization,
     client: HttpClient,
     /// Makes root branches that stay awake.
-    pub(super) databases: Box<dyn Databases>,
+    pub(super) databases: Databases,
     pub(super) image: String,
     pub(super) instance_type: String,
 }

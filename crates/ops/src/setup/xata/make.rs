@@ -4,21 +4,20 @@
 use std::time::Duration;
 
 use http::Method;
-use per_user_db::clerk::Presence;
-use per_user_db::http_client::api::Answer;
-use per_user_db::provision::{Action, Ensure};
+use per_user_db::error::{ErrorKind, UpstreamError};
+use per_user_db::http_client::json_api::ApiResponse;
+use per_user_db::provision::{CallLog, Provisioner, TimeBudget};
 use per_user_db::region::Region;
-use per_user_db::trouble::{Reason, Trouble};
-use per_user_db::xata::{DatabaseName, ProjectId};
+use per_user_db::xata::{DatabaseName, ProjectId, Projects};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::cloud::{Cloud, Listed};
 use crate::service::Problem;
 
-/// Xata's edge ends a create after 60 s (section 2).
-const PATIENCE: Duration = Duration::from_secs(65);
+/// Three creates fit, each of which Xata's edge ends after 60 s.
+const TIMEOUT: Duration = Duration::from_secs(4 * 60);
 
 /// How often a change is asked for whose answer is lost, or that meets another one.
 const MOST_TRIES: usize = 4;
@@ -62,24 +61,15 @@ impl Cloud {
     ) -> Result<Listed, Problem> {
         let name_of_it = DatabaseName::try_from(name);
         let name_of_it = name_of_it.map_err(|_| Problem(format!("{name} is no name")))?;
-        let (mut machine, mut action) = Ensure::begin(1, true, false);
-        loop {
-            let until = Instant::now() + PATIENCE;
-            action = match action {
-                Action::Stop(Ok(_)) => break,
-                Action::Stop(Err(trouble)) => return Err(self.words(&trouble)),
-                Action::Ask => machine.after_asking(Ok(Presence::Here)), // nobody is asked for
-                Action::Create => machine
-                    .after_create(self.databases.create(project, &name_of_it, region, until).await),
-                Action::LookUp(_) => {
-                    machine.after_look_up(self.databases.look_up(project, &name_of_it, until).await)
-                }
-                Action::Pause(pause) => {
-                    sleep(pause).await;
-                    machine.after_pause()
-                }
-            };
-        }
+        let provisioner = Provisioner {
+            databases: &self.databases,
+            projects: &Projects::from(project.clone()),
+            name: name_of_it,
+            user_check: None,
+            budget: TimeBudget::new(TIMEOUT),
+            calls: &mut CallLog::default(),
+        };
+        provisioner.ensure(region, true).await.map_err(|error| self.words(&error))?;
         let listed = self.branch(project, name).await?;
         listed.ok_or_else(|| Problem(format!("Xata made {name}, and does not list it yet")))
     }
@@ -120,34 +110,34 @@ impl Cloud {
     }
 
     /// What is in the way of a template, and what to do about it.
-    fn words(&self, trouble: &Trouble) -> Problem {
-        let status = trouble.status.map(|status| format!(" ({status})")).unwrap_or_default();
+    fn words(&self, error: &UpstreamError) -> Problem {
+        let status = error.status.map(|status| format!(" ({status})")).unwrap_or_default();
         let (image, instance_type) = (&self.image, &self.instance_type);
-        Problem(match trouble.reason {
-            Reason::KeyRefused => format!("Xata refuses the key{status}: check XATA_API_KEY"),
-            Reason::AccessDenied => format!(
+        Problem(match error.kind {
+            ErrorKind::KeyRefused => format!("Xata refuses the key{status}: check XATA_API_KEY"),
+            ErrorKind::AccessDenied => format!(
                 "Xata does not let this key make branches{status}: it needs branch:write, \
                  unrestricted in projects and branches"
             ),
-            Reason::OrganizationDisabled => {
+            ErrorKind::OrganizationDisabled => {
                 format!("the organization is disabled{status}: see Xata's billing")
             }
-            Reason::StandingQuota => format!(
+            ErrorKind::StandingQuota => format!(
                 "the quota of branches is reached{status}: ask Xata for more, or delete what \
                  nobody needs"
             ),
-            Reason::HourlyQuota => format!(
+            ErrorKind::HourlyQuota => format!(
                 "the quota of new branches an hour is reached{status}: wait until the hour is over"
             ),
-            Reason::RequestRejected => format!(
+            ErrorKind::RequestRejected => format!(
                 "Xata does not accept the template{status}: check the image {image} and the \
                  instance type {instance_type}"
             ),
-            Reason::Contention | Reason::RateLimited => {
+            ErrorKind::Contention | ErrorKind::RateLimited => {
                 format!("Xata is busy{status}: wait a minute")
             }
-            reason => {
-                let word: &'static str = reason.into();
+            kind => {
+                let word: &'static str = kind.into();
                 format!("Xata fails, {word}{status}: see its status")
             }
         })
@@ -155,7 +145,7 @@ impl Cloud {
 }
 
 /// Why a project was certainly not made by this answer, and will not be by another try.
-fn project_refusal(cloud: &Cloud, answer: &Answer) -> Option<Problem> {
+fn project_refusal(cloud: &Cloud, answer: &ApiResponse) -> Option<Problem> {
     #[derive(Deserialize)]
     struct Refusal {
         message: String,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use per_user_db::settings::Settings;
-use per_user_db::telemetry::Ids;
+use per_user_db::telemetry::InvocationIds;
 use per_user_db::worker::{Invocation, TIMEOUT};
 use serde_json::{Value, json};
 use standin::conformance::{Requests, Watch};
@@ -147,8 +147,10 @@ impl Cloud {
             let worker = worker(settings.unwrap());
             let payload = &fs::read_to_string(file(&format!("events/{event}"))).unwrap();
             let deadline = SystemTime::now() + TIMEOUT;
-            let answer = worker.handle(Invocation { payload, deadline, ids: Ids::default() }).await;
-            let answer = answer.to_response();
+            let answer = worker
+                .invoke(Invocation { payload, deadline, ids: InvocationIds::default() })
+                .await;
+            let answer = answer.to_lambda();
             serde_json::from_slice(&answer.body.unwrap()).unwrap()
         })
     }

@@ -1,5 +1,4 @@
-//! What the JSON APIs upstream have in common: a bearer key, JSON both ways, and answers that may be
-//! anything.
+//! A JSON API that is called with a bearer key. A response may be anything: a proxy may have sent it.
 
 use std::time::Duration;
 
@@ -16,20 +15,20 @@ use tokio::time::Instant;
 use super::{CallError, HttpClient};
 use crate::Clock;
 
-/// An answer that is not a list is a few hundred bytes; a user of Clerk's is a few thousand.
-const ANSWER_LIMIT_BYTES: usize = 64 * 1024;
+/// A response that is no list has a few hundred bytes; a user of Clerk has a few thousand.
+const RESPONSE_LIMIT_BYTES: usize = 64 * 1024;
 
-/// An API, asked with one key.
-pub struct Api {
+/// A client of an API, with one key.
+pub struct JsonApi {
     client: HttpClient,
     clock: Clock,
     url: String,
     headers: HeaderMap,
 }
 
-/// An answer, read as far as it could be.
-pub struct Answer {
-    /// The status, which is there whatever became of the body.
+/// A response, whose body may have failed to arrive.
+pub struct ApiResponse {
+    /// The HTTP status.
     pub status: StatusCode,
     /// How long `Retry-After` asks to wait.
     pub retry_after: Option<Duration>,
@@ -38,11 +37,11 @@ pub struct Answer {
     body: Result<Vec<u8>, CallError>,
 }
 
-impl Api {
-    /// The API at `url`, which has no slash at its end.
+impl JsonApi {
+    /// The API at `url`, without a slash at its end.
     ///
     /// # Panics
-    /// If the key cannot stand in a header, which [`settings`](crate::settings) rules out.
+    /// When the key is no header value; [`settings`](crate::settings) refuses such a key.
     pub fn new(url: String, key: &SecretString, client: HttpClient, clock: Clock) -> Self {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", key.expose_secret()))
             .expect("settings take only keys of visible ASCII");
@@ -55,23 +54,23 @@ impl Api {
         Self { client, clock, url, headers: headers.into_iter().collect() }
     }
 
-    /// The same API, asked with one more header.
+    /// Adds a header to every request.
     #[must_use]
-    pub fn with(mut self, name: &'static str, value: &'static str) -> Self {
+    pub fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
         self.headers.insert(name, HeaderValue::from_static(value));
         self
     }
 
-    /// Sends a request, its path made of path-safe ids only; none of the body is read yet.
+    /// Sends a request and reads the head of the response. The path holds only path-safe ids.
     ///
     /// # Panics
-    /// If the path cannot stand in a URL.
+    /// When the path is no part of a URL.
     pub async fn send(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
-        until: Instant,
+        deadline: Instant,
     ) -> Result<Response, CallError> {
         let url = format!("{}{path}", self.url).parse();
         let url = url.expect("the URL was parsed at start, and the ids in the path are path-safe");
@@ -82,32 +81,32 @@ impl Api {
             request.headers_mut().insert(CONTENT_TYPE, json);
             *request.body_mut() = Some(body.to_string().into());
         }
-        super::send(&self.client, request, until).await
+        super::send(&self.client, request, deadline).await
     }
 
-    /// Sends a request and reads the answer.
+    /// Sends a request and reads the response.
     pub async fn exchange(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
-        until: Instant,
-    ) -> Result<Answer, CallError> {
-        Ok(self.read(self.send(method, path, body, until).await?, until).await)
+        deadline: Instant,
+    ) -> Result<ApiResponse, CallError> {
+        Ok(self.read(self.send(method, path, body, deadline).await?, deadline).await)
     }
 
-    /// Reads an answer.
-    pub async fn read(&self, mut response: Response, until: Instant) -> Answer {
+    /// Reads the body of a response.
+    pub async fn read(&self, mut response: Response, deadline: Instant) -> ApiResponse {
         let headers = std::mem::take(response.headers_mut());
-        Answer {
+        ApiResponse {
             status: response.status(),
             retry_after: self.wait(&headers, &RETRY_AFTER),
             headers,
-            body: super::read(response, ANSWER_LIMIT_BYTES, until).await,
+            body: super::read(response, RESPONSE_LIMIT_BYTES, deadline).await,
         }
     }
 
-    /// How long a header asks to wait: seconds, or a date (RFC 9110 section 10.2.3).
+    /// The time that a header asks to wait: seconds or a date (RFC 9110, section 10.2.3).
     pub fn wait(&self, headers: &HeaderMap, name: &HeaderName) -> Option<Duration> {
         let value = headers.get(name)?.to_str().ok()?.trim();
         if let Ok(seconds) = value.parse() {
@@ -118,8 +117,11 @@ impl Api {
     }
 }
 
-impl Answer {
-    /// The body as JSON of the form that is expected.
+impl ApiResponse {
+    /// Parses the body.
+    ///
+    /// # Errors
+    /// When the body did not arrive, or has another form.
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, CallError> {
         let body = self.body.as_ref().map_err(|&error| error)?;
         serde_json::from_slice(body).map_err(|_| CallError::Unreadable)

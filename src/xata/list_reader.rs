@@ -1,23 +1,23 @@
-//! Finds one database in a project's list without holding the list: the answer is cut into elements
-//! as it arrives, and only the element at hand is kept.
+//! Finds one branch in a project's list in constant memory. The reader splits the response into
+//! branches as it arrives and keeps only the current one.
 
 use serde::Deserialize;
 
 use super::{Database, ProjectId};
 
-/// An element longer than this is none that we know how to read. Real ones are a few hundred bytes.
-const ELEMENT_LIMIT_BYTES: usize = 64 * 1024;
+/// A longer branch is unreadable. Real ones are a few hundred bytes.
+const BRANCH_LIMIT_BYTES: usize = 64 * 1024;
 
-/// One branch as lists and creates tell of it, with the members that we need.
+/// The members of a branch that lists and creates have and the function needs.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
-pub(super) struct Element {
+pub(super) struct Branch {
     id: String,
     pub(super) name: String,
     region: String,
 }
 
-impl Element {
-    /// The database, unless its name or region is none.
+impl Branch {
+    /// The database; none where the name or the region is not well-formed.
     pub(super) fn into_database(self, project: &ProjectId) -> Option<Database> {
         let (name, region) =
             (self.name.as_str().try_into().ok()?, self.region.as_str().try_into().ok()?);
@@ -26,50 +26,57 @@ impl Element {
     }
 }
 
-/// What the bytes so far amount to.
+/// What the bytes so far contain.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// The element of the wanted name.
-    Found(Element),
-    /// Not met so far.
+    /// The branch of the wanted name.
+    Found(Branch),
+    /// The wanted name has not appeared yet.
     More,
-    /// This is not the list that the contract describes.
+    /// These bytes are not the list that Xata documents.
     Unreadable,
 }
 
 /// Reads `{"branches": [{…}, …]}` byte by byte and looks for a name.
 ///
-/// It follows strings and brackets only; what an element says is left to a JSON parser. A list that
-/// is cut short, or holds anything but elements with a name, is unreadable and never "absent".
+/// It follows strings and brackets only, and hands each branch to a JSON parser. A list that is cut
+/// off, or that holds anything but branches with a name, is unreadable and never proves an absence.
 #[derive(Debug)]
-pub(super) struct Listing<'a> {
+pub(super) struct ListReader<'a> {
     wanted: &'a str,
-    /// The brackets that are open. Inside one, the members of the answer; inside three, those of an
-    /// element.
+    /// The open brackets. Inside one are the members of the response; inside three, those of a
+    /// branch.
     open: Vec<u8>,
     in_string: bool,
     escaped: bool,
-    /// The bytes of the member name, or of the element, at hand.
+    /// The bytes of the current member name or branch.
     pending: Vec<u8>,
-    branches: Branches,
+    position: Position,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Branches {
-    Ahead,
-    Inside,
-    Read,
-    /// The answer has ended, too.
+enum Position {
+    BeforeList,
+    InList,
+    AfterList,
+    /// The response has ended, too.
     Complete,
 }
 
-impl<'a> Listing<'a> {
+impl<'a> ListReader<'a> {
     pub(super) fn new(wanted: &'a str) -> Self {
         let (open, pending) = (Vec::new(), Vec::new());
-        Self { wanted, open, in_string: false, escaped: false, pending, branches: Branches::Ahead }
+        Self {
+            wanted,
+            open,
+            in_string: false,
+            escaped: false,
+            pending,
+            position: Position::BeforeList,
+        }
     }
 
-    /// Takes the next bytes.
+    /// Reads the next bytes.
     pub(super) fn read(&mut self, chunk: &[u8]) -> Progress {
         let done =
             chunk.iter().map(|&byte| self.step(byte)).find(|progress| *progress != Progress::More);
@@ -78,14 +85,14 @@ impl<'a> Listing<'a> {
 
     /// Whether the list was read from its beginning to its end.
     pub(super) fn is_complete(&self) -> bool {
-        self.branches == Branches::Complete
+        self.position == Position::Complete
     }
 
     fn step(&mut self, byte: u8) -> Progress {
-        let inside = self.branches == Branches::Inside;
+        let inside = self.position == Position::InList;
         if self.open.len() == 1 || (inside && self.open.len() >= 3) {
             self.pending.push(byte);
-            if self.pending.len() > ELEMENT_LIMIT_BYTES {
+            if self.pending.len() > BRANCH_LIMIT_BYTES {
                 return Progress::Unreadable;
             }
         }
@@ -100,12 +107,12 @@ impl<'a> Listing<'a> {
         }
         let blank = byte.is_ascii_whitespace();
         match (self.open.len(), byte) {
-            (0, b'{') if self.branches == Branches::Ahead => self.open.push(byte),
+            (0, b'{') if self.position == Position::BeforeList => self.open.push(byte),
             (0, _) if !blank => return Progress::Unreadable,
             (1, b',') => self.pending.clear(),
             (1, b'[') => {
-                if self.branches == Branches::Ahead && self.pending_is(b"\"branches\":[") {
-                    self.branches = Branches::Inside;
+                if self.position == Position::BeforeList && self.pending_is(b"\"branches\":[") {
+                    self.position = Position::InList;
                 }
                 self.open.push(byte);
             }
@@ -126,14 +133,14 @@ impl<'a> Listing<'a> {
         if !matches!((self.open.pop(), bracket), (Some(b'{'), b'}') | (Some(b'['), b']')) {
             return Progress::Unreadable;
         }
-        match (self.open.len(), &self.branches) {
-            (2, Branches::Inside) => match serde_json::from_slice::<Element>(&self.pending) {
-                Ok(element) if element.name == self.wanted => return Progress::Found(element),
+        match (self.open.len(), &self.position) {
+            (2, Position::InList) => match serde_json::from_slice::<Branch>(&self.pending) {
+                Ok(branch) if branch.name == self.wanted => return Progress::Found(branch),
                 Ok(_) => {}
                 Err(_) => return Progress::Unreadable,
             },
-            (1, Branches::Inside) => self.branches = Branches::Read,
-            (0, Branches::Read) => self.branches = Branches::Complete,
+            (1, Position::InList) => self.position = Position::AfterList,
+            (0, Position::AfterList) => self.position = Position::Complete,
             (0, _) => return Progress::Unreadable,
             _ => {}
         }
@@ -151,14 +158,14 @@ mod tests {
 
     /// Looks in a list that arrives in pieces of the given length.
     fn look_up(list: &str, name: &str, piece: usize) -> (Progress, bool) {
-        let mut listing = Listing::new(name);
+        let mut reader = ListReader::new(name);
         for chunk in list.as_bytes().chunks(piece) {
-            match listing.read(chunk) {
+            match reader.read(chunk) {
                 Progress::More => {}
                 done => return (done, false),
             }
         }
-        (Progress::More, listing.is_complete())
+        (Progress::More, reader.is_complete())
     }
 
     const LIST: &str = r#" { "note": {"branches": [{"name": 7}]}, "more": ["]", {}],
@@ -172,7 +179,7 @@ mod tests {
             for (name, id) in [("main", "a"), ("Main", "c"), ("quote\" ]} \\", "b")] {
                 let (progress, _) = look_up(LIST, name, piece);
                 assert!(
-                    matches!(progress, Progress::Found(ref element) if element.id == id),
+                    matches!(progress, Progress::Found(ref branch) if branch.id == id),
                     "{name} by {piece}"
                 );
             }
@@ -193,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_list_of_the_contract_is_never_an_absence() {
+    fn bytes_that_are_not_the_documented_list_never_prove_an_absence() {
         for answer in [
             "",
             "null",
@@ -215,8 +222,8 @@ mod tests {
     }
 
     #[test]
-    fn an_element_has_a_limit() {
-        let huge = format!(r#"{{"branches":[{{"name":"{}"#, "a".repeat(ELEMENT_LIMIT_BYTES));
+    fn a_branch_has_a_limit() {
+        let huge = format!(r#"{{"branches":[{{"name":"{}"#, "a".repeat(BRANCH_LIMIT_BYTES));
         assert_eq!(look_up(&huge, "main", 1000).0, Progress::Unreadable);
     }
 }

@@ -1,8 +1,7 @@
-//! The only statuses we can send, and what Hookdeck makes of each.
+//! The only responses that the function sends.
 //!
-//! Hookdeck treats 2xx as done and everything else as a failure to retry, unless `Retry-After: -1`
-//! says that a retry of the same bytes can never succeed (`contracts/hookdeck.md` section 3,
-//! restated in `docs/architecture.md`).
+//! Hookdeck takes 2xx as success and retries everything else, unless `Retry-After: -1` says that
+//! the same bytes can never succeed (`docs/vendors/hookdeck.md`, "Retries").
 
 use std::time::Duration;
 
@@ -15,76 +14,70 @@ use strum::IntoStaticStr;
 use crate::region::Placement;
 use crate::xata::Database;
 
-/// One stable `snake_case` word that says why; the README lists them.
+/// One stable `snake_case` word that says why; README.md lists them.
 pub type Reason = &'static str;
 
-/// What we reply to one delivery.
+/// The response to one delivery. The variant's name in `snake_case` is the `status` of its body.
 #[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub enum Answer {
-    /// The database was made by this delivery; Xata accepted it, its credentials may take seconds.
+pub enum Response {
+    /// This delivery created the database. Xata has accepted it; its credentials may take seconds.
     Created {
-        /// What Xata says it made.
+        /// The database as Xata describes it.
         database: Database,
-        /// Where we asked for it, and why there.
+        /// The region that was asked for, and the reason for it.
         placement: Placement,
     },
-    /// It was there already.
+    /// The database existed before this delivery.
     Exists,
-    /// The user is gone; the database stays.
+    /// The user is deleted; the database stays.
     Retained,
-    /// The user is gone; the database is renamed and asleep.
+    /// The user is deleted; the database is renamed and hibernated.
     Parked,
-    /// The user is gone, and the database with them.
+    /// The user is deleted, and so is the database.
     Removed,
-    /// The user is gone, and there is no database of theirs.
+    /// The user is deleted and has no database.
     Gone,
     /// Nothing to do.
     Ignored(Reason),
-    /// Not shown to come from our Hookdeck project. The same bytes whatever the cause.
+    /// The signature of our Hookdeck project is missing or wrong. The bytes are the same for every
+    /// cause.
     Unauthorized,
-    /// Genuine, but bytes that we can never handle.
+    /// The signature is right, but these bytes can never be handled.
     Invalid(Reason),
-    /// A body beyond the limit.
+    /// The body is larger than the limit.
     TooLarge,
-    /// No such path. Retryable, because a mistyped destination URL must not kill stored events.
+    /// There is no such path. Hookdeck may retry: a mistyped destination URL must not lose events.
     NotFound,
-    /// Only POST is served. Retryable for the same reason.
+    /// The method is not POST. Hookdeck may retry, for the same reason.
     MethodNotAllowed,
-    /// Upstream is slow, failing, busy or limiting, or our time is up.
+    /// Xata or Clerk is slow, failing, busy or limiting, or the time is up.
     Unavailable {
-        /// What is wrong.
+        /// Why.
         reason: Reason,
-        /// When to come back; without it Hookdeck's own growing schedule decides.
+        /// When Hookdeck should retry; without it, Hookdeck's own schedule decides.
         retry_after: Option<RetryAfter>,
     },
-    /// Our settings are refused upstream; a person has to look.
+    /// Xata or Clerk refuses our settings; an operator has to act.
     Misconfigured(Reason),
 }
 
-/// Seconds that Hookdeck should wait, 1 to 3600.
+/// Seconds until Hookdeck should retry, 1 to 3600.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryAfter(u64);
 
 impl From<Duration> for RetryAfter {
-    /// Rounds up: whoever comes back too early is sent away once more.
+    /// Rounds up, because a retry that comes too early fails once more.
     fn from(wait: Duration) -> Self {
         let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
         Self(seconds.clamp(1, 3600))
     }
 }
 
-impl Answer {
+impl Response {
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         match self {
-            Self::Created { .. }
-            | Self::Exists
-            | Self::Retained
-            | Self::Parked
-            | Self::Removed
-            | Self::Gone
-            | Self::Ignored(_) => 200,
             Self::Invalid(_) => 400,
             Self::Unauthorized => 401,
             Self::NotFound => 404,
@@ -92,10 +85,17 @@ impl Answer {
             Self::TooLarge => 413,
             Self::Misconfigured(_) => 500,
             Self::Unavailable { .. } => 503,
+            Self::Created { .. }
+            | Self::Exists
+            | Self::Retained
+            | Self::Parked
+            | Self::Removed
+            | Self::Gone
+            | Self::Ignored(_) => 200,
         }
     }
 
-    /// The word in the body's `reason`, for the answers that have one.
+    /// The body's `reason`, where there is one.
     pub fn reason(&self) -> Option<Reason> {
         match self {
             Self::Ignored(reason)
@@ -106,12 +106,12 @@ impl Answer {
         }
     }
 
-    /// Whether it keeps Hookdeck from trying again.
+    /// Whether Hookdeck gives the event up after this response.
     pub fn stops_retries(&self) -> bool {
         matches!(self, Self::Invalid(_) | Self::TooLarge)
     }
 
-    /// The value of `Retry-After`, where we send one.
+    /// The value of `Retry-After`, where there is one.
     fn retry_after(&self) -> Option<HeaderValue> {
         match self {
             _ if self.stops_retries() => Some(HeaderValue::from_static("-1")),
@@ -138,8 +138,8 @@ impl Answer {
         body
     }
 
-    /// The answer as a Function URL response, payload format 2.0.
-    pub fn to_response(&self) -> ApiGatewayV2httpResponse {
+    /// The response in the payload format 2.0 of a Function URL.
+    pub fn to_lambda(&self) -> ApiGatewayV2httpResponse {
         let mut response = ApiGatewayV2httpResponse::default();
         response.status_code = self.status().into();
         response.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -168,20 +168,20 @@ mod tests {
 
     #[test]
     fn only_bytes_that_can_never_succeed_stop_the_retries() {
-        let answers = [
-            (Answer::Invalid("invalid_json"), Some("-1")),
-            (Answer::TooLarge, Some("-1")),
-            (Answer::Unauthorized, None),
-            (Answer::NotFound, None),
-            (Answer::MethodNotAllowed, None),
-            (Answer::Misconfigured("access_denied"), None),
-            (Answer::Unavailable { reason: "xata_error", retry_after: None }, None),
+        let responses = [
+            (Response::Invalid("invalid_json"), Some("-1")),
+            (Response::TooLarge, Some("-1")),
+            (Response::Unauthorized, None),
+            (Response::NotFound, None),
+            (Response::MethodNotAllowed, None),
+            (Response::Misconfigured("access_denied"), None),
+            (Response::Unavailable { reason: "xata_error", retry_after: None }, None),
         ];
-        for (answer, retry_after) in answers {
+        for (response, retry_after) in responses {
             assert_eq!(
-                answer.retry_after(),
+                response.retry_after(),
                 retry_after.map(HeaderValue::from_static),
-                "{answer:?}"
+                "{response:?}"
             );
         }
     }
