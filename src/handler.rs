@@ -7,19 +7,16 @@ use lambda_http::RequestExt;
 
 use crate::Clock;
 use crate::clerk::{
-    BackendClient, DirectoryEntry, Event, IgnoreReason, Instances, Intent, SignUp, UserId,
-    UserStatus, svix,
+    BackendClient, DirectoryEntry, Event, IgnoreReason, Intent, SignUp, UserId, UserStatus, svix,
 };
 use crate::error::{ErrorKind, Retryability, UpstreamError};
-use crate::hookdeck::Verifier;
 use crate::http_client::HttpClient;
 use crate::provision::{self, EnsureOutcome, Provisioner, RemoveOutcome, TimeBudget, UserCheck};
-use crate::region::{Hints, PlacementPolicy, PlacementReason};
 use crate::request::{self, BODY_LIMIT_BYTES};
 use crate::response::{Response, RetryAfter};
 use crate::settings::{OnUserDeleted, Settings};
 use crate::telemetry::{DeliveryRecord, WRITTEN};
-use crate::xata::{Database, DatabaseId, DatabaseName, Databases, Projects, Removal};
+use crate::xata::{Database, DatabaseId, DatabaseName, Databases, Removal};
 
 /// The paths that accept deliveries.
 const PATHS: [&str; 2] = ["/", "/webhooks/clerk"];
@@ -30,12 +27,7 @@ const LAST_DEFERRED_ATTEMPT: u32 = 3;
 
 /// Handles deliveries as the settings say. It keeps nothing between two deliveries.
 pub struct Handler {
-    verifier: Verifier,
-    svix: svix::Check,
-    instances: Instances,
-    policy: PlacementPolicy,
-    projects: Projects,
-    on_user_deleted: OnUserDeleted,
+    settings: Settings,
     databases: Databases,
     clerk: Option<BackendClient>,
     client: HttpClient,
@@ -45,15 +37,11 @@ pub struct Handler {
 impl Handler {
     /// A handler with these settings, which sends its requests through the client.
     pub fn new(settings: Settings, client: HttpClient, clock: Clock) -> Self {
+        let clerk = settings.clerk.as_ref();
         Self {
-            verifier: settings.verifier,
-            svix: settings.svix,
-            instances: settings.instances,
-            policy: settings.policy,
-            projects: settings.projects,
-            on_user_deleted: settings.on_user_deleted,
             databases: settings.xata.databases(client.clone(), clock.clone()),
-            clerk: settings.clerk.map(|it| BackendClient::new(it, client.clone(), clock.clone())),
+            clerk: clerk.map(|it| BackendClient::new(it, client.clone(), clock.clone())),
+            settings,
             client,
             clock,
         }
@@ -81,28 +69,28 @@ impl Handler {
         if body.len() > BODY_LIMIT_BYTES {
             return Response::TooLarge;
         }
-        if let Err(error) = self.verifier.verify(headers, body) {
+        if let Err(error) = self.settings.verifier.verify(headers, body) {
             record.detail = Some(error.into());
             return Response::Unauthorized;
         }
-        let delivery = self.verifier.delivery(headers);
+        let delivery = self.settings.verifier.delivery(headers);
         let (attempt, is_first) = (delivery.attempt, delivery.is_first());
         record.delivery = Some(delivery);
-        if let svix::Check::Report(secrets) | svix::Check::Enforce(secrets) = &self.svix {
+        if let svix::Check::Report(secrets) | svix::Check::Enforce(secrets) = &self.settings.svix {
             record.svix = secrets.verify(headers, body).err().map(Into::into);
-            if record.svix.is_some() && matches!(self.svix, svix::Check::Enforce(_)) {
+            if record.svix.is_some() && matches!(self.settings.svix, svix::Check::Enforce(_)) {
                 return Response::Unauthorized;
             }
         }
-        let event = match Event::read(body, &self.instances) {
+        let event = match Event::read(body, &self.settings.instances) {
             Ok(event) => event,
-            Err(reason) => return Response::Invalid(reason.into()),
+            Err(reason) => return Response::Invalid { reason: reason.into() },
         };
         let age = |occurred_at| (self.clock)().duration_since(occurred_at).unwrap_or_default();
         record.event_age = event.occurred_at.map(age);
         let instance = event.instance.as_deref();
         let result = match &event.intent {
-            Intent::Ignore(reason) => Ok(Response::Ignored(reason.into())),
+            Intent::Ignore(reason) => Ok(Response::Ignored { reason: reason.into() }),
             Intent::Provision(sign_up) => {
                 self.provision(sign_up, instance, is_first, budget, record).await
             }
@@ -121,14 +109,15 @@ impl Handler {
     ) -> Result<Response, UpstreamError> {
         let user_id = &sign_up.user_id;
         record.user_id = Some(user_id.clone());
-        let decision = self.policy.place(&hints(sign_up), &self.client, budget.answer_by()).await;
+        let decision =
+            self.settings.policy.place(&sign_up.hints, &self.client, budget.answer_by()).await;
         let placement = decision.placement.clone();
         record.decision = Some(decision);
         let region = &placement.region;
         let is_fresh = provision::is_fresh(is_first, record.event_age);
         let provisioner = self.provisioner(user_id, instance, budget, record);
         Ok(match provisioner.ensure(region, is_fresh).await? {
-            EnsureOutcome::UserGone => Response::Ignored(IgnoreReason::UserGone.into()),
+            EnsureOutcome::UserGone => Response::Ignored { reason: IgnoreReason::UserGone.into() },
             EnsureOutcome::Exists(database) => {
                 if !is_fresh {
                     self.write_directory_entry(user_id, database.as_ref(), budget, record).await;
@@ -139,7 +128,7 @@ impl Handler {
                 self.write_directory_entry(user_id, database.as_ref(), budget, record).await;
                 let database = database.unwrap_or_else(|| {
                     let name = DatabaseName::from(user_id);
-                    let project = self.projects.for_user(&name)[0].clone();
+                    let project = self.settings.projects.for_user(&name)[0].clone();
                     Database { project, name, region: region.clone(), id: None }
                 });
                 record.wrong_region = (database.region != *region).then(|| database.region.clone());
@@ -157,7 +146,7 @@ impl Handler {
     ) -> Result<Response, UpstreamError> {
         record.user_id = Some(user_id.clone());
         let now = (self.clock)();
-        let (removal, done) = match self.on_user_deleted {
+        let (removal, done) = match self.settings.on_user_deleted {
             OnUserDeleted::Retain => return Ok(Response::Retained),
             OnUserDeleted::Park => {
                 (Removal::Park { name: provision::parked_name(user_id, now) }, Response::Parked)
@@ -187,7 +176,7 @@ impl Handler {
         let clerk = self.clerk.as_ref();
         Provisioner {
             databases: &self.databases,
-            projects: &self.projects,
+            projects: &self.settings.projects,
             name: user_id.into(),
             user_check: clerk.map(|clerk| UserCheck { clerk, user_id, instance }),
             budget,
@@ -224,25 +213,12 @@ impl Handler {
     }
 }
 
-fn hints(sign_up: &SignUp) -> Hints<'_> {
-    let metadata = &sign_up.metadata;
-    Hints {
-        preferences: [
-            (PlacementReason::PrivateMetadata, metadata.private.as_deref()),
-            (PlacementReason::PublicMetadata, metadata.public.as_deref()),
-            (PlacementReason::UnsafeMetadata, metadata.r#unsafe.as_deref()),
-        ],
-        client_ip: sign_up.client_ip.as_deref(),
-        user_agent: sign_up.user_agent.as_deref(),
-    }
-}
-
 /// The response to a delivery that Xata, Clerk or the time has prevented.
 fn error_response(error: &UpstreamError, attempt: u32, record: &mut DeliveryRecord) -> Response {
     record.upstream_status = error.status;
     let reason = error.kind.into();
     if matches!(error.kind.retryability(), Retryability::Never | Retryability::NowOrNever) {
-        return Response::Misconfigured(reason);
+        return Response::Misconfigured { reason };
     }
     let user_id = record.user_id.as_ref().map(UserId::as_str).unwrap_or_default();
     let is_contention = error.kind == ErrorKind::Contention;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
-use serde_json::{Value, json};
+use serde::Serialize;
 use strum::IntoStaticStr;
 
 use crate::region::Placement;
@@ -18,8 +18,9 @@ use crate::xata::Database;
 pub type Reason = &'static str;
 
 /// The response to one delivery. The variant's name in `snake_case` is the `status` of its body.
-#[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr)]
+#[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr, Serialize)]
 #[strum(serialize_all = "snake_case")]
+#[serde(tag = "status", rename_all = "snake_case")]
 pub enum Response {
     /// This delivery created the database. Xata has accepted it; its credentials may take seconds.
     Created {
@@ -39,12 +40,18 @@ pub enum Response {
     /// The user is deleted and has no database.
     Gone,
     /// Nothing to do.
-    Ignored(Reason),
+    Ignored {
+        /// Why.
+        reason: Reason,
+    },
     /// The signature of our Hookdeck project is missing or wrong. The bytes are the same for every
     /// cause.
     Unauthorized,
     /// The signature is right, but these bytes can never be handled.
-    Invalid(Reason),
+    Invalid {
+        /// Why.
+        reason: Reason,
+    },
     /// The body is larger than the limit.
     TooLarge,
     /// There is no such path. Hookdeck may retry: a mistyped destination URL must not lose events.
@@ -56,10 +63,14 @@ pub enum Response {
         /// Why.
         reason: Reason,
         /// When Hookdeck should retry; without it, Hookdeck's own schedule decides.
+        #[serde(skip)]
         retry_after: Option<RetryAfter>,
     },
     /// Xata or Clerk refuses our settings; an operator has to act.
-    Misconfigured(Reason),
+    Misconfigured {
+        /// Why.
+        reason: Reason,
+    },
 }
 
 /// Seconds until Hookdeck should retry, 1 to 3600.
@@ -78,12 +89,12 @@ impl Response {
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         match self {
-            Self::Invalid(_) => 400,
+            Self::Invalid { .. } => 400,
             Self::Unauthorized => 401,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::TooLarge => 413,
-            Self::Misconfigured(_) => 500,
+            Self::Misconfigured { .. } => 500,
             Self::Unavailable { .. } => 503,
             Self::Created { .. }
             | Self::Exists
@@ -91,16 +102,16 @@ impl Response {
             | Self::Parked
             | Self::Removed
             | Self::Gone
-            | Self::Ignored(_) => 200,
+            | Self::Ignored { .. } => 200,
         }
     }
 
     /// The body's `reason`, where there is one.
     pub fn reason(&self) -> Option<Reason> {
         match self {
-            Self::Ignored(reason)
-            | Self::Invalid(reason)
-            | Self::Misconfigured(reason)
+            Self::Ignored { reason }
+            | Self::Invalid { reason }
+            | Self::Misconfigured { reason }
             | Self::Unavailable { reason, .. } => Some(reason),
             _ => None,
         }
@@ -108,7 +119,7 @@ impl Response {
 
     /// Whether Hookdeck gives the event up after this response.
     pub fn stops_retries(&self) -> bool {
-        matches!(self, Self::Invalid(_) | Self::TooLarge)
+        matches!(self, Self::Invalid { .. } | Self::TooLarge)
     }
 
     /// The value of `Retry-After`, where there is one.
@@ -122,22 +133,6 @@ impl Response {
         }
     }
 
-    fn body(&self) -> Value {
-        let mut body = json!({ "status": <&str>::from(self) });
-        if let Some(reason) = self.reason() {
-            body["reason"] = reason.into();
-        }
-        if let Self::Created { database, placement } = self {
-            body["database"] =
-                json!({ "name": database.name.as_str(), "region": database.region.as_str() });
-            if let Some(id) = &database.id {
-                body["database"]["id"] = id.as_str().into();
-            }
-            body["placement"] = json!({ "region": placement.region.as_str(), "reason": <&str>::from(placement.reason) });
-        }
-        body
-    }
-
     /// The response in the payload format 2.0 of a Function URL.
     pub fn to_lambda(&self) -> ApiGatewayV2httpResponse {
         let mut response = ApiGatewayV2httpResponse::default();
@@ -149,7 +144,7 @@ impl Response {
         if *self == Self::MethodNotAllowed {
             response.headers.insert(ALLOW, HeaderValue::from_static("POST"));
         }
-        response.body = Some(self.body().to_string().into());
+        response.body = serde_json::to_string(self).ok().map(Into::into);
         response
     }
 }
@@ -169,12 +164,12 @@ mod tests {
     #[test]
     fn only_bytes_that_can_never_succeed_stop_the_retries() {
         let responses = [
-            (Response::Invalid("invalid_json"), Some("-1")),
+            (Response::Invalid { reason: "invalid_json" }, Some("-1")),
             (Response::TooLarge, Some("-1")),
             (Response::Unauthorized, None),
             (Response::NotFound, None),
             (Response::MethodNotAllowed, None),
-            (Response::Misconfigured("access_denied"), None),
+            (Response::Misconfigured { reason: "access_denied" }, None),
             (Response::Unavailable { reason: "xata_error", retry_after: None }, None),
         ];
         for (response, retry_after) in responses {

@@ -19,18 +19,19 @@ use tracing_subscriber::registry::Registry;
 
 use crate::clerk::UserId;
 use crate::hookdeck::Delivery;
-use crate::provision::CallLog;
+use crate::provision::{CallLog, CallOutcome};
 use crate::region::{Decision, Region};
 use crate::response::{Reason, Response};
-use crate::xata::CallOutcome;
+
+/// Opens the place that log lines are written to.
+pub trait LogWriter: for<'a> MakeWriter<'a> + Send + Sync + 'static {}
+
+impl<W: for<'a> MakeWriter<'a> + Send + Sync + 'static> LogWriter for W {}
 
 /// A subscriber that writes this crate's events as JSON lines, from a level on. At `debug`, each
 /// outgoing request adds a line with its time. Other crates are not logged, because some of them
 /// print whole payloads at their finer levels.
-pub fn subscriber<W>(level: LevelFilter, writer: W) -> impl Subscriber + Send + Sync
-where
-    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
-{
+pub fn subscriber(level: LevelFilter, writer: impl LogWriter) -> impl Subscriber + Send + Sync {
     let lines = fmt::layer()
         .json()
         .flatten_event(true)
@@ -47,10 +48,7 @@ where
 ///
 /// # Panics
 /// When the process has one already.
-pub fn init<W>(level: LevelFilter, writer: W)
-where
-    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
-{
+pub fn init(level: LevelFilter, writer: impl LogWriter) {
     let subscriber = subscriber(level, writer);
     tracing::subscriber::set_global_default(subscriber).expect("init is called once");
 }
@@ -119,7 +117,7 @@ impl DeliveryRecord {
             outcome,
             reason = response.reason(),
             user_id = self.user_id.as_ref().map(UserId::as_str),
-            event_id = delivery.and_then(|it| it.event_id.as_ref()).map(tracing::field::display),
+            event_id = delivery.and_then(|it| it.event_id.as_deref()),
             attempt = delivery.map(|it| it.attempt),
             trigger = delivery.and_then(|it| it.trigger).map(<&str>::from),
             last_attempt = self.is_lost(response).then_some(true),
@@ -145,9 +143,11 @@ impl DeliveryRecord {
     fn level(&self, response: &Response) -> Level {
         match response {
             _ if self.is_lost(response) => Level::ERROR,
-            Response::Misconfigured(_) => Level::ERROR,
+            Response::Misconfigured { .. } => Level::ERROR,
             Response::Created { .. } if self.wrong_region.is_some() => Level::ERROR,
-            Response::Unavailable { .. } | Response::Invalid(_) | Response::TooLarge => Level::WARN,
+            Response::Unavailable { .. } | Response::Invalid { .. } | Response::TooLarge => {
+                Level::WARN
+            }
             _ if self.directory_failed() => Level::WARN,
             _ => Level::INFO,
         }
@@ -214,13 +214,17 @@ impl Metrics {
         now: SystemTime,
     ) -> Value {
         let one_if = |is_so: bool| json!(is_so.then_some(1));
-        let calls = |outcome| json!(Some(record.calls.count(outcome)).filter(|count| *count > 0));
+        let calls = |outcome| {
+            let count = record.calls.0.iter().filter(|(it, _)| *it == outcome).count();
+            json!((count > 0).then_some(count))
+        };
         let is_created = matches!(response, Response::Created { .. });
-        let latencies: Vec<_> = record.calls.latencies().map(milliseconds).collect();
+        let latencies: Vec<_> =
+            record.calls.0.iter().map(|(_, latency)| milliseconds(*latency)).collect();
         let values = [
             json!(1),
             one_if(*response == Response::Unauthorized),
-            one_if(matches!(response, Response::Misconfigured(_))),
+            one_if(matches!(response, Response::Misconfigured { .. })),
             one_if(record.is_lost(response)),
             one_if(record.directory_failed()),
             json!(record.event_age.filter(|_| is_created).map(|age| milliseconds(age + duration))),

@@ -128,7 +128,7 @@ fn is_secret_refused(response: &Response) -> bool {
     let keys = [ErrorKind::KeyRefused, ErrorKind::ClerkKeyRefused].map(<&str>::from);
     match response {
         Response::Unauthorized => true,
-        Response::Misconfigured(reason) => keys.contains(reason),
+        Response::Misconfigured { reason } => keys.contains(reason),
         _ => false,
     }
 }

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use strum::{IntoStaticStr, VariantNames};
 
 use super::UserId;
+use crate::region::Hints;
 
 /// Users of Clerk's sample events ("Send Example"). Their events are signed and look real.
 const SAMPLE_USERS: [&str; 3] = [
@@ -44,29 +45,13 @@ pub enum Intent {
     Ignore(IgnoreReason),
 }
 
-/// A new user, and what the event tells about the user's place.
+/// A new user.
 #[derive(Debug, PartialEq)]
 pub struct SignUp {
     /// The user.
     pub user_id: UserId,
-    /// The three kinds of metadata.
-    pub metadata: Metadata,
-    /// Text of the client's IP address. It is personal data and must not reach a log.
-    pub client_ip: Option<String>,
-    /// The client's `User-Agent`.
-    pub user_agent: Option<String>,
-}
-
-/// The value of `db_region` in each kind of metadata. It is untrusted text, and a value of another JSON
-/// type is its JSON text; it is only compared with the allowed regions.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Metadata {
-    /// Only the application's backend can write it.
-    pub private: Option<String>,
-    /// Only the application's backend can write it; the browser can read it.
-    pub public: Option<String>,
-    /// The browser can write it.
-    pub r#unsafe: Option<String>,
+    /// What decides the region of the database.
+    pub hints: Hints,
 }
 
 /// Why an event is ignored.
@@ -135,7 +120,7 @@ impl<'a> Object<'a> {
         Self::read(self.0.get(name)?.get())
     }
 
-    /// The `db_region` of this kind of metadata.
+    /// The `db_region` of this kind of metadata; a value of another JSON type as its JSON text.
     fn preference(&self, metadata: &str) -> Option<String> {
         let metadata = self.object(metadata)?;
         let raw = metadata.0.get("db_region")?.get();
@@ -193,13 +178,13 @@ fn user_intent(
     let request = envelope.object("event_attributes").and_then(|it| it.object("http_request"));
     Ok(Intent::Provision(SignUp {
         user_id,
-        metadata: Metadata {
-            private: user.preference("private_metadata"),
-            public: user.preference("public_metadata"),
-            r#unsafe: user.preference("unsafe_metadata"),
+        hints: Hints {
+            private_metadata: user.preference("private_metadata"),
+            public_metadata: user.preference("public_metadata"),
+            unsafe_metadata: user.preference("unsafe_metadata"),
+            client_ip: request.as_ref().and_then(|request| request.get("client_ip")),
+            user_agent: request.as_ref().and_then(|request| request.get("user_agent")),
         },
-        client_ip: request.as_ref().and_then(|request| request.get("client_ip")),
-        user_agent: request.as_ref().and_then(|request| request.get("user_agent")),
     }))
 }
 
@@ -257,10 +242,8 @@ mod tests {
             r#"{"type":"user.created","event_attributes":{"http_request":{"client_ip":7,"user_agent":[]}},"data":
             {"id":"user_abcdefghij","private_metadata":[1],"public_metadata":{"db_region":["x"]},"unsafe_metadata":{"db_region":null}}}"#,
         );
-        assert_eq!((sign_up.client_ip, sign_up.user_agent), (None, None));
-        let metadata =
-            Metadata { private: None, public: Some(r#"["x"]"#.to_owned()), r#unsafe: None };
-        assert_eq!(sign_up.metadata, metadata);
+        let hints = Hints { public_metadata: Some(r#"["x"]"#.to_owned()), ..Hints::default() };
+        assert_eq!(sign_up.hints, hints);
     }
 
     #[test]

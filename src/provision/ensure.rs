@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clerk::UserStatus;
 use crate::error::{Retryability, UpstreamError};
-use crate::xata::{CreateResult, Database, LookupResult};
+use crate::xata::{CreateResult, Created, Database, Failure, LookupResult};
 
 /// Creates per delivery, the first included. Further ones are left to Hookdeck's schedule.
 const MAX_CREATES: u8 = 3;
@@ -119,10 +119,10 @@ impl Ensure {
     /// The action after a create.
     pub fn after_create(&mut self, result: CreateResult) -> EnsureAction {
         match result {
-            CreateResult::Created(database) => {
+            Ok(Created::New(database)) => {
                 EnsureAction::Stop(Ok(EnsureOutcome::Created(Some(database))))
             }
-            CreateResult::NameTaken => match (self.directory_write, self.is_unclear) {
+            Ok(Created::NameTaken) => match (self.directory_write, self.is_unclear) {
                 (DirectoryWrite::Always, _) | (DirectoryWrite::WhenCreated, true) => {
                     self.look_up(LookupReason::ForDirectory)
                 }
@@ -130,7 +130,7 @@ impl Ensure {
                     self.exists(None)
                 }
             },
-            CreateResult::Refused(error) => {
+            Err(Failure::Refused(error)) => {
                 let retry = match error.kind.retryability() {
                     Retryability::Now => {
                         let pause = PAUSE * 2_u32.pow(u32::from(self.n_creates - 1));
@@ -141,7 +141,7 @@ impl Ensure {
                 };
                 retry.unwrap_or_else(|| self.look_up(LookupReason::AfterRefusal(error)))
             }
-            CreateResult::Unclear(error) => {
+            Err(Failure::Unclear(error)) => {
                 self.is_unclear = true;
                 self.look_up(LookupReason::AfterUnclear(error))
             }
@@ -156,9 +156,9 @@ impl Ensure {
     /// The action after a look-up.
     pub fn after_look_up(&mut self, result: LookupResult) -> EnsureAction {
         match (result, self.lookup_reason.clone()) {
-            (LookupResult::Found(database), _) => self.exists(Some(database)),
+            (Ok(Some(database)), _) => self.exists(Some(database)),
             (_, LookupReason::ForDirectory) => self.exists(None),
-            (LookupResult::Absent, LookupReason::BeforeCreate(rank)) => {
+            (Ok(None), LookupReason::BeforeCreate(rank)) => {
                 if rank + 1 == self.n_projects {
                     return self.create();
                 }
@@ -167,12 +167,13 @@ impl Ensure {
             }
             // The list can miss a create that is still under way. Another create waits for it at
             // Xata and is then told that the name is taken.
-            (LookupResult::Absent, LookupReason::AfterUnclear(error)) => {
+            (Ok(None), LookupReason::AfterUnclear(error)) => {
                 let retry = self.retry(MAX_CREATES, error.retry_after, Duration::ZERO);
                 retry.unwrap_or(EnsureAction::Stop(Err(error)))
             }
-            (LookupResult::Absent, LookupReason::AfterRefusal(error))
-            | (LookupResult::Unknown(error), _) => EnsureAction::Stop(Err(error)),
+            (Ok(None), LookupReason::AfterRefusal(error)) | (Err(error), _) => {
+                EnsureAction::Stop(Err(error))
+            }
         }
     }
 
@@ -228,7 +229,7 @@ mod tests {
         let (mut machine, action) = Ensure::begin(3, true, false);
         assert_eq!(action, EnsureAction::Create);
         assert_eq!(
-            machine.after_create(CreateResult::Created(database())),
+            machine.after_create(Ok(Created::New(database()))),
             stopped(Ok(EnsureOutcome::Created(Some(database()))))
         );
     }
@@ -237,13 +238,13 @@ mod tests {
     fn a_later_delivery_looks_in_every_project_before_it_creates() {
         let (mut machine, action) = Ensure::begin(3, false, false);
         assert_eq!(action, EnsureAction::LookUp(0));
-        assert_eq!(machine.after_look_up(LookupResult::Absent), EnsureAction::LookUp(1));
+        assert_eq!(machine.after_look_up(Ok(None)), EnsureAction::LookUp(1));
         assert_eq!(
-            machine.clone().after_look_up(LookupResult::Found(database())),
+            machine.clone().after_look_up(Ok(Some(database()))),
             stopped(Ok(EnsureOutcome::Exists(Some(database()))))
         );
-        assert_eq!(machine.after_look_up(LookupResult::Absent), EnsureAction::LookUp(2));
-        assert_eq!(machine.after_look_up(LookupResult::Absent), EnsureAction::Create);
+        assert_eq!(machine.after_look_up(Ok(None)), EnsureAction::LookUp(2));
+        assert_eq!(machine.after_look_up(Ok(None)), EnsureAction::Create);
     }
 
     #[test]
@@ -253,13 +254,13 @@ mod tests {
 
     #[test]
     fn a_list_that_could_not_be_read_is_no_absence() {
-        let unknown = || LookupResult::Unknown(error(ErrorKind::ListTooLong));
+        let unknown = || Err(error(ErrorKind::ListTooLong));
         assert_eq!(
             Ensure::begin(2, false, false).0.after_look_up(unknown()),
             stopped(Err(ErrorKind::ListTooLong))
         );
         let (mut machine, _) = Ensure::begin(1, true, false);
-        machine.after_create(CreateResult::Refused(error(ErrorKind::StandingQuota)));
+        machine.after_create(Err(Failure::Refused(error(ErrorKind::StandingQuota))));
         assert_eq!(machine.after_look_up(unknown()), stopped(Err(ErrorKind::ListTooLong)));
     }
 
@@ -273,14 +274,14 @@ mod tests {
         ] {
             let (mut machine, _) = Ensure::begin(2, true, false);
             assert_eq!(
-                machine.after_create(CreateResult::Refused(error(kind))),
+                machine.after_create(Err(Failure::Refused(error(kind)))),
                 EnsureAction::LookUp(0)
             );
             assert_eq!(
-                machine.clone().after_look_up(LookupResult::Found(database())),
+                machine.clone().after_look_up(Ok(Some(database()))),
                 stopped(Ok(EnsureOutcome::Exists(Some(database()))))
             );
-            assert_eq!(machine.after_look_up(LookupResult::Absent), stopped(Err(kind)));
+            assert_eq!(machine.after_look_up(Ok(None)), stopped(Err(kind)));
         }
     }
 
@@ -289,34 +290,28 @@ mod tests {
         let (mut machine, _) = Ensure::begin(1, true, false);
         for _ in 0..MAX_CREATES {
             assert_eq!(
-                machine.after_create(CreateResult::Unclear(error(ErrorKind::XataTimeout))),
+                machine.after_create(Err(Failure::Unclear(error(ErrorKind::XataTimeout)))),
                 EnsureAction::LookUp(0)
             );
-            let found = machine.clone().after_look_up(LookupResult::Found(database()));
+            let found = machine.clone().after_look_up(Ok(Some(database())));
             assert_eq!(found, stopped(Ok(EnsureOutcome::Created(Some(database())))));
-            let taken = machine.clone().after_create(CreateResult::NameTaken);
+            let taken = machine.clone().after_create(Ok(Created::NameTaken));
             assert_eq!(taken, stopped(Ok(EnsureOutcome::Created(None))));
             if machine.n_creates < MAX_CREATES {
-                assert_eq!(
-                    machine.after_look_up(LookupResult::Absent),
-                    EnsureAction::Pause(Duration::ZERO)
-                );
+                assert_eq!(machine.after_look_up(Ok(None)), EnsureAction::Pause(Duration::ZERO));
                 assert_eq!(machine.after_pause(), EnsureAction::Create);
             }
         }
-        assert_eq!(
-            machine.after_look_up(LookupResult::Absent),
-            stopped(Err(ErrorKind::XataTimeout))
-        );
+        assert_eq!(machine.after_look_up(Ok(None)), stopped(Err(ErrorKind::XataTimeout)));
     }
 
     #[test]
     fn contention_is_waited_out_within_bounds_and_then_looked_up() {
         let busy = |seconds| {
-            CreateResult::Refused(UpstreamError {
+            Err(Failure::Refused(UpstreamError {
                 retry_after: seconds,
                 ..error(ErrorKind::Contention)
-            })
+            }))
         };
         let (mut machine, _) = Ensure::begin(1, true, false);
         for (asked, pause) in [(None, 1), (Some(1), 2), (Some(5), 5), (None, 8), (Some(2), 16)] {
@@ -326,10 +321,7 @@ mod tests {
             assert_eq!(machine.after_pause(), EnsureAction::Create);
         }
         assert_eq!(machine.after_create(busy(None)), EnsureAction::LookUp(0));
-        assert_eq!(
-            machine.after_look_up(LookupResult::Absent),
-            stopped(Err(ErrorKind::Contention))
-        );
+        assert_eq!(machine.after_look_up(Ok(None)), stopped(Err(ErrorKind::Contention)));
 
         let (mut machine, _) = Ensure::begin(1, true, false);
         assert_eq!(machine.after_create(busy(Some(MAX_PAUSE + PAUSE))), EnsureAction::LookUp(0));
@@ -341,24 +333,21 @@ mod tests {
         let outage = UpstreamError { retry_after: half_a_minute, ..error(ErrorKind::XataError) };
         let (mut machine, _) = Ensure::begin(1, true, false);
         assert_eq!(
-            machine.after_create(CreateResult::Unclear(outage.clone())),
+            machine.after_create(Err(Failure::Unclear(outage.clone()))),
             EnsureAction::LookUp(0)
         );
-        assert_eq!(machine.after_look_up(LookupResult::Absent), EnsureAction::Stop(Err(outage)));
+        assert_eq!(machine.after_look_up(Ok(None)), EnsureAction::Stop(Err(outage)));
     }
 
     #[test]
     fn a_refused_key_gets_two_more_chances() {
-        let refused = || CreateResult::Refused(error(ErrorKind::KeyRefused));
+        let refused = || Err(Failure::Refused(error(ErrorKind::KeyRefused)));
         let (mut machine, _) = Ensure::begin(1, true, false);
         for _ in 1..MAX_CREATES {
             assert_eq!(machine.after_create(refused()), EnsureAction::Pause(PAUSE));
             assert_eq!(machine.after_pause(), EnsureAction::Create);
         }
         assert_eq!(machine.after_create(refused()), EnsureAction::LookUp(0));
-        assert_eq!(
-            machine.after_look_up(LookupResult::Absent),
-            stopped(Err(ErrorKind::KeyRefused))
-        );
+        assert_eq!(machine.after_look_up(Ok(None)), stopped(Err(ErrorKind::KeyRefused)));
     }
 }

@@ -24,7 +24,7 @@ use crate::clerk::{BackendClient, CLERK_TIMEOUT, UserId, UserStatus};
 use crate::error::{ErrorKind, UpstreamError};
 use crate::region::Region;
 use crate::xata::{
-    CallOutcome, DatabaseName, Databases, LookupResult, ProjectId, Projects, Removal,
+    DatabaseName, Databases, Failure, LookupResult, ProjectId, Projects, Removal, Target,
 };
 
 /// An older event may concern a user who was served under other settings, or who was deleted since.
@@ -69,19 +69,29 @@ impl From<&UserId> for DatabaseName {
     }
 }
 
-/// The requests to Xata, for the metrics.
+/// What is certain after a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallOutcome {
+    /// It ended with a fact.
+    Done,
+    /// It was refused.
+    Refused,
+    /// Its effect is unknown.
+    Unclear,
+}
+
+/// The requests to Xata and their latencies, for the metrics.
 #[derive(Debug, Default)]
-pub struct CallLog(Vec<(CallOutcome, Duration)>);
+pub struct CallLog(pub Vec<(CallOutcome, Duration)>);
 
 impl CallLog {
-    /// How long each took.
-    pub fn latencies(&self) -> impl Iterator<Item = Duration> {
-        self.0.iter().map(|(_, latency)| *latency)
-    }
-
-    /// How many ended so.
-    pub fn count(&self, outcome: CallOutcome) -> usize {
-        self.0.iter().filter(|(it, _)| *it == outcome).count()
+    fn add<T>(&mut self, sent_at: Instant, result: &Result<T, Failure>) {
+        let outcome = match result {
+            Ok(_) => CallOutcome::Done,
+            Err(Failure::Refused(_)) => CallOutcome::Refused,
+            Err(Failure::Unclear(_)) => CallOutcome::Unclear,
+        };
+        self.0.push((outcome, sent_at.elapsed()));
     }
 }
 
@@ -161,11 +171,10 @@ impl Provisioner<'_> {
                     machine.after_look_up(self.look_up(ranked[rank]).await?)
                 }
                 EnsureAction::Create => {
-                    let deadline = self.budget.change_by;
-                    let sent_at = before(deadline)?;
-                    let result =
-                        self.databases.create(ranked[0], &self.name, region, deadline).await;
-                    self.calls.0.push((result.outcome(), sent_at.elapsed()));
+                    let target = self.target(ranked[0], self.budget.change_by);
+                    let sent_at = before(target.deadline)?;
+                    let result = self.databases.create(target, region).await;
+                    self.calls.add(sent_at, &result);
                     machine.after_create(result)
                 }
                 EnsureAction::Pause(pause) => {
@@ -194,10 +203,10 @@ impl Provisioner<'_> {
                     machine.after_look_up(self.look_up(ranked[rank]).await?)
                 }
                 RemoveAction::Remove(rank, id) => {
-                    let deadline = self.budget.change_by;
-                    let sent_at = before(deadline)?;
-                    let result = self.databases.remove(ranked[rank], &id, removal, deadline).await;
-                    self.calls.0.push((result.outcome(), sent_at.elapsed()));
+                    let target = self.target(ranked[rank], self.budget.change_by);
+                    let sent_at = before(target.deadline)?;
+                    let result = self.databases.remove(target, &id, removal).await;
+                    self.calls.add(sent_at, &result);
                     machine.after_remove(result)
                 }
             };
@@ -213,11 +222,15 @@ impl Provisioner<'_> {
     }
 
     async fn look_up(&mut self, project: &ProjectId) -> Result<LookupResult, UpstreamError> {
-        let deadline = self.budget.answer_by;
-        let sent_at = before(deadline)?;
-        let result = self.databases.look_up(project, &self.name, deadline).await;
-        self.calls.0.push((result.outcome(), sent_at.elapsed()));
+        let target = self.target(project, self.budget.answer_by);
+        let sent_at = before(target.deadline)?;
+        let result = self.databases.look_up(target).await;
+        self.calls.add(sent_at, &result.clone().map_err(Failure::Unclear));
         Ok(result)
+    }
+
+    fn target<'a>(&'a self, project: &'a ProjectId, deadline: Instant) -> Target<'a> {
+        Target { project, name: &self.name, deadline }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::clerk::UserStatus;
 use crate::error::{ErrorKind, UpstreamError};
-use crate::xata::{DatabaseId, LookupResult, RemoveResult};
+use crate::xata::{DatabaseId, Failure, LookupResult, RemoveResult, Removed};
 
 /// What is certain about the database of a deleted user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,29 +59,27 @@ impl Remove {
     /// The action after a look-up.
     pub fn after_look_up(&mut self, result: LookupResult) -> RemoveAction {
         match (result, self.unclear.take()) {
-            (LookupResult::Absent, Some(_)) => RemoveAction::Stop(Ok(RemoveOutcome::Done)),
-            (LookupResult::Found(_), Some(error)) | (LookupResult::Unknown(error), _) => {
-                RemoveAction::Stop(Err(error))
-            }
-            (LookupResult::Found(database), None) => match database.id {
+            (Ok(None), Some(_)) => RemoveAction::Stop(Ok(RemoveOutcome::Done)),
+            (Ok(Some(_)), Some(error)) | (Err(error), _) => RemoveAction::Stop(Err(error)),
+            (Ok(Some(database)), None) => match database.id {
                 Some(id) => RemoveAction::Remove(self.rank, id),
                 None => RemoveAction::Stop(Err(UpstreamError::new(ErrorKind::XataUnreadable))),
             },
-            (LookupResult::Absent, None) if self.rank + 1 < self.n_projects => {
+            (Ok(None), None) if self.rank + 1 < self.n_projects => {
                 self.rank += 1;
                 RemoveAction::LookUp(self.rank)
             }
-            (LookupResult::Absent, None) => RemoveAction::Stop(Ok(RemoveOutcome::Absent)),
+            (Ok(None), None) => RemoveAction::Stop(Ok(RemoveOutcome::Absent)),
         }
     }
 
     /// The action after the change.
     pub fn after_remove(&mut self, result: RemoveResult) -> RemoveAction {
         match result {
-            RemoveResult::Done => RemoveAction::Stop(Ok(RemoveOutcome::Done)),
-            RemoveResult::Absent => RemoveAction::Stop(Ok(RemoveOutcome::Absent)),
-            RemoveResult::Refused(error) => RemoveAction::Stop(Err(error)),
-            RemoveResult::Unclear(error) => {
+            Ok(Removed::Done) => RemoveAction::Stop(Ok(RemoveOutcome::Done)),
+            Ok(Removed::Absent) => RemoveAction::Stop(Ok(RemoveOutcome::Absent)),
+            Err(Failure::Refused(error)) => RemoveAction::Stop(Err(error)),
+            Err(Failure::Unclear(error)) => {
                 self.unclear = Some(error);
                 RemoveAction::LookUp(self.rank)
             }
@@ -98,7 +96,7 @@ mod tests {
         let (project, name) = ("prj_a".try_into(), "user_abcdefghij".try_into());
         let (project, name) = (project.expect("a project"), name.expect("a name"));
         let region = "us-east-1".try_into().expect("a region");
-        LookupResult::Found(Database { project, name, region, id: Some(id()) })
+        Ok(Some(Database { project, name, region, id: Some(id()) }))
     }
 
     fn id() -> DatabaseId {
@@ -113,15 +111,12 @@ mod tests {
     fn each_project_is_looked_into_until_the_database_is_found() {
         let (mut machine, action) = Remove::begin(2, false);
         assert_eq!(action, RemoveAction::LookUp(0));
-        assert_eq!(machine.after_look_up(LookupResult::Absent), RemoveAction::LookUp(1));
+        assert_eq!(machine.after_look_up(Ok(None)), RemoveAction::LookUp(1));
         let mut other = machine.clone();
-        assert_eq!(
-            other.after_look_up(LookupResult::Absent),
-            RemoveAction::Stop(Ok(RemoveOutcome::Absent))
-        );
+        assert_eq!(other.after_look_up(Ok(None)), RemoveAction::Stop(Ok(RemoveOutcome::Absent)));
         assert_eq!(machine.after_look_up(found()), RemoveAction::Remove(1, id()));
         assert_eq!(
-            machine.after_remove(RemoveResult::Done),
+            machine.after_remove(Ok(Removed::Done)),
             RemoveAction::Stop(Ok(RemoveOutcome::Done))
         );
     }
@@ -131,7 +126,7 @@ mod tests {
         let (mut machine, _) = Remove::begin(1, false);
         machine.after_look_up(found());
         assert_eq!(
-            machine.after_remove(RemoveResult::Absent),
+            machine.after_remove(Ok(Removed::Absent)),
             RemoveAction::Stop(Ok(RemoveOutcome::Absent))
         );
     }
@@ -139,21 +134,18 @@ mod tests {
     #[test]
     fn an_unclear_removal_is_looked_up_before_it_is_believed() {
         let (mut machine, _) = Remove::begin(2, false);
-        machine.after_look_up(LookupResult::Absent);
+        machine.after_look_up(Ok(None));
         machine.after_look_up(found());
-        assert_eq!(machine.after_remove(RemoveResult::Unclear(error())), RemoveAction::LookUp(1));
+        assert_eq!(machine.after_remove(Err(Failure::Unclear(error()))), RemoveAction::LookUp(1));
         let mut other = machine.clone();
         assert_eq!(other.after_look_up(found()), RemoveAction::Stop(Err(error())));
-        assert_eq!(
-            machine.after_look_up(LookupResult::Absent),
-            RemoveAction::Stop(Ok(RemoveOutcome::Done))
-        );
+        assert_eq!(machine.after_look_up(Ok(None)), RemoveAction::Stop(Ok(RemoveOutcome::Done)));
     }
 
     #[test]
     fn a_list_that_could_not_be_read_is_no_absence() {
         let (mut machine, _) = Remove::begin(1, false);
-        let unknown = LookupResult::Unknown(error());
+        let unknown = Err(error());
         assert_eq!(machine.after_look_up(unknown), RemoveAction::Stop(Err(error())));
     }
 }

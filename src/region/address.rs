@@ -1,4 +1,6 @@
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 /// The kind of the client's address. Only a public one says where the user is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,40 +23,13 @@ pub enum Address {
 const SERVER_SIDE_USER_AGENTS: [&str; 3] =
     ["clerk/clerk-sdk-go@", "@clerk/backend@", "speakeasy-sdk/"];
 
-/// The IPv4 networks without users, with their prefix lengths, from IANA's registry of special-purpose
-/// addresses.
-const NON_PUBLIC_V4: [(Ipv4Addr, u32); 15] = [
-    (Ipv4Addr::UNSPECIFIED, 8),
-    (Ipv4Addr::new(10, 0, 0, 0), 8),
-    (Ipv4Addr::new(100, 64, 0, 0), 10),
-    (Ipv4Addr::new(127, 0, 0, 0), 8),
-    (Ipv4Addr::new(169, 254, 0, 0), 16),
-    (Ipv4Addr::new(172, 16, 0, 0), 12),
-    (Ipv4Addr::new(192, 0, 0, 0), 24),
-    (Ipv4Addr::new(192, 0, 2, 0), 24),
-    (Ipv4Addr::new(192, 88, 99, 0), 24),
-    (Ipv4Addr::new(192, 168, 0, 0), 16),
-    (Ipv4Addr::new(198, 18, 0, 0), 15),
-    (Ipv4Addr::new(198, 51, 100, 0), 24),
-    (Ipv4Addr::new(203, 0, 113, 0), 24),
-    (Ipv4Addr::new(224, 0, 0, 0), 4),
-    (Ipv4Addr::new(240, 0, 0, 0), 4),
-];
-
-/// The same for IPv6.
-const NON_PUBLIC_V6: [(Ipv6Addr, u32); 11] = [
-    (Ipv6Addr::UNSPECIFIED, 128),
-    (Ipv6Addr::LOCALHOST, 128),
-    (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96),
-    (Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0), 64),
-    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
-    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
-    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
-    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
-    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7),
-    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
-    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
-];
+/// The networks without users, from IANA's registries of special-purpose addresses.
+const NON_PUBLIC: &str = "\
+    0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 \
+    192.0.2.0/24 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 \
+    224.0.0.0/4 240.0.0.0/4 \
+    ::/128 ::1/128 64:ff9b::/96 100::/64 2001::/23 2001:db8::/32 2002::/16 3fff::/20 fc00::/7 \
+    fe80::/10 ff00::/8";
 
 impl Address {
     /// Classifies the address of an event.
@@ -105,14 +80,8 @@ impl Address {
 }
 
 fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => !NON_PUBLIC_V4
-            .iter()
-            .any(|&(network, prefix)| (u32::from(ip) ^ u32::from(network)) >> (32 - prefix) == 0),
-        IpAddr::V6(ip) => !NON_PUBLIC_V6.iter().any(|&(network, prefix)| {
-            (u128::from(ip) ^ u128::from(network)) >> (128 - prefix) == 0
-        }),
-    }
+    let mut networks = NON_PUBLIC.split(' ').map(|network| network.parse().expect("a network"));
+    !networks.any(|network: IpNet| network.contains(&ip))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod lookup;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use serde::Serialize;
 use strum::IntoStaticStr;
 use tokio::time::Instant;
 
@@ -23,7 +24,7 @@ pub use lookup::{CountryFile, CountryLookup, IpApi, NotACountryFile};
 
 /// The id of a region of Xata, such as `eu-central-1`: 1 to 64 lower-case letters, digits and
 /// hyphens.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Region(String);
 
 /// Text that is no region id.
@@ -57,18 +58,22 @@ impl fmt::Display for Region {
 }
 
 /// What an event tells about the user's place. All of it is untrusted text.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Hints<'a> {
-    /// The regions that the user's metadata asks for, the most trusted first.
-    pub preferences: [(PlacementReason, Option<&'a str>); 3],
-    /// The IP address of the client that signed up.
-    pub client_ip: Option<&'a str>,
-    /// Its `User-Agent`.
-    pub user_agent: Option<&'a str>,
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// `db_region` in the metadata that only the application's backend can read and write.
+    pub private_metadata: Option<String>,
+    /// `db_region` in the metadata that the backend writes and the browser can read.
+    pub public_metadata: Option<String>,
+    /// `db_region` in the metadata that the browser can write.
+    pub unsafe_metadata: Option<String>,
+    /// The IP address of the client that signed up. It is personal data and must not reach a log.
+    pub client_ip: Option<String>,
+    /// The client's `User-Agent`.
+    pub user_agent: Option<String>,
 }
 
 /// The chosen region and the reason for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Placement {
     /// The region.
     pub region: Region,
@@ -77,8 +82,9 @@ pub struct Placement {
 }
 
 /// Why a region was chosen.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, IntoStaticStr, Serialize)]
 #[strum(serialize_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum PlacementReason {
     /// `private_metadata.db_region`.
     PrivateMetadata,
@@ -122,15 +128,15 @@ pub struct Decision {
 
 impl PlacementPolicy {
     /// Chooses an allowed region. Only [`CountryLookup::IpApi`] uses the client, before the deadline.
-    pub async fn place(
-        &self,
-        hints: &Hints<'_>,
-        client: &HttpClient,
-        deadline: Instant,
-    ) -> Decision {
-        let address = Address::classify(hints.client_ip, hints.user_agent);
+    pub async fn place(&self, hints: &Hints, client: &HttpClient, deadline: Instant) -> Decision {
+        let address = Address::classify(hints.client_ip.as_deref(), hints.user_agent.as_deref());
+        let preferences = [
+            (PlacementReason::PrivateMetadata, &hints.private_metadata),
+            (PlacementReason::PublicMetadata, &hints.public_metadata),
+            (PlacementReason::UnsafeMetadata, &hints.unsafe_metadata),
+        ];
         let mut preference_rejected = false;
-        for (reason, wanted) in hints.preferences {
+        for (reason, wanted) in preferences {
             let Some(wanted) = wanted else { continue };
             match Region::try_from(wanted.trim().to_lowercase().as_str()) {
                 Ok(region) if self.allowed.contains(&region) => {
@@ -181,12 +187,12 @@ mod tests {
         }
     }
 
-    fn from_address(client_ip: &str) -> Hints<'_> {
-        Hints { client_ip: Some(client_ip), ..Hints::default() }
+    fn from_address(client_ip: &str) -> Hints {
+        Hints { client_ip: Some(client_ip.to_owned()), ..Hints::default() }
     }
 
     /// Decides without a request.
-    fn decide(policy: &PlacementPolicy, hints: &Hints<'_>) -> Decision {
+    fn decide(policy: &PlacementPolicy, hints: &Hints) -> Decision {
         let no_service = http_client::boxed(tower::service_fn(|_| async {
             Err::<reqwest::Response, _>("no call may be made")
         }));
@@ -194,7 +200,7 @@ mod tests {
         decision.now_or_never().expect("no wait")
     }
 
-    fn place(policy: &PlacementPolicy, hints: &Hints<'_>) -> (String, PlacementReason) {
+    fn place(policy: &PlacementPolicy, hints: &Hints) -> (String, PlacementReason) {
         let placement = decide(policy, hints).placement;
         (placement.region.to_string(), placement.reason)
     }
@@ -231,9 +237,14 @@ mod tests {
             PlacementReason::PublicMetadata,
             PlacementReason::UnsafeMetadata,
         );
-        let prefer = |first, second, third| {
-            let preferences = [(private, first), (public, second), (r#unsafe, third)];
-            decide(&policy(), &Hints { preferences, ..from_address("84.200.69.80") })
+        let prefer = |first: Option<&str>, second: Option<&str>, third: Option<&str>| {
+            let hints = Hints {
+                private_metadata: first.map(str::to_owned),
+                public_metadata: second.map(str::to_owned),
+                unsafe_metadata: third.map(str::to_owned),
+                ..from_address("84.200.69.80")
+            };
+            decide(&policy(), &hints)
         };
         let cases = [
             (prefer(Some("us-east-1"), Some("eu-central-1"), None), "us-east-1", private, false),
@@ -267,8 +278,10 @@ mod tests {
 
     #[test]
     fn an_address_that_is_not_the_users_is_not_looked_up() {
-        let server =
-            Hints { user_agent: Some("clerk/clerk-sdk-go@v3.0.0"), ..from_address("84.200.69.80") };
+        let server = Hints {
+            user_agent: Some("clerk/clerk-sdk-go@v3.0.0".to_owned()),
+            ..from_address("84.200.69.80")
+        };
         assert_eq!(place(&policy(), &server).1, PlacementReason::Default);
     }
 }

@@ -1,17 +1,21 @@
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::str::FromStr;
 
 use secrecy::SecretString;
 use strum::VariantNames;
 use url::{Host, Url};
 
-use super::{SECRETS, SettingsError};
+use super::{READ_ELSEWHERE, SECRETS, SettingsError};
 
-/// The variables that are set.
+/// The variables that are set, and what an operator should know about them.
 pub(super) struct Environment {
     known: BTreeMap<&'static str, String>,
-    unknown: Vec<String>,
+    /// The names that were read. A setting that is set and never read has no effect.
+    read: RefCell<BTreeSet<String>>,
+    warnings: RefCell<Vec<String>>,
 }
 
 /// A name with one of these prefixes is a setting of this program, or a misspelt one.
@@ -22,7 +26,7 @@ impl Environment {
         variables: impl IntoIterator<Item = (OsString, OsString)>,
         names: &[&'static str],
     ) -> Result<Self, SettingsError> {
-        let (mut known, mut unknown) = (BTreeMap::new(), Vec::new());
+        let (mut known, mut unknown) = (BTreeMap::new(), BTreeSet::new());
         for (name, value) in variables {
             let Some(name) = name.to_str() else { continue };
             if let Some(&name) = names.iter().find(|&&known| known == name) {
@@ -30,34 +34,63 @@ impl Environment {
                     value.into_string().map_err(|_| SettingsError::new(name, "is not UTF-8"))?;
                 known.insert(name, value);
             } else if PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
-                unknown.push(name.to_owned());
+                unknown.insert(name.to_owned());
             }
         }
-        unknown.sort_unstable();
-        Ok(Self { known, unknown })
+        let unknown = unknown.iter().map(|name| {
+            format!("{name} is set, but no setting has that name; see the README's table")
+        });
+        let warnings = RefCell::new(unknown.collect());
+        Ok(Self { known, read: RefCell::default(), warnings })
     }
 
     /// Adds the settings that are members of a secret.
     pub(super) fn add(&mut self, secret: &BTreeMap<String, String>) -> Result<(), SettingsError> {
-        for name in SECRETS {
-            let Some(value) = secret.get(name).filter(|value| !value.is_empty()) else { continue };
-            if self.known.get(name).is_some_and(|value| !value.is_empty()) {
+        for (member, value) in secret.iter().filter(|(_, value)| !value.is_empty()) {
+            let Some(name) = SECRETS.into_iter().find(|name| name == member) else {
+                self.warn(format!("{member} has no effect as a member of the secret"));
+                continue;
+            };
+            if self.known.insert(name, value.clone()).is_some_and(|value| !value.is_empty()) {
                 let problem = "is given twice, here and in the secret of SECRETS_ID; unset one";
                 return Err(SettingsError::new(name, problem));
             }
-            self.known.insert(name, value.clone());
         }
         Ok(())
     }
 
-    /// Names that have a prefix and are no setting.
-    pub(super) fn unknown(&self) -> &[String] {
-        &self.unknown
+    pub(super) fn warn(&self, warning: String) {
+        self.warnings.borrow_mut().push(warning);
+    }
+
+    /// The warnings, among them one for each setting that was set and never read.
+    pub(super) fn into_warnings(self) -> Vec<String> {
+        let read = self.read.into_inner();
+        let mut warnings = self.warnings.into_inner();
+        let is_ignored = |(name, value): &(&&str, &String)| {
+            !value.is_empty() && !read.contains(**name) && !READ_ELSEWHERE.contains(name)
+        };
+        let ignored = self.known.iter().filter(is_ignored);
+        warnings.extend(
+            ignored.map(|(name, _)| format!("{name} has no effect with the other settings")),
+        );
+        warnings
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.read.borrow_mut().insert(name.to_owned());
+        self.known.get(name).map(String::as_str)
     }
 
     /// A value without the blanks around it. An empty one counts as not set.
     pub(super) fn optional(&self, name: &str) -> Option<&str> {
-        self.known.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+        self.get(name).map(str::trim).filter(|value| !value.is_empty())
+    }
+
+    /// A value that has to be set, and how to mend that it is not.
+    pub(super) fn required(&self, name: &'static str, mend: &str) -> Result<&str, SettingsError> {
+        let missing = || SettingsError::new(name, format!("is missing; {mend}"));
+        self.optional(name).ok_or_else(missing)
     }
 
     /// A setting that has two names: the one that is set, and its value.
@@ -77,7 +110,7 @@ impl Environment {
 
     /// A value that is required, with every blank.
     pub(super) fn secret(&self, name: &'static str) -> Result<&str, SettingsError> {
-        match self.known.get(name).map(String::as_str) {
+        match self.get(name) {
             None => Err(SettingsError::new(name, "is missing")),
             Some("") => Err(SettingsError::new(name, "is empty")),
             Some(value) => Ok(value),
@@ -91,6 +124,16 @@ impl Environment {
             return Ok(key.into());
         }
         Err(SettingsError::new(name, "has a blank, or a character that no key has"))
+    }
+
+    /// Parses a value, or a member of one.
+    pub(super) fn parse<'a, T>(&self, name: &'static str, text: &'a str) -> Result<T, SettingsError>
+    where
+        T: TryFrom<&'a str, Error: Display>,
+    {
+        text.try_into().map_err(|error| {
+            SettingsError::new(name, format!("has a value that cannot be used: {error}"))
+        })
     }
 
     /// The members of a comma-separated list.

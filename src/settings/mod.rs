@@ -129,6 +129,17 @@ pub const SECRETS: [&str; 6] = [
 /// Variables that only `cargo ops` reads.
 const OPS_VARIABLES: [&str; 2] = ["HOOKDECK_API_KEY", "HOOKDECK_API_URL"];
 
+/// Variables that are no mistake where the settings do not read them: `cargo ops` does, the start
+/// does, or Lambda sets them.
+const READ_ELSEWHERE: [&str; 6] = [
+    OPS_VARIABLES[0],
+    OPS_VARIABLES[1],
+    SVIX_SECRET[0],
+    SVIX_SECRET[1],
+    "SECRETS_ID",
+    LAMBDA_LOG_LEVEL,
+];
+
 impl Settings {
     /// Reads the settings from environment variables.
     ///
@@ -149,23 +160,15 @@ impl Settings {
         variables: impl IntoIterator<Item = (OsString, OsString)>,
         secret: &BTreeMap<String, String>,
     ) -> Result<Self, SettingsError> {
-        let mut env = Environment::collect(
-            variables,
-            &[&VARIABLES[..], &OPS_VARIABLES, &[LAMBDA_LOG_LEVEL]].concat(),
-        )?;
+        let names = [&VARIABLES[..], &OPS_VARIABLES, &[LAMBDA_LOG_LEVEL]].concat();
+        let mut env = Environment::collect(variables, &names)?;
         env.add(secret)?;
-        let unknown = env.unknown().iter().map(|name| {
-            format!("{name} is set, but no setting has that name; see the README's table")
-        });
-        let odd = secret.keys().filter(|name| !SECRETS.contains(&name.as_str()));
-        let odd = odd.map(|name| format!("{name} has no effect as a member of the secret"));
-        let mut warnings: Vec<_> = unknown.chain(odd).collect();
         let verifier = verifier(&env)?;
         let workspace = xata::workspace(&env)?;
-        let policy = placement::policy(&env, workspace.is_some(), &mut warnings)?;
+        let policy = placement::policy(&env, workspace.is_some())?;
         let (projects, xata) = match workspace {
-            Some(workspace) => xata::lite(&env, workspace, &mut warnings)?,
-            None => xata::platform(&env, &policy, &mut warnings)?,
+            Some(workspace) => xata::lite(&env, workspace)?,
+            None => xata::platform(&env, &policy)?,
         };
         Ok(Self {
             verifier,
@@ -177,10 +180,10 @@ impl Settings {
             policy,
             projects,
             xata,
-            clerk: clerk(&env, &mut warnings)?,
+            clerk: clerk(&env)?,
             on_user_deleted: on_user_deleted(&env, workspace.is_some())?,
             log_level: log_level(&env)?,
-            warnings,
+            warnings: env.into_warnings(),
         })
     }
 }
@@ -210,15 +213,9 @@ fn log_level(env: &Environment) -> Result<LevelFilter, SettingsError> {
     Ok(level.and_then(Result::ok).unwrap_or(LevelFilter::INFO))
 }
 
-fn clerk(
-    env: &Environment,
-    warnings: &mut Vec<String>,
-) -> Result<Option<backend::Settings>, SettingsError> {
+fn clerk(env: &Environment) -> Result<Option<backend::Settings>, SettingsError> {
     let name = "CLERK_SECRET_KEY";
     if env.optional(name).is_none() {
-        if env.optional("CLERK_API_URL").is_some() {
-            warnings.push(format!("CLERK_API_URL has no effect without {name}"));
-        }
         return Ok(None);
     }
     let key = env.key(name)?;

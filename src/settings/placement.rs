@@ -20,48 +20,38 @@ const BUILT_IN_DEFAULT: &str = "us-east-1";
 const IP_API: &str = "https://pro.ip-api.com";
 
 /// Reads the policy. Every region of it is allowed.
-pub(super) fn policy(
-    env: &Environment,
-    is_lite: bool,
-    warnings: &mut Vec<String>,
-) -> Result<PlacementPolicy, SettingsError> {
-    let default =
-        region("DEFAULT_REGION", env.optional("DEFAULT_REGION").unwrap_or(BUILT_IN_DEFAULT))?;
+pub(super) fn policy(env: &Environment, is_lite: bool) -> Result<PlacementPolicy, SettingsError> {
+    let name = "DEFAULT_REGION";
+    let default: Region = env.parse(name, env.optional(name).unwrap_or(BUILT_IN_DEFAULT))?;
     let is_continent = |code: &str| CONTINENTS.iter().any(|&(continent, _)| continent == code);
     let by_country = map(env, "REGION_BY_COUNTRY", "country", is_country)?;
-    let given_continents = map(env, "REGION_BY_CONTINENT", "continent", is_continent)?;
-    let built_in = given_continents.is_empty();
-    let mut by_continent = if built_in {
-        let pairs = if is_lite { ON_LITE } else { ON_PLATFORM }.iter();
-        pairs
-            .map(|&(code, id)| Ok((code.to_owned(), region("REGION_BY_CONTINENT", id)?)))
-            .collect::<Result<_, _>>()?
-    } else {
-        given_continents
-    };
-    let mut allowed = BTreeSet::new();
-    for id in env.list("ALLOWED_REGIONS")? {
-        allowed.insert(region("ALLOWED_REGIONS", id)?);
+    let mut by_continent = map(env, "REGION_BY_CONTINENT", "continent", is_continent)?;
+    let is_built_in = by_continent.is_empty();
+    if is_built_in {
+        for (code, id) in if is_lite { ON_LITE } else { ON_PLATFORM } {
+            by_continent.insert((*code).to_owned(), env.parse("REGION_BY_CONTINENT", id)?);
+        }
     }
+    let name = "ALLOWED_REGIONS";
+    let mut allowed: BTreeSet<Region> =
+        env.list(name)?.into_iter().map(|id| env.parse(name, id)).collect::<Result<_, _>>()?;
     if allowed.is_empty() {
         allowed.extend(by_country.values().chain(by_continent.values()).cloned());
         allowed.insert(default.clone());
     }
-    if built_in {
+    if is_built_in {
         by_continent.retain(|_, region| allowed.contains(region));
     }
-    let default_alone = std::iter::once(&default);
-    let places = default_alone.map(|region| ("DEFAULT_REGION", region));
-    let places = places.chain(by_country.values().map(|region| ("REGION_BY_COUNTRY", region)));
-    let places = places.chain(by_continent.values().map(|region| ("REGION_BY_CONTINENT", region)));
+    let places = std::iter::once(("DEFAULT_REGION", &default))
+        .chain(by_country.values().map(|region| ("REGION_BY_COUNTRY", region)))
+        .chain(by_continent.values().map(|region| ("REGION_BY_CONTINENT", region)));
     for (variable, region) in places {
         if !allowed.contains(region) {
-            let problem =
-                format!("places users in {region}, which ALLOWED_REGIONS does not contain");
+            let problem = format!("places users in {region}, which {name} does not contain");
             return Err(SettingsError::new(variable, problem));
         }
     }
-    let lookup = lookup(env, warnings)?;
+    let lookup = lookup(env)?;
     Ok(PlacementPolicy { default, by_country, by_continent, allowed, lookup })
 }
 
@@ -74,18 +64,12 @@ enum GeoLookup {
     Off,
 }
 
-/// How countries are looked up. A setting of another way than the chosen one causes a warning.
-fn lookup(env: &Environment, warnings: &mut Vec<String>) -> Result<CountryLookup, SettingsError> {
-    let (file, url, key) = ("GEOIP_DATABASE", "IP_API_URL", "IP_API_KEY");
-    let (lookup, ignored): (_, &[_]) = match env.choice("GEO_LOOKUP")? {
-        GeoLookup::Offline => (offline(env, file)?, &[url, key]),
-        GeoLookup::IpApi => (CountryLookup::IpApi(ip_api(env, url, key)?), &[file]),
-        GeoLookup::Off => (CountryLookup::Off, &[file, url, key]),
-    };
-    for name in ignored.iter().filter(|name| env.optional(name).is_some()) {
-        warnings.push(format!("{name} has no effect with this GEO_LOOKUP"));
+fn lookup(env: &Environment) -> Result<CountryLookup, SettingsError> {
+    match env.choice("GEO_LOOKUP")? {
+        GeoLookup::Offline => offline(env, "GEOIP_DATABASE"),
+        GeoLookup::IpApi => Ok(CountryLookup::IpApi(ip_api(env, "IP_API_URL", "IP_API_KEY")?)),
+        GeoLookup::Off => Ok(CountryLookup::Off),
     }
-    Ok(lookup)
 }
 
 fn offline(env: &Environment, name: &'static str) -> Result<CountryLookup, SettingsError> {
@@ -107,11 +91,6 @@ fn ip_api(env: &Environment, url: &'static str, key: &'static str) -> Result<IpA
     Ok(IpApi { url: env.url(url, IP_API)?, key: given.map(Into::into) })
 }
 
-fn region(variable: &'static str, id: &str) -> Result<Region, SettingsError> {
-    Region::try_from(id)
-        .map_err(|problem| SettingsError::new(variable, format!("has a value that is {problem}")))
-}
-
 /// A map from codes to regions.
 fn map(
     env: &Environment,
@@ -127,7 +106,7 @@ fn map(
         if !is_known(&code) {
             return Err(bad(&format!("does not begin with the two-letter code of a {what}")));
         }
-        if regions.insert(code, region(variable, id)?).is_some() {
+        if regions.insert(code, env.parse(variable, id)?).is_some() {
             return Err(bad(&format!("is the second for its {what}")));
         }
     }

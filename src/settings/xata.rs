@@ -8,7 +8,7 @@ use crate::Clock;
 use crate::http_client::HttpClient;
 use crate::region::{PlacementPolicy, Region};
 use crate::xata::platform::{self, Platform, Source};
-use crate::xata::{DatabaseId, Databases, NotAnId, ProjectId, Projects, lite};
+use crate::xata::{DatabaseId, Databases, ProjectId, Projects, lite};
 
 /// One of Xata's two APIs, and its settings.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub enum Xata {
 
 impl Xata {
     /// A client with these settings.
-    pub fn databases(self, client: HttpClient, clock: Clock) -> Databases {
+    pub fn databases(&self, client: HttpClient, clock: Clock) -> Databases {
         match self {
             Self::Platform(settings) => Databases::Platform(Platform::new(settings, client, clock)),
             Self::Lite(settings) => Databases::Lite(lite::Lite::new(settings, client, clock)),
@@ -31,10 +31,6 @@ impl Xata {
 
 /// The two names of the workspace. A workspace selects Xata Lite.
 const WORKSPACE: [&str; 2] = ["XATA_WORKSPACE_SLUG", "XATA_WORKSPACE_ID"];
-
-/// Settings that only the platform has.
-const PLATFORM_ONLY: [&str; 4] =
-    ["XATA_TEMPLATES", "XATA_IMAGE", "XATA_INSTANCE_TYPE", "XATA_SCALE_TO_ZERO_MINUTES"];
 
 /// The name and the value of the setting that selects Xata Lite.
 ///
@@ -54,54 +50,42 @@ pub(super) fn workspace(env: &Environment) -> Result<Option<(&'static str, &str)
 pub(super) fn lite(
     env: &Environment,
     (name, text): (&'static str, &str),
-    warnings: &mut Vec<String>,
 ) -> Result<(Projects, Xata), SettingsError> {
-    let bad = || {
-        let problem = "is no workspace id: an optional slug and hyphen, then six letters or digits";
-        SettingsError::new(name, problem)
-    };
     // `slug-abc123` or `abc123` (docs/vendors/xata.md, "Lite: names").
     let tail = text.rsplit_once('-').map_or(text, |(_, tail)| tail);
-    if tail.len() != 6 || !tail.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Err(bad());
+    let is_slug = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if !is_slug || tail.len() != 6 {
+        let problem = "is no workspace id: an optional slug and hyphen, then six letters or digits";
+        return Err(SettingsError::new(name, problem));
     }
-    let workspace = text.try_into().map_err(|NotAnId| bad())?;
-    let project = ProjectId::try_from(text).map_err(|NotAnId| bad())?;
-    if env.optional("XATA_API_URL").is_none() {
-        let problem = "is missing; Xata Lite has no public address any more";
-        return Err(SettingsError::new("XATA_API_URL", problem));
-    }
-    let retired = "Xata Lite was retired on 2026-02-28; the platform of today takes \
-                   XATA_ORGANIZATION_ID and XATA_PROJECT_ID";
-    warnings.push(retired.to_owned());
-    for ignored in PLATFORM_ONLY.into_iter().filter(|&name| env.optional(name).is_some()) {
-        warnings.push(format!("{ignored} has no effect on Xata Lite"));
-    }
-    let (url, key) = (env.url("XATA_API_URL", "")?, env.key("XATA_API_KEY")?);
-    let settings = lite::Settings { url, key, workspace };
-    Ok((Projects::from(project), Xata::Lite(settings)))
+    env.warn(
+        "Xata Lite was retired on 2026-02-28; the platform of today takes XATA_ORGANIZATION_ID and \
+         XATA_PROJECT_ID"
+            .to_owned(),
+    );
+    let url = "XATA_API_URL";
+    env.required(url, "Xata Lite has no public address any more")?;
+    let workspace = env.parse(name, text)?;
+    let settings =
+        lite::Settings { url: env.url(url, "")?, key: env.key("XATA_API_KEY")?, workspace };
+    Ok((Projects::from(env.parse::<ProjectId>(name, text)?), Xata::Lite(settings)))
 }
 
 /// Reads the settings of the platform.
 pub(super) fn platform(
     env: &Environment,
     policy: &PlacementPolicy,
-    warnings: &mut Vec<String>,
 ) -> Result<(Projects, Xata), SettingsError> {
     let key = env.key("XATA_API_KEY")?;
     let name = "XATA_ORGANIZATION_ID";
-    let organization = env.optional(name).ok_or_else(|| {
-        SettingsError::new(name, "is missing; set it to the id of your Xata organization")
-    })?;
-    let organization = organization
-        .try_into()
-        .map_err(|problem| SettingsError::new(name, format!("is no id: {problem}")))?;
+    let organization = env.required(name, "set it to the id of your Xata organization")?;
+    let organization = env.parse(name, organization)?;
     let projects = projects(env)?;
     let settings = platform::Settings {
         url: env.url("XATA_API_URL", platform::DEFAULT_URL)?,
         key,
         organization,
-        source: source(env, &projects, policy, warnings)?,
+        source: source(env, &projects, policy)?,
         scale_to_zero_minutes: scale_to_zero(env)?,
     };
     Ok((projects, Xata::Platform(settings)))
@@ -109,17 +93,9 @@ pub(super) fn platform(
 
 fn projects(env: &Environment) -> Result<Projects, SettingsError> {
     let name = "XATA_PROJECT_ID";
-    let ids = env.list(name)?;
-    if ids.is_empty() {
-        return Err(SettingsError::new(
-            name,
-            "is missing; set it to the id of your Xata project, prj_…",
-        ));
-    }
-    let ids = ids.into_iter().map(ProjectId::try_from).collect::<Result<_, _>>();
-    let ids = ids.map_err(|problem| {
-        SettingsError::new(name, format!("has a member that is no id: {problem}"))
-    })?;
+    env.required(name, "set it to the id of your Xata project, prj_…")?;
+    let ids =
+        env.list(name)?.into_iter().map(|id| env.parse(name, id)).collect::<Result<_, _>>()?;
     Projects::new(ids).ok_or_else(|| SettingsError::new(name, "names a project twice"))
 }
 
@@ -127,23 +103,15 @@ fn source(
     env: &Environment,
     projects: &Projects,
     policy: &PlacementPolicy,
-    warnings: &mut Vec<String>,
 ) -> Result<Source, SettingsError> {
     let name = "XATA_TEMPLATES";
-    let text = |name, default: &str| env.optional(name).unwrap_or(default).to_owned();
     let pairs = env.pairs(name)?;
     if pairs.is_empty() {
+        let text = |name, default: &str| env.optional(name).unwrap_or(default).to_owned();
         return Ok(Source::Root {
             image: text("XATA_IMAGE", "postgresql:17"),
             instance_type: text("XATA_INSTANCE_TYPE", "xata.micro"),
         });
-    }
-    for ignored in ["XATA_IMAGE", "XATA_INSTANCE_TYPE"] {
-        if env.optional(ignored).is_some() {
-            warnings.push(format!(
-                "{ignored} has no effect: with XATA_TEMPLATES, databases are like their template"
-            ));
-        }
     }
     let only = projects.iter().next().filter(|_| projects.iter().count() == 1);
     let mut templates = BTreeMap::new();
@@ -160,13 +128,10 @@ fn source(
                 return Err(bad("must be project/region=id, as there are several projects"));
             }
         };
-        let region = Region::try_from(region)
-            .map_err(|problem| bad(&format!("has a place that is {problem}")))?;
-        let id = DatabaseId::try_from(id)
-            .map_err(|problem| bad(&format!("has an id that is none: {problem}")))?;
+        let (region, id): (Region, DatabaseId) = (env.parse(name, region)?, env.parse(name, id)?);
         if !policy.allowed.contains(&region) {
-            warnings.push(format!(
-                "{name} has a template for {region}, where ALLOWED_REGIONS lets nobody be placed"
+            env.warn(format!(
+                "{name} has a template for {region}, where ALLOWED_REGIONS lets no user be placed"
             ));
         }
         if templates.insert((project.clone(), region), id).is_some() {
@@ -174,14 +139,12 @@ fn source(
         }
     }
     for project in projects.iter() {
-        for region in &policy.allowed {
-            if !templates.contains_key(&(project.clone(), region.clone())) {
-                let problem = format!(
-                    "has no template for {region} in {}, where users can be placed",
-                    project.as_str()
-                );
-                return Err(SettingsError::new(name, problem));
-            }
+        let has = |region: &&Region| templates.contains_key(&(project.clone(), (*region).clone()));
+        if let Some(region) = policy.allowed.iter().find(|region| !has(region)) {
+            let project = project.as_str();
+            let problem =
+                format!("has no template for {region} in {project}, where users can be placed");
+            return Err(SettingsError::new(name, problem));
         }
     }
     Ok(Source::Templates(templates))

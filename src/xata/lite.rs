@@ -2,18 +2,15 @@
 //! Lite"). The service was retired on 2026-02-28. It is kept for compatible servers and gets nothing
 //! beyond creation.
 
-use std::time::Duration;
-
 use http::header::HeaderName;
 use http::{Method, StatusCode};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::time::Instant;
 
 use super::{
-    CreateResult, Database, DatabaseName, LookupResult, ProjectId, WorkspaceId, no_response,
-    unreadable,
+    CreateResult, Created, Database, DatabaseName, Failure, LookupResult, Target, WorkspaceId,
+    no_response, unreadable,
 };
 use crate::Clock;
 use crate::error::{ErrorKind, UpstreamError};
@@ -59,96 +56,75 @@ struct ExistingDatabase {
 
 impl Lite {
     /// A client with these settings.
-    pub fn new(settings: Settings, client: HttpClient, clock: Clock) -> Self {
-        let api = JsonApi::new(settings.url, &settings.key, client, clock);
-        Self { api, workspace: settings.workspace }
+    pub fn new(settings: &Settings, client: HttpClient, clock: Clock) -> Self {
+        let api = JsonApi::new(settings.url.clone(), &settings.key, client, clock);
+        Self { api, workspace: settings.workspace.clone() }
     }
 
     fn path(&self, name: &DatabaseName) -> String {
         format!("/workspaces/{}/dbs/{}", self.workspace.as_str(), name.as_str())
     }
 
-    pub(super) async fn create(
-        &self,
-        project: &ProjectId,
-        name: &DatabaseName,
-        region: &Region,
-        deadline: Instant,
-    ) -> CreateResult {
-        let (path, body) = (self.path(name), json!({ "region": region.as_str() }));
-        let response = match self.api.exchange(Method::PUT, &path, Some(&body), deadline).await {
-            Ok(response) if response.status.is_success() => response,
-            Ok(response) => return self.classify(&response),
-            Err(error) => return CreateResult::Unclear(no_response(error)),
-        };
-        let status = response.status;
-        match response.json::<CreatedDatabase>() {
+    pub(super) async fn create(&self, target: Target<'_>, region: &Region) -> CreateResult {
+        let (path, body) = (self.path(target.name), json!({ "region": region.as_str() }));
+        let response = self.api.exchange(Method::PUT, &path, Some(&body), target.deadline).await;
+        let response = response.map_err(no_response)?;
+        if !response.status.is_success() {
+            return Err(self.classify(&response));
+        }
+        let unreadable = unreadable(response.status);
+        let created: CreatedDatabase = response.json().map_err(&unreadable)?;
+        if created.status.as_deref() == Some("failed") {
             // A failure in a 200. Only a look-up can tell whether a database is left.
-            Ok(created) if created.status.as_deref() == Some("failed") => {
-                CreateResult::Unclear(UpstreamError::with_status(status, ErrorKind::XataError))
-            }
-            Ok(created) if created.database_name == name.as_str() => {
-                let (name, region) = (name.clone(), region.clone());
-                CreateResult::Created(Database { project: project.clone(), name, region, id: None })
-            }
-            Ok(_) => CreateResult::Unclear(unreadable(status, CallError::Unreadable)),
-            Err(error) => CreateResult::Unclear(unreadable(status, error)),
+            let error = UpstreamError::with_status(response.status, ErrorKind::XataError);
+            return Err(Failure::Unclear(error));
+        }
+        if created.database_name != target.name.as_str() {
+            return Err(unreadable(CallError::Unreadable));
+        }
+        Ok(Created::New(database(target, region.clone())))
+    }
+
+    pub(super) async fn look_up(&self, target: Target<'_>) -> LookupResult {
+        let path = self.path(target.name);
+        let response = self.api.exchange(Method::GET, &path, None, target.deadline).await;
+        let response = response.map_err(no_response)?;
+        if response.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        if response.status != StatusCode::OK {
+            return Err(self.classify(&response).into());
+        }
+        let unreadable = unreadable(response.status);
+        let found: ExistingDatabase = response.json().map_err(&unreadable)?;
+        match found.region.as_str().try_into() {
+            Ok(region) if found.name == target.name.as_str() => Ok(Some(database(target, region))),
+            _ => Err(unreadable(CallError::Unreadable).into()),
         }
     }
 
-    pub(super) async fn look_up(
-        &self,
-        project: &ProjectId,
-        name: &DatabaseName,
-        deadline: Instant,
-    ) -> LookupResult {
-        let response = match self.api.exchange(Method::GET, &self.path(name), None, deadline).await
-        {
-            Ok(response) => response,
-            Err(error) => return LookupResult::Unknown(no_response(error)),
-        };
-        match response.status.as_u16() {
-            200 => match response.json().and_then(|found| existing(&found, project, name)) {
-                Ok(database) => LookupResult::Found(database),
-                Err(error) => LookupResult::Unknown(unreadable(response.status, error)),
-            },
-            404 => LookupResult::Absent,
-            _ => LookupResult::Unknown(self.classify(&response).into_error(response.status)),
-        }
-    }
-
-    fn classify(&self, response: &ApiResponse) -> CreateResult {
+    /// What a response other than 2xx says about a create. How Xata Lite refuses a name that is taken
+    /// was never documented, so 409, 422 and 423 are all looked up.
+    fn classify(&self, response: &ApiResponse) -> Failure {
+        let status = response.status;
         let reset = self.api.wait(&response.headers, &RATE_LIMIT_RESET);
-        classify(response.status, reset.or(response.retry_after))
-    }
-}
-
-/// What a response other than 2xx says about a create. How Xata Lite refuses a name that is taken was
-/// never documented, so 409, 422 and 423 are all looked up.
-fn classify(status: StatusCode, retry_after: Option<Duration>) -> CreateResult {
-    let error = |kind| UpstreamError { retry_after, ..UpstreamError::with_status(status, kind) };
-    let refused = |kind| CreateResult::Refused(error(kind));
-    match status.as_u16() {
-        401 => refused(ErrorKind::KeyRefused),
-        403 => refused(ErrorKind::AccessDenied),
-        404 => refused(ErrorKind::NotFound),
-        409 | 423 => refused(ErrorKind::Locked),
-        408 => CreateResult::Unclear(error(ErrorKind::XataTimeout)),
-        429 => refused(ErrorKind::RateLimited),
-        400..=499 => refused(ErrorKind::RequestRejected),
-        _ => CreateResult::Unclear(error(ErrorKind::XataError)),
-    }
-}
-
-fn existing(
-    found: &ExistingDatabase,
-    project: &ProjectId,
-    name: &DatabaseName,
-) -> Result<Database, CallError> {
-    match found.region.as_str().try_into() {
-        Ok(region) if found.name == name.as_str() => {
-            Ok(Database { project: project.clone(), name: name.clone(), region, id: None })
+        let retry_after = reset.or(response.retry_after);
+        let error =
+            |kind| UpstreamError { retry_after, ..UpstreamError::with_status(status, kind) };
+        let refused = |kind| Failure::Refused(error(kind));
+        match status.as_u16() {
+            401 => refused(ErrorKind::KeyRefused),
+            403 => refused(ErrorKind::AccessDenied),
+            404 => refused(ErrorKind::NotFound),
+            409 | 423 => refused(ErrorKind::Locked),
+            408 => Failure::Unclear(error(ErrorKind::XataTimeout)),
+            429 => refused(ErrorKind::RateLimited),
+            400..=499 => refused(ErrorKind::RequestRejected),
+            _ => Failure::Unclear(error(ErrorKind::XataError)),
         }
-        _ => Err(CallError::Unreadable),
     }
+}
+
+fn database(target: Target<'_>, region: Region) -> Database {
+    Database { project: target.project.clone(), name: target.name.clone(), region, id: None }
 }

@@ -9,6 +9,7 @@ pub mod lite;
 pub mod platform;
 
 use http::StatusCode;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
@@ -26,47 +27,41 @@ pub enum Databases {
     Lite(Lite),
 }
 
+/// The database that a request is about, and the time by which its response is read.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    /// The project.
+    pub project: &'a ProjectId,
+    /// The name.
+    pub name: &'a DatabaseName,
+    /// The deadline of the request.
+    pub deadline: Instant,
+}
+
 impl Databases {
     /// Requests a new database once. At the deadline it gives up; the platform rolls back such a
     /// create where it can.
-    pub async fn create(
-        &self,
-        project: &ProjectId,
-        name: &DatabaseName,
-        region: &Region,
-        deadline: Instant,
-    ) -> CreateResult {
+    pub async fn create(&self, target: Target<'_>, region: &Region) -> CreateResult {
         match self {
-            Self::Platform(xata) => xata.create(project, name, region, deadline).await,
-            Self::Lite(xata) => xata.create(project, name, region, deadline).await,
+            Self::Platform(xata) => xata.create(target, region).await,
+            Self::Lite(xata) => xata.create(target, region).await,
         }
     }
 
     /// Looks a name up in one project.
-    pub async fn look_up(
-        &self,
-        project: &ProjectId,
-        name: &DatabaseName,
-        deadline: Instant,
-    ) -> LookupResult {
+    pub async fn look_up(&self, target: Target<'_>) -> LookupResult {
         match self {
-            Self::Platform(xata) => xata.look_up(project, name, deadline).await,
-            Self::Lite(xata) => xata.look_up(project, name, deadline).await,
+            Self::Platform(xata) => xata.look_up(target).await,
+            Self::Lite(xata) => xata.look_up(target).await,
         }
     }
 
     /// Parks or deletes a database by its id.
-    pub async fn remove(
-        &self,
-        project: &ProjectId,
-        id: &DatabaseId,
-        removal: &Removal,
-        deadline: Instant,
-    ) -> RemoveResult {
+    pub async fn remove(&self, target: Target<'_>, id: &DatabaseId, how: &Removal) -> RemoveResult {
         match self {
-            Self::Platform(xata) => xata.remove(project, id, removal, deadline).await,
+            Self::Platform(xata) => xata.remove(target, id, how).await,
             // The settings allow no removal with Xata Lite, which gets nothing beyond creation.
-            Self::Lite(_) => RemoveResult::Refused(UpstreamError::new(ErrorKind::RequestRejected)),
+            Self::Lite(_) => Err(Failure::Refused(UpstreamError::new(ErrorKind::RequestRejected))),
         }
     }
 }
@@ -84,104 +79,61 @@ pub enum Removal {
 }
 
 /// A database as Xata describes it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Database {
     /// The project; the workspace on Xata Lite.
+    #[serde(skip)]
     pub project: ProjectId,
     /// The name, which is the user's id.
     pub name: DatabaseName,
     /// The region that it is in.
     pub region: Region,
     /// Xata's id, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<DatabaseId>,
 }
 
 /// The result of a create.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum CreateResult {
-    /// This call created the database.
-    Created(Database),
-    /// Nothing was created: the name is taken.
-    NameTaken,
-    /// Nothing was created. A database of this name may exist.
-    Refused(UpstreamError),
-    /// The call may have created it.
-    Unclear(UpstreamError),
-}
+pub type CreateResult = Result<Created, Failure>;
 
-/// The result of a look-up.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum LookupResult {
-    /// The database exists.
-    Found(Database),
-    /// The whole list was read, and the name is not in it.
-    Absent,
-    /// The list could not be read to its end.
-    Unknown(UpstreamError),
-}
+/// The result of a look-up: the database; none where the whole list was read without the name. The
+/// error says why the list could not be read to its end.
+pub type LookupResult = Result<Option<Database>, UpstreamError>;
 
 /// The result of a removal.
+pub type RemoveResult = Result<Removed, Failure>;
+
+/// What a create has led to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum RemoveResult {
-    /// This call did it.
+pub enum Created {
+    /// This request created the database.
+    New(Database),
+    /// Nothing was created: the name is taken.
+    NameTaken,
+}
+
+/// What a removal has led to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Removed {
+    /// This request parked or deleted the database.
     Done,
     /// There is no database of this id.
     Absent,
-    /// Nothing was changed.
+}
+
+/// Why a change has no result.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// Nothing was changed. After a create, a database of this name may exist all the same.
     Refused(UpstreamError),
-    /// The call may have taken effect.
+    /// The change may have taken effect.
     Unclear(UpstreamError),
 }
 
-/// What is certain after a call, for the metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallOutcome {
-    /// It ended with a fact.
-    Done,
-    /// It was refused.
-    Refused,
-    /// Its effect is unknown.
-    Unclear,
-}
-
-impl CreateResult {
-    /// What is certain.
-    pub fn outcome(&self) -> CallOutcome {
-        match self {
-            Self::Created(_) | Self::NameTaken => CallOutcome::Done,
-            Self::Refused(_) => CallOutcome::Refused,
-            Self::Unclear(_) => CallOutcome::Unclear,
-        }
-    }
-
-    /// The error of another request whose response reads like this result of a create.
-    fn into_error(self, status: StatusCode) -> UpstreamError {
-        match self {
-            Self::Refused(error) | Self::Unclear(error) => error,
-            Self::Created(_) | Self::NameTaken => {
-                UpstreamError::with_status(status, ErrorKind::XataError)
-            }
-        }
-    }
-}
-
-impl LookupResult {
-    /// What is certain.
-    pub fn outcome(&self) -> CallOutcome {
-        match self {
-            Self::Found(_) | Self::Absent => CallOutcome::Done,
-            Self::Unknown(_) => CallOutcome::Unclear,
-        }
-    }
-}
-
-impl RemoveResult {
-    /// What is certain.
-    pub fn outcome(&self) -> CallOutcome {
-        match self {
-            Self::Done | Self::Absent => CallOutcome::Done,
-            Self::Refused(_) => CallOutcome::Refused,
-            Self::Unclear(_) => CallOutcome::Unclear,
+impl From<Failure> for UpstreamError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(error) | Failure::Unclear(error) => error,
         }
     }
 }
@@ -195,14 +147,14 @@ fn error_kind(error: CallError) -> ErrorKind {
     }
 }
 
-/// The error of a call without a response.
-fn no_response(error: CallError) -> UpstreamError {
-    UpstreamError::new(error_kind(error))
+/// The failure of a request without a response.
+fn no_response(error: CallError) -> Failure {
+    Failure::Unclear(UpstreamError::new(error_kind(error)))
 }
 
-/// The error of a response that cannot be read.
-fn unreadable(status: StatusCode, error: CallError) -> UpstreamError {
-    UpstreamError::with_status(status, error_kind(error))
+/// The failure of a request whose response cannot be read.
+fn unreadable(status: StatusCode) -> impl Fn(CallError) -> Failure {
+    move |error| Failure::Unclear(UpstreamError::with_status(status, error_kind(error)))
 }
 
 /// Text that is no id of Xata's.
@@ -213,7 +165,7 @@ pub struct NotAnId;
 macro_rules! path_safe_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
         pub struct $name(String);
 
         impl $name {

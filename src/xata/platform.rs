@@ -8,12 +8,11 @@ use http::{Method, StatusCode};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::list_reader::{Branch, ListReader, Progress};
 use super::{
-    CreateResult, Database, DatabaseId, DatabaseName, LookupResult, OrganizationId, ProjectId,
-    Removal, RemoveResult, error_kind, no_response, unreadable,
+    CreateResult, Created, DatabaseId, Failure, LookupResult, OrganizationId, ProjectId, Removal,
+    RemoveResult, Removed, Target, no_response, unreadable,
 };
 use crate::Clock;
 use crate::error::{ErrorKind, UpstreamError};
@@ -31,7 +30,7 @@ const LIST_LIMIT_BYTES: usize = 64 * 1024 * 1024;
 const MAX_CONTENTION: Duration = Duration::from_secs(5);
 
 /// The settings of the platform.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Without a slash at its end.
     pub url: String,
@@ -46,7 +45,7 @@ pub struct Settings {
 }
 
 /// What new databases are made from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Source {
     /// The template of each project and region, a root branch that is cloned.
     Templates(BTreeMap<(ProjectId, Region), DatabaseId>),
@@ -62,133 +61,130 @@ pub enum Source {
 /// A client of the platform, with the key of one organization.
 pub struct Platform {
     api: JsonApi,
-    organization: OrganizationId,
-    source: Source,
-    scale_to_zero_minutes: Option<u32>,
+    settings: Settings,
 }
 
 impl Platform {
     /// A client with these settings.
-    pub fn new(settings: Settings, client: HttpClient, clock: Clock) -> Self {
-        let Settings { url, key, organization, source, scale_to_zero_minutes } = settings;
-        let api = JsonApi::new(url, &key, client, clock);
-        Self { api, organization, source, scale_to_zero_minutes }
+    pub fn new(settings: &Settings, client: HttpClient, clock: Clock) -> Self {
+        let api = JsonApi::new(settings.url.clone(), &settings.key, client, clock);
+        Self { api, settings: settings.clone() }
     }
 
     fn branches(&self, project: &ProjectId) -> String {
-        let (organization, project) = (self.organization.as_str(), project.as_str());
+        let (organization, project) = (self.settings.organization.as_str(), project.as_str());
         format!("/organizations/{organization}/projects/{project}/branches")
     }
 
     /// The body of a create; none where there is no template to clone.
-    fn create_body(
-        &self,
-        project: &ProjectId,
-        name: &DatabaseName,
-        region: &Region,
-    ) -> Option<Value> {
-        let mut body = match &self.source {
+    fn create_body(&self, target: Target<'_>, region: &Region) -> Option<Value> {
+        let mut body = match &self.settings.source {
             Source::Templates(templates) => {
-                let template = templates.get(&(project.clone(), region.clone()))?;
-                json!({ "mode": "inherit", "parentID": template.as_str() })
+                let template = templates.get(&(target.project.clone(), region.clone()))?;
+                json!({ "mode": "inherit", "parentID": template })
             }
             Source::Root { image, instance_type } => json!({
                 "mode": "custom",
                 "configuration": {
-                    "region": region.as_str(), "image": image, "instanceType": instance_type, "replicas": 0,
+                    "region": region, "image": image, "instanceType": instance_type, "replicas": 0,
                 },
             }),
         };
-        body["name"] = name.as_str().into();
+        body["name"] = target.name.as_str().into();
         // Always sent, because the meaning of an absent one depends on the project. Xata requires the
         // period even where it is disabled.
-        let minutes = self.scale_to_zero_minutes;
+        let minutes = self.settings.scale_to_zero_minutes;
         body["scaleToZero"] = json!({ "enabled": minutes.is_some(), "inactivityPeriodMinutes": minutes.unwrap_or(30) });
         Some(body)
     }
 
-    pub(super) async fn create(
-        &self,
-        project: &ProjectId,
-        name: &DatabaseName,
-        region: &Region,
-        deadline: Instant,
-    ) -> CreateResult {
-        let Some(body) = self.create_body(project, name, region) else {
-            return CreateResult::Refused(UpstreamError::new(ErrorKind::NotFound));
+    pub(super) async fn create(&self, target: Target<'_>, region: &Region) -> CreateResult {
+        let Some(body) = self.create_body(target, region) else {
+            return Err(Failure::Refused(UpstreamError::new(ErrorKind::NotFound)));
         };
-        let path = self.branches(project);
-        let response = match self.api.exchange(Method::POST, &path, Some(&body), deadline).await {
-            Ok(response) if response.status.is_success() => response,
-            Ok(response) => return classify(&response),
-            Err(error) => return CreateResult::Unclear(no_response(error)),
-        };
-        match response.json().and_then(|branch| created(branch, project, name)) {
-            Ok(database) => CreateResult::Created(database),
-            Err(error) => CreateResult::Unclear(unreadable(response.status, error)),
+        let path = self.branches(target.project);
+        let response = self.api.exchange(Method::POST, &path, Some(&body), target.deadline).await;
+        let response = response.map_err(no_response)?;
+        if response.status.is_success() {
+            let unreadable = unreadable(response.status);
+            let branch: Branch = response.json().map_err(&unreadable)?;
+            let database = branch.into_database(target.project);
+            let database = database.filter(|database| database.name == *target.name);
+            return database.map(Created::New).ok_or_else(|| unreadable(CallError::Unreadable));
         }
+        if response.status == StatusCode::CONFLICT
+            && response.retry_after.is_none()
+            && message(&response).contains("already exists")
+        {
+            return Ok(Created::NameTaken);
+        }
+        Err(classify(&response))
     }
 
-    pub(super) async fn look_up(
-        &self,
-        project: &ProjectId,
-        name: &DatabaseName,
-        deadline: Instant,
-    ) -> LookupResult {
-        let path = self.branches(project);
-        let response = match self.api.send(Method::GET, &path, None, deadline).await {
-            Ok(response) => response,
-            Err(error) => return LookupResult::Unknown(no_response(error)),
-        };
-        if response.status() == StatusCode::OK {
-            let result = find(response, project, name, deadline).await;
-            return result.unwrap_or_else(|kind| {
-                LookupResult::Unknown(UpstreamError::with_status(StatusCode::OK, kind))
-            });
+    /// Reads the project's list until it names the database.
+    pub(super) async fn look_up(&self, target: Target<'_>) -> LookupResult {
+        let path = self.branches(target.project);
+        let response = self.api.send(Method::GET, &path, None, target.deadline).await;
+        let mut response = response.map_err(no_response)?;
+        let status = response.status();
+        if status != StatusCode::OK {
+            return Err(classify(&self.api.read(response, target.deadline).await).into());
         }
-        let response = self.api.read(response, deadline).await;
-        LookupResult::Unknown(classify(&response).into_error(response.status))
+        let error = |kind| UpstreamError::with_status(status, kind);
+        let mut reader = ListReader::new(target.name.as_str());
+        let mut read_bytes = 0;
+        while let Some(chunk) = http_client::next_chunk(&mut response, target.deadline)
+            .await
+            .map_err(unreadable(status))?
+        {
+            read_bytes += chunk.len();
+            if read_bytes > LIST_LIMIT_BYTES {
+                return Err(error(ErrorKind::ListTooLong));
+            }
+            match reader.read(&chunk) {
+                Progress::More => {}
+                Progress::Found(branch) => {
+                    let database = branch.into_database(target.project);
+                    return database.map(Some).ok_or(error(ErrorKind::XataUnreadable));
+                }
+                Progress::Unreadable => return Err(error(ErrorKind::XataUnreadable)),
+            }
+        }
+        if reader.is_complete() { Ok(None) } else { Err(error(ErrorKind::XataUnreadable)) }
     }
 
     /// Deletes, or renames and hibernates in one change.
     pub(super) async fn remove(
         &self,
-        project: &ProjectId,
+        target: Target<'_>,
         id: &DatabaseId,
-        removal: &Removal,
-        deadline: Instant,
+        how: &Removal,
     ) -> RemoveResult {
-        let path = format!("{}/{}", self.branches(project), id.as_str());
-        let (method, body) = match removal {
+        let path = format!("{}/{}", self.branches(target.project), id.as_str());
+        let (method, body) = match how {
             Removal::Delete => (Method::DELETE, None),
             Removal::Park { name } => {
                 (Method::PATCH, Some(json!({ "name": name, "hibernate": true })))
             }
         };
-        let response = match self.api.exchange(method, &path, body.as_ref(), deadline).await {
-            Ok(response) => response,
-            Err(error) => return RemoveResult::Unclear(no_response(error)),
-        };
+        let response = self.api.exchange(method, &path, body.as_ref(), target.deadline).await;
+        let response = response.map_err(no_response)?;
         match response.status.as_u16() {
-            200..=299 => RemoveResult::Done,
-            404 => RemoveResult::Absent,
-            _ => match classify(&response) {
-                CreateResult::Unclear(error) => RemoveResult::Unclear(error),
-                refused => RemoveResult::Refused(refused.into_error(response.status)),
-            },
+            200..=299 => Ok(Removed::Done),
+            404 => Ok(Removed::Absent),
+            _ => Err(classify(&response)),
         }
     }
 }
 
-/// What a response other than 2xx says about a create (`docs/vendors/xata.md`, "Errors" and
-/// "Quotas"). The text only tells a taken name from contention, and one kind from another.
-fn classify(response: &ApiResponse) -> CreateResult {
+/// Why a response is no success (`docs/vendors/xata.md`, "Errors" and "Quotas"). The status decides;
+/// the text only tells one kind from another.
+fn classify(response: &ApiResponse) -> Failure {
     let (status, retry_after, message) = (response.status, response.retry_after, message(response));
     let error = |kind| UpstreamError { retry_after, ..UpstreamError::with_status(status, kind) };
-    let refused = |kind| CreateResult::Refused(error(kind));
+    let refused = |kind| Failure::Refused(error(kind));
     let says = |text: &str| message.contains(text);
     match status.as_u16() {
-        409 if retry_after.is_none() && says("already exists") => CreateResult::NameTaken,
         409 | 423 => refused(ErrorKind::Contention),
         429 if retry_after.is_some_and(|wait| wait <= MAX_CONTENTION) => {
             refused(ErrorKind::Contention)
@@ -204,9 +200,9 @@ fn classify(response: &ApiResponse) -> CreateResult {
         403 => refused(ErrorKind::AccessDenied),
         404 => refused(ErrorKind::NotFound),
         412 => refused(ErrorKind::TemplateUnhealthy),
-        408 => CreateResult::Unclear(error(ErrorKind::XataTimeout)),
+        408 => Failure::Unclear(error(ErrorKind::XataTimeout)),
         400..=499 => refused(ErrorKind::RequestRejected),
-        _ => CreateResult::Unclear(error(ErrorKind::XataError)),
+        _ => Failure::Unclear(error(ErrorKind::XataError)),
     }
 }
 
@@ -217,42 +213,4 @@ fn message(response: &ApiResponse) -> String {
         message: String,
     }
     response.json().map_or_else(|_| String::new(), |error: Error| error.message)
-}
-
-/// The database in the response to a create, if it is the one that was asked for.
-fn created(
-    branch: Branch,
-    project: &ProjectId,
-    name: &DatabaseName,
-) -> Result<Database, CallError> {
-    let database = branch.into_database(project).filter(|database| database.name == *name);
-    database.ok_or(CallError::Unreadable)
-}
-
-/// Reads a list until it names the database.
-async fn find(
-    mut response: reqwest::Response,
-    project: &ProjectId,
-    name: &DatabaseName,
-    deadline: Instant,
-) -> Result<LookupResult, ErrorKind> {
-    let mut reader = ListReader::new(name.as_str());
-    let mut read_bytes = 0;
-    while let Some(chunk) =
-        http_client::next_chunk(&mut response, deadline).await.map_err(error_kind)?
-    {
-        read_bytes += chunk.len();
-        if read_bytes > LIST_LIMIT_BYTES {
-            return Err(ErrorKind::ListTooLong);
-        }
-        match reader.read(&chunk) {
-            Progress::More => {}
-            Progress::Found(branch) => {
-                let database = branch.into_database(project);
-                return database.map(LookupResult::Found).ok_or(ErrorKind::XataUnreadable);
-            }
-            Progress::Unreadable => return Err(ErrorKind::XataUnreadable),
-        }
-    }
-    if reader.is_complete() { Ok(LookupResult::Absent) } else { Err(ErrorKind::XataUnreadable) }
 }

@@ -7,7 +7,9 @@
 use std::time::Duration;
 
 use per_user_db::error::{ErrorKind, UpstreamError};
-use per_user_db::xata::{CreateResult, Database, DatabaseName, LookupResult, ProjectId, Projects};
+use per_user_db::xata::{
+    CreateResult, Created, Database, DatabaseName, Failure, ProjectId, Projects,
+};
 use stateright::{Model, Property};
 
 use crate::rules::Rules;
@@ -119,7 +121,7 @@ impl Fleet {
         assert_eq!([orders[0][1][0], orders[1][1][0]], [0, 1], "a user of each project");
         Self {
             rules: Rules::Ours,
-            duplicates: vec![CreateResult::NameTaken],
+            duplicates: vec![Ok(Created::NameTaken)],
             growth: Growth::Stopped,
             budget,
             orders,
@@ -161,7 +163,7 @@ impl Fleet {
                     let answers = match state.users[user].databases[home] {
                         _ if state.at_quota => vec![None],
                         true => self.duplicates.iter().cloned().map(Some).collect(),
-                        false => vec![Some(CreateResult::Created(database()))],
+                        false => vec![Some(Ok(Created::New(database())))],
                     };
                     let mut faults: Vec<_> = deaths(&Effect::ALL);
                     faults.extend(Effect::ALL.map(Fault::NoAnswer));
@@ -190,7 +192,7 @@ impl Fleet {
             Turn::Create(answer) => {
                 let home = self.project(user, state.users[user].running(event).n_projects, 0);
                 state.apply(user, home);
-                let refused = CreateResult::Refused(UpstreamError::new(ErrorKind::StandingQuota));
+                let refused = Err(Failure::Refused(UpstreamError::new(ErrorKind::StandingQuota)));
                 let machine = &mut state.users[user].running(event).machine;
                 self.rules.after_create(machine, answer.unwrap_or(refused))
             }
@@ -199,8 +201,7 @@ impl Fleet {
                 let Stage::LookUp(rank) = delivery.stage else { unreachable!() };
                 let project = self.project(user, delivery.n_projects, rank);
                 let is_there = state.users[user].databases[project];
-                let found =
-                    if is_there { LookupResult::Found(database()) } else { LookupResult::Absent };
+                let found = if is_there { Ok(Some(database())) } else { Ok(None) };
                 state.users[user].running(event).machine.after_look_up(found)
             }
             Turn::Elapse => state.users[user].running(event).machine.after_pause(),
@@ -263,17 +264,17 @@ impl Fleet {
                 return;
             }
             Fault::NoAnswer(_) if awaited != Stage::Create => {
-                let unknown = LookupResult::Unknown(error);
+                let unknown = Err(error);
                 let next = delivery.machine.after_look_up(unknown);
                 return delivery.go_on(next);
             }
-            Fault::NoAnswer(_) => CreateResult::Unclear(error),
-            Fault::Contention => CreateResult::Refused(UpstreamError::new(ErrorKind::Contention)),
-            Fault::KeyRefused => CreateResult::Refused(UpstreamError::new(ErrorKind::KeyRefused)),
-            Fault::Outage => CreateResult::Unclear(UpstreamError {
+            Fault::NoAnswer(_) => Err(Failure::Unclear(error)),
+            Fault::Contention => Err(Failure::Refused(UpstreamError::new(ErrorKind::Contention))),
+            Fault::KeyRefused => Err(Failure::Refused(UpstreamError::new(ErrorKind::KeyRefused))),
+            Fault::Outage => Err(Failure::Unclear(UpstreamError {
                 retry_after: Some(Duration::from_secs(30)),
                 ..UpstreamError::new(ErrorKind::XataError)
-            }),
+            })),
         };
         let next = self.rules.after_create(&mut delivery.machine, created);
         delivery.go_on(next);

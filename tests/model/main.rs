@@ -24,7 +24,7 @@ use std::hash::Hash;
 use std::io::Write as _;
 
 use per_user_db::error::{ErrorKind, UpstreamError};
-use per_user_db::xata::CreateResult;
+use per_user_db::xata::{Created, Failure};
 use stateright::{Checker, CheckerBuilder, Expectation, HasDiscoveries, Model, Property};
 
 use crate::fleet::{Fleet, Growth};
@@ -110,9 +110,9 @@ fn everybody_gets_one_database_on_the_platform() {
 #[test]
 fn everybody_gets_one_database_on_xata_lite() {
     // Whatever it answers when the name is taken (contracts/xata-lite.md section 3.2).
-    let refused = |reason| CreateResult::Refused(UpstreamError::new(reason));
+    let refused = |reason| Err(Failure::Refused(UpstreamError::new(reason)));
     let duplicates = vec![
-        CreateResult::Created(fleet::database()),
+        Ok(Created::New(fleet::database())),
         refused(ErrorKind::Locked),
         refused(ErrorKind::RequestRejected),
     ];

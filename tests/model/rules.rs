@@ -2,7 +2,7 @@
 
 use per_user_db::error::{ErrorKind, UpstreamError};
 use per_user_db::provision::{Ensure, EnsureAction, EnsureOutcome};
-use per_user_db::xata::CreateResult;
+use per_user_db::xata::{CreateResult, Created, Failure};
 
 /// Who decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +32,13 @@ impl Rules {
 
     pub fn after_create(self, machine: &mut Ensure, created: CreateResult) -> EnsureAction {
         match (self, created) {
-            (Self::ListThenCreate, CreateResult::NameTaken) => {
+            (Self::ListThenCreate, Ok(Created::NameTaken)) => {
                 EnsureAction::Stop(Err(UpstreamError::new(ErrorKind::RequestRejected)))
             }
-            (Self::AcknowledgeOnTimeout, CreateResult::Unclear(_)) => {
+            (Self::AcknowledgeOnTimeout, Err(Failure::Unclear(_))) => {
                 EnsureAction::Stop(Ok(EnsureOutcome::Created(None)))
             }
-            (Self::BelieveTheQuota, CreateResult::Refused(error))
+            (Self::BelieveTheQuota, Err(Failure::Refused(error)))
                 if error.kind == ErrorKind::StandingQuota =>
             {
                 EnsureAction::Stop(Err(error))

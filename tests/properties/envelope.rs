@@ -2,9 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use per_user_db::clerk::{
-    Event, IgnoreReason, Instances, Intent, InvalidReason, Metadata, SignUp, UserId,
-};
+use per_user_db::clerk::{Event, IgnoreReason, Instances, Intent, InvalidReason, SignUp, UserId};
+use per_user_db::region::Hints;
 use serde_json::Value;
 
 /// The instance that is ours once instances are listed; the one of `tests/vectors/`.
@@ -72,7 +71,7 @@ fn but_for_metadata(event: &Result<Event, InvalidReason>) -> String {
     let Ok(Event { intent: Intent::Provision(sign_up), occurred_at, instance }) = event else {
         return format!("{event:?}");
     };
-    let SignUp { user_id, client_ip, user_agent, .. } = sign_up;
+    let SignUp { user_id, hints: Hints { client_ip, user_agent, .. } } = sign_up;
     format!("{user_id} {client_ip:?} {user_agent:?} {occurred_at:?} {instance:?}")
 }
 
@@ -132,13 +131,13 @@ fn of_user(
     let request = &event["event_attributes"]["http_request"];
     Ok(Intent::Provision(SignUp {
         user_id,
-        metadata: Metadata {
-            private: preference("private_metadata"),
-            public: preference("public_metadata"),
-            r#unsafe: preference("unsafe_metadata"),
+        hints: Hints {
+            private_metadata: preference("private_metadata"),
+            public_metadata: preference("public_metadata"),
+            unsafe_metadata: preference("unsafe_metadata"),
+            client_ip: text(&request["client_ip"]),
+            user_agent: text(&request["user_agent"]),
         },
-        client_ip: text(&request["client_ip"]),
-        user_agent: text(&request["user_agent"]),
     }))
 }
 

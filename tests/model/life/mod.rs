@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use per_user_db::error::{ErrorKind, UpstreamError};
 use per_user_db::provision::{Ensure, Remove};
-use per_user_db::xata::{CreateResult, LookupResult, RemoveResult};
+use per_user_db::xata::{CreateResult, Failure, RemoveResult};
 use stateright::{Model, Property};
 
 pub use self::rules::Rules;
@@ -177,7 +177,7 @@ impl Life {
                 let next = match stage {
                     Stage::Ask => machine.after_user_check(self.rules.silence(unavailable())),
                     Stage::Create => machine.after_create(created(fault)),
-                    _ => machine.after_look_up(LookupResult::Unknown(timeout())),
+                    _ => machine.after_look_up(Err(timeout())),
                 };
                 event.running().go_on(next.into());
             }
@@ -254,20 +254,20 @@ fn effect(fault: Fault) -> Effect {
 
 fn created(fault: Fault) -> CreateResult {
     match fault {
-        Fault::Contention => CreateResult::Refused(UpstreamError::new(ErrorKind::Contention)),
-        Fault::KeyRefused => CreateResult::Refused(UpstreamError::new(ErrorKind::KeyRefused)),
-        Fault::Outage => CreateResult::Unclear(UpstreamError {
+        Fault::Contention => Err(Failure::Refused(UpstreamError::new(ErrorKind::Contention))),
+        Fault::KeyRefused => Err(Failure::Refused(UpstreamError::new(ErrorKind::KeyRefused))),
+        Fault::Outage => Err(Failure::Unclear(UpstreamError {
             retry_after: Some(Duration::from_secs(30)),
             ..UpstreamError::new(ErrorKind::XataError)
-        }),
-        Fault::NoAnswer(_) | Fault::Death(_) => CreateResult::Unclear(timeout()),
+        })),
+        Fault::NoAnswer(_) | Fault::Death(_) => Err(Failure::Unclear(timeout())),
     }
 }
 
 fn removed(fault: Fault) -> RemoveResult {
     match fault {
-        Fault::Contention => RemoveResult::Refused(UpstreamError::new(ErrorKind::Contention)),
-        _ => RemoveResult::Unclear(timeout()),
+        Fault::Contention => Err(Failure::Refused(UpstreamError::new(ErrorKind::Contention))),
+        _ => Err(Failure::Unclear(timeout())),
     }
 }
 
@@ -308,7 +308,7 @@ impl Model for Life {
         if self.n_projects == 2 {
             // Served by a project that was the only one; the sign-up was old before another joined.
             let mut world = world;
-            world.create(1);
+            let _result = world.create(1);
             states.push(state(&world, [old(), Event::Unsent]));
             states.push(state(&world, [old(), old()]));
         }

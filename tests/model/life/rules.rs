@@ -3,7 +3,7 @@
 use per_user_db::clerk::UserStatus;
 use per_user_db::error::UpstreamError;
 use per_user_db::provision::{Ensure, EnsureAction, Remove, RemoveAction};
-use per_user_db::xata::{LookupResult, RemoveResult};
+use per_user_db::xata::{Failure, LookupResult, RemoveResult, Removed};
 
 /// Who decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,15 +50,15 @@ impl Rules {
     /// What a deletion takes a list for that could not be read.
     pub fn unread(self, error: UpstreamError) -> LookupResult {
         match self {
-            Self::BelieveUnreadLists => LookupResult::Absent,
-            _ => LookupResult::Unknown(error),
+            Self::BelieveUnreadLists => Ok(None),
+            _ => Err(error),
         }
     }
 
     /// What a deletion takes a removal for that was not answered as it should be.
     pub fn removed(self, removed: RemoveResult) -> RemoveResult {
         match removed {
-            RemoveResult::Unclear(_) if self == Self::AcknowledgeOnTimeout => RemoveResult::Done,
+            Err(Failure::Unclear(_)) if self == Self::AcknowledgeOnTimeout => Ok(Removed::Done),
             removed => removed,
         }
     }

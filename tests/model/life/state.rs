@@ -6,7 +6,9 @@ use per_user_db::clerk::UserStatus;
 use per_user_db::provision::{
     Ensure, EnsureAction, EnsureOutcome, Remove, RemoveAction, RemoveOutcome,
 };
-use per_user_db::xata::{CreateResult, Database, DatabaseId, LookupResult, RemoveResult};
+use per_user_db::xata::{
+    CreateResult, Created, Database, DatabaseId, LookupResult, RemoveResult, Removed,
+};
 
 use super::Removal;
 use crate::fleet::{self, Effect};
@@ -235,19 +237,19 @@ impl World {
     }
 
     pub fn look_up(&self, rank: usize) -> LookupResult {
-        self.databases[rank].map_or(LookupResult::Absent, |kept| {
+        self.databases[rank].map_or(Ok(None), |kept| {
             let id = DatabaseId::try_from(kept.id.to_string().as_str()).expect("an id");
-            LookupResult::Found(Database { id: Some(id), ..fleet::database() })
+            Ok(Some(Database { id: Some(id), ..fleet::database() }))
         })
     }
 
     pub fn create(&mut self, rank: usize) -> CreateResult {
         if self.databases[rank].is_some() {
-            return CreateResult::NameTaken;
+            return Ok(Created::NameTaken);
         }
         self.databases[rank] = Some(Kept { id: self.n_made, detached: 0 });
         self.n_made += 1;
-        CreateResult::Created(fleet::database())
+        Ok(Created::New(fleet::database()))
     }
 
     pub fn create_unheard(&mut self, effect: Effect, is_fresh: bool) {
@@ -263,8 +265,8 @@ impl World {
         let removed = self.databases[rank].take_if(|kept| kept.id == id);
         // One that is parked already is parked once more, by its id.
         match removal {
-            Removal::Delete if removed.is_none() => RemoveResult::Absent,
-            Removal::Delete | Removal::Park => RemoveResult::Done,
+            Removal::Delete if removed.is_none() => Ok(Removed::Absent),
+            Removal::Delete | Removal::Park => Ok(Removed::Done),
         }
     }
 
