@@ -1,4 +1,4 @@
-//! The process may end at any of its awaits.
+//! The process can end at each await.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -6,14 +6,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use per_user_db::worker::TIMEOUT;
-use standin::clerk::{SignUp, user_id};
-use standin::fault::{Answer, Effect, Fault};
-use standin::function_url::{self, BodyEncoding};
+use standin::clerk::user_id;
+use standin::fault::{Effect, Fault};
 use standin::xata::Call;
 
-use crate::world::{Api, World, delivery, retry};
+use crate::test_app::{Api, TestApp, delivery, message, payload, retry, user_created};
 
-/// The output, unless it takes more polls than this.
+/// Polls a future at most this often, and drops it.
 async fn within_polls<T>(mut polls: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     poll_fn(|context| match polls.checked_sub(1) {
@@ -26,12 +25,12 @@ async fn within_polls<T>(mut polls: usize, future: impl Future<Output = T>) -> O
     .await
 }
 
-/// What the create that may be cut off comes to.
-fn stories() -> [Option<Effect>; 5] {
-    let busy = Answer::message(http::StatusCode::CONFLICT, "busy").with_retry_after("1");
+/// The effects of the create.
+fn effects() -> [Option<Effect>; 5] {
+    let busy = message(409, "busy").with_retry_after("1");
     [
         None,
-        // Xata goes on when nobody waits any more.
+        // Xata finishes the create after the function has gone.
         Some(Effect::Detached),
         Some(Effect::ResetBefore),
         Some(Effect::ResetAfter),
@@ -40,28 +39,28 @@ fn stories() -> [Option<Effect>; 5] {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ending_at_any_await_leaves_nothing_but_a_delivery_to_be_made_again() {
-    let event = SignUp::new(&user_id(1)).user_created();
-    let payload = function_url::event(&delivery(event.clone()), BodyEncoding::Text).to_string();
-    for (api, story) in Api::BOTH.into_iter().flat_map(|api| stories().map(|it| (api, it))) {
+async fn a_delivery_that_ends_at_any_await_succeeds_when_it_is_repeated() {
+    let event = user_created(1);
+    let payload = payload(&delivery(event.clone()));
+    for (api, effect) in Api::each_with(&effects()) {
         for polls in 0.. {
-            let world = World::on(api, &[]);
-            world.xata.set_create_latency(Duration::from_secs(1));
+            let app = TestApp::with_api(api, &[]);
+            app.xata.set_create_latency(Duration::from_secs(1));
             let slow = Effect::Trickle { chunk: 200, every: Duration::from_secs(1) };
-            world.xata.fault(Fault::always(Call::LookUp, slow));
-            if let Some(effect) = &story {
-                world.xata.fault(Fault::once(Call::Create, effect.clone()));
+            app.xata.fault(Fault::always(Call::LookUp, slow));
+            if let Some(effect) = &effect {
+                app.xata.fault(Fault::once(Call::Create, effect.clone()));
             }
-            let deadline = (world.clock)() + TIMEOUT;
-            let first = within_polls(polls, world.handle(&payload, deadline)).await;
-            world.xata.mend();
-            let again = world.send(retry(event.clone(), 2)).await;
-            assert_eq!(again.status, 200, "{api:?}, {story:?}, {polls} polls: {}", again.body);
-            // What is detached may still be under way.
+            let deadline = (app.clock)() + TIMEOUT;
+            let first = within_polls(polls, app.handle(&payload, deadline)).await;
+            app.xata.mend();
+            let again = app.send(retry(event.clone(), 2)).await;
+            assert_eq!(again.status, 200, "{api:?}, {effect:?}, {polls} polls: {}", again.body);
+            // A detached create may still be in progress.
             tokio::time::sleep(Duration::from_secs(60)).await;
-            assert_eq!(world.databases(&user_id(1)).len(), 1, "{api:?}, {story:?}, {polls} polls");
+            assert_eq!(app.databases(&user_id(1)).len(), 1, "{api:?}, {effect:?}, {polls} polls");
             if first.is_some() {
-                assert!(polls > 1, "nothing was cut off: {api:?}, {story:?}");
+                assert!(polls > 1, "no delivery was interrupted: {api:?}, {effect:?}");
                 break;
             }
         }

@@ -1,20 +1,19 @@
-//! What the function asks of Xata, and what the stand-in answers, against Xata's own document.
+//! The exchanges with Xata's platform are checked against Xata's OpenAPI document.
 
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use serde_json::{Value, json};
-use standin::clerk::{SignUp, user_id};
 use standin::conformance::{Specification, Violation, absence};
 use standin::gate::Observer;
 
-use crate::world::World;
+use crate::test_app::{TestApp, user_created};
 
-/// Breaks a body.
+/// Changes a body.
 type Edit = fn(&mut Value);
 
-/// Keeps the last exchange.
+/// Records the last exchange.
 #[derive(Debug, Default)]
 struct Last(Mutex<Option<(Request<Bytes>, Response<Bytes>)>>);
 
@@ -26,16 +25,12 @@ impl Observer for Last {
     }
 }
 
-fn sign_up() -> Vec<u8> {
-    SignUp::new(&user_id(1)).user_created()
-}
-
-/// The exchange in which the function makes a database.
+/// The exchange that creates a database.
 async fn create() -> (Request<Bytes>, Response<Bytes>) {
-    let world = World::new();
+    let app = TestApp::new();
     let last = Arc::new(Last::default());
-    world.platform().observe(last.clone());
-    assert_eq!(world.deliver(sign_up()).await.word("status"), "created");
+    app.platform().observe(last.clone());
+    assert_eq!(app.deliver(user_created(1)).await.outcome(), "created");
     last.0.lock().unwrap().take().unwrap()
 }
 
@@ -45,26 +40,26 @@ fn edited(body: &Bytes, edit: impl FnOnce(&mut Value)) -> Bytes {
     body.to_string().into()
 }
 
-/// Operation, place and keyword of each.
+/// The operation, pointer and keyword of each violation.
 fn places(violations: &[Violation]) -> Vec<[&str; 3]> {
     violations.iter().map(|it| [&*it.operation, &*it.pointer, &*it.keyword]).collect()
 }
 
 #[test]
-fn the_document_is_read_or_it_is_said_why_not() {
+fn the_document_is_read_or_its_absence_has_a_reason() {
     assert_eq!(Specification::xata_platform().is_some(), absence().is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delivery_has_its_request_and_the_answer_judged() {
-    let world = World::new();
-    let before = world.watch.as_ref().unwrap().n_judged();
-    assert_eq!(world.deliver(sign_up()).await.word("status"), "created");
-    assert_eq!(world.watch.as_ref().unwrap().n_judged(), before.map(|n| n + 2));
+async fn the_request_and_the_response_of_a_delivery_are_checked() {
+    let app = TestApp::new();
+    let before = app.watch.as_ref().unwrap().n_judged();
+    assert_eq!(app.deliver(user_created(1)).await.outcome(), "created");
+    assert_eq!(app.watch.as_ref().unwrap().n_judged(), before.map(|n| n + 2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_renamed_field_in_the_answer_is_found() {
+async fn a_renamed_member_of_a_response_is_a_violation() {
     let Some(specification) = Specification::xata_platform() else { return };
     let (request, response) = create().await;
     assert_eq!(specification.judge_response(&request, &response), []);
@@ -84,7 +79,7 @@ async fn a_renamed_field_in_the_answer_is_found() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_request_is_found() {
+async fn a_wrong_request_is_a_violation() {
     let Some(specification) = Specification::xata_platform() else { return };
     let (request, _) = create().await;
     assert_eq!(specification.judge_request(&request), []);

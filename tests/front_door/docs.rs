@@ -1,4 +1,4 @@
-//! The README's tables name everything that can be set or answered.
+//! The README and `template.yaml` agree with the code.
 
 use per_user_db::clerk::{IgnoreReason, InvalidReason};
 use per_user_db::error::ErrorKind;

@@ -1,4 +1,4 @@
-//! The country of an address, found in another way than by the table compiled in.
+//! The country of an address from a database file or from ip-api.
 
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
@@ -14,9 +14,9 @@ use standin::clerk::{SignUp, user_id};
 use tokio::time::Instant;
 
 use crate::mmdb;
-use crate::world::World;
+use crate::test_app::{Api, TestApp};
 
-/// A file that is gone when the test is over.
+/// A file that is removed at the end of the test.
 struct TemporaryFile(PathBuf);
 
 impl TemporaryFile {
@@ -41,7 +41,7 @@ fn sign_up(client_ip: &str) -> Vec<u8> {
     SignUp { client_ip: Some(client_ip.into()), ..SignUp::new(&user_id(1)) }.user_created()
 }
 
-/// An IPv4 network as the databases write it.
+/// An IPv4 network in the notation of the databases.
 fn v4(network: [u8; 4], prefix: u32, country: &str) -> (Ipv6Addr, u32, &str) {
     let [a, b, c, d] = network.map(u16::from);
     (Ipv6Addr::new(0, 0, 0, 0, 0, 0, a << 8 | b, c << 8 | d), 96 + prefix, country)
@@ -56,7 +56,7 @@ async fn a_database_file_replaces_the_table_compiled_in() {
         ("2620:fe::".parse().unwrap(), 32, "NZ"),
     ];
     let file = TemporaryFile::new("country", &mmdb::database("Test-Country", &networks));
-    let world = World::with(&[("GEOIP_DATABASE", file.path())]);
+    let app = TestApp::with_settings(&[("GEOIP_DATABASE", file.path())]);
     for (client_ip, region, reason) in [
         ("84.200.69.80", "ap-southeast-2", "geo"),
         ("8.8.8.8", "eu-central-1", "geo"),
@@ -64,16 +64,13 @@ async fn a_database_file_replaces_the_table_compiled_in() {
         ("9.9.9.9", "us-east-1", "default"),
         ("2001:4860:4860::8888", "us-east-1", "default"),
     ] {
-        let placement = world.deliver(sign_up(client_ip)).await.line;
-        assert_eq!(
-            (&placement["region"], &placement["placement"]),
-            (&region.into(), &reason.into())
-        );
+        let line = app.deliver(sign_up(client_ip)).await.log_line;
+        assert_eq!((&line["region"], &line["placement"]), (&region.into(), &reason.into()));
     }
 }
 
 #[test]
-fn a_file_that_cannot_tell_countries_stops_the_start() {
+fn a_file_that_is_no_country_database_stops_the_start() {
     let networks = [v4([84, 200, 0, 0], 16, "AU")];
     let whole = mmdb::database("Test-Country", &networks);
     let other = TemporaryFile::new("asn", &mmdb::database("Test-ASN", &networks));
@@ -85,25 +82,25 @@ fn a_file_that_cannot_tell_countries_stops_the_start() {
         (half.path(), "is not a MaxMind database"),
         (empty.path(), "is not a MaxMind database"),
     ] {
-        let refused = World::refused(&[("GEOIP_DATABASE", path)]);
-        assert_eq!(refused, format!("GEOIP_DATABASE {problem}"));
+        let error = TestApp::settings_error(&[("GEOIP_DATABASE", path)]);
+        assert_eq!(error, format!("GEOIP_DATABASE {problem}"));
     }
 }
 
 #[test]
-fn a_damaged_file_finds_nothing_and_breaks_nothing() {
+fn a_damaged_file_causes_no_panic() {
     let whole = mmdb::database("Test-Country", &[v4([84, 200, 0, 0], 16, "AU")]);
     for position in 0..whole.len() {
         let mut damaged = whole.clone();
         damaged[position] ^= 0xff;
-        // Reading may fail, and so may looking up; neither may panic.
+        // Reading can fail, but it must not panic.
         drop(CountryFile::read(damaged).map(|file| format!("{file:?}")));
     }
 }
 
-/// MaxMind's own test data, as the source package of its Python reader ships it.
+/// The source package of MaxMind's Python reader contains MaxMind's test data.
 #[tokio::test(start_paused = true)]
-async fn maxmind_s_own_test_file_is_read() {
+async fn maxmind_s_test_files_are_read() {
     let Ok(directory) = std::env::var("MAXMIND_TEST_DATA") else {
         eprintln!(
             "skipped: MAXMIND_TEST_DATA does not name a directory with GeoIP2-Country-Test.mmdb"
@@ -112,9 +109,11 @@ async fn maxmind_s_own_test_file_is_read() {
     };
     for name in ["GeoIP2-Country-Test.mmdb", "GeoIP2-City-Test.mmdb"] {
         let path = format!("{directory}/{name}");
-        let world =
-            World::with(&[("GEOIP_DATABASE", &path), ("REGION_BY_COUNTRY", "SE=ap-southeast-2")]);
-        let line = world.deliver(sign_up("89.160.20.112")).await.line;
+        let app = TestApp::with_settings(&[
+            ("GEOIP_DATABASE", &path),
+            ("REGION_BY_COUNTRY", "SE=ap-southeast-2"),
+        ]);
+        let line = app.deliver(sign_up("89.160.20.112")).await.log_line;
         assert_eq!(
             (&line["region"], &line["placement"]),
             (&"ap-southeast-2".into(), &"geo".into())
@@ -122,43 +121,53 @@ async fn maxmind_s_own_test_file_is_read() {
     }
 }
 
-/// ip-api, and the requests it has seen.
+/// A stand-in of ip-api.
 #[derive(Clone)]
-struct IpApi {
-    answer: Arc<dyn Fn() -> Response + Send + Sync>,
+pub struct IpApi {
+    respond: Arc<dyn Fn() -> Response + Send + Sync>,
     delay: Duration,
-    seen: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl IpApi {
-    fn new(answer: impl Fn() -> Response + Send + Sync + 'static) -> Self {
-        Self { answer: Arc::new(answer), delay: Duration::ZERO, seen: Arc::default() }
+    pub fn new(respond: impl Fn() -> Response + Send + Sync + 'static) -> Self {
+        Self { respond: Arc::new(respond), delay: Duration::ZERO, requests: Arc::default() }
     }
 
-    /// A world that has it, beside Xata, under the same address.
-    fn world(&self, settings: &[(&str, &str)]) -> World {
+    /// The response for an address in this country.
+    pub fn country(code: &str) -> Response {
+        json(format!(r#"{{"countryCode":"{code}"}}"#))
+    }
+
+    /// An app whose function asks this stand-in.
+    pub fn app(&self, api: Api, settings: &[(&str, &str)]) -> TestApp {
         let ip_api = self.clone();
         let routes = Router::new().route(
             "/json/{ip}",
             axum::routing::get(move |uri: Uri| async move {
-                ip_api.seen.lock().unwrap().push(uri.path_and_query().unwrap().to_string());
+                ip_api.requests.lock().unwrap().push(uri.path_and_query().unwrap().to_string());
                 tokio::time::sleep(ip_api.delay).await;
-                (ip_api.answer)()
+                (ip_api.respond)()
             }),
         );
         let common = [("GEO_LOOKUP", "ip-api"), ("IP_API_URL", "http://localhost")];
-        World::beside(&[&common[..], settings].concat(), routes)
+        TestApp::with_routes(api, &[&common[..], settings].concat(), routes)
+    }
+
+    /// The path and query of each request.
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
-fn json(body: &'static str) -> Response {
-    ([("content-type", "application/json")], body).into_response()
+fn json(body: impl Into<String>) -> Response {
+    ([("content-type", "application/json")], body.into()).into_response()
 }
 
 #[tokio::test(start_paused = true)]
-async fn ip_api_is_asked_for_the_parsed_address_alone() {
-    let ip_api = IpApi::new(|| json(r#"{"countryCode":"NZ"}"#));
-    let world = ip_api.world(&[("IP_API_KEY", "fake0key")]);
+async fn ip_api_receives_the_parsed_public_address_only() {
+    let ip_api = IpApi::new(|| IpApi::country("NZ"));
+    let app = ip_api.app(Api::Platform, &[("IP_API_KEY", "fake0key")]);
     for (client_ip, placement) in [
         (" 84.200.69.80 ", "geo"),
         ("2620:FE::00fe", "geo"),
@@ -167,49 +176,48 @@ async fn ip_api_is_asked_for_the_parsed_address_alone() {
         ("x/../y", "default"),
         ("", "default"),
     ] {
-        let line = world.deliver(sign_up(client_ip)).await.line;
+        let line = app.deliver(sign_up(client_ip)).await.log_line;
         assert_eq!(line["placement"], placement, "{client_ip}");
     }
     let query = "?fields=countryCode&key=fake0key";
     let expected =
         ["84.200.69.80", "2620%3Afe%3A%3Afe", "8.8.8.8"].map(|ip| format!("/json/{ip}{query}"));
-    assert_eq!(*ip_api.seen.lock().unwrap(), expected);
+    assert_eq!(ip_api.requests(), expected);
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_ip_api_does_the_user_gets_a_database_in_the_default_region() {
-    let slow =
-        IpApi { delay: Duration::from_secs(30), ..IpApi::new(|| json(r#"{"countryCode":"NZ"}"#)) };
-    let answers = [
+async fn a_user_gets_a_database_in_the_default_region_when_ip_api_fails() {
+    let slow = IpApi { delay: Duration::from_secs(30), ..IpApi::new(|| IpApi::country("NZ")) };
+    let failures = [
         IpApi::new(|| StatusCode::TOO_MANY_REQUESTS.into_response()),
         IpApi::new(|| json("{}")),
-        IpApi::new(|| json(r#"{"countryCode":"Neverland"}"#)),
+        IpApi::new(|| IpApi::country("Neverland")),
         IpApi::new(|| json("<html>")),
         IpApi::new(|| "x".repeat(5000).into_response()),
         slow,
     ];
-    for ip_api in answers {
-        let world = ip_api.world(&[]);
+    for ip_api in failures {
+        let app = ip_api.app(Api::Platform, &[]);
         let begun = Instant::now();
-        let answered = world.deliver(sign_up("202.46.190.130")).await;
-        assert_eq!(answered.row(), (200, "created", None, None));
-        assert_eq!(answered.line["placement"], "default");
+        let response = app.deliver(sign_up("202.46.190.130")).await;
+        assert_eq!(response.row(), (200, "created", None, None));
+        assert_eq!(response.log_line["placement"], "default");
         assert!(begun.elapsed() <= Duration::from_secs(1), "{:?}", begun.elapsed());
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_preference_spares_the_question() {
-    let ip_api = IpApi::new(|| json(r#"{"countryCode":"NZ"}"#));
-    let world = ip_api.world(&[]);
+async fn with_a_region_preference_ip_api_receives_no_request() {
+    let ip_api = IpApi::new(|| IpApi::country("NZ"));
+    let app = ip_api.app(Api::Platform, &[]);
     let preference = serde_json::json!({ "db_region": "us-east-1" });
     let event = SignUp { private_metadata: preference, ..SignUp::new(&user_id(1)) };
-    world.deliver(event.user_created()).await;
-    assert_eq!(*ip_api.seen.lock().unwrap(), [""; 0]);
+    app.deliver(event.user_created()).await;
+    assert_eq!(ip_api.requests(), [""; 0]);
 }
 
 #[test]
-fn ip_api_is_reached_over_tls_or_not_at_all() {
+fn ip_api_needs_tls() {
     let chosen = ("GEO_LOOKUP", "ip-api");
     for (settings, problem) in [
         (&[chosen][..], "IP_API_KEY is missing; ip-api serves TLS to its customers only"),
@@ -219,6 +227,6 @@ fn ip_api_is_reached_over_tls_or_not_at_all() {
         ),
         (&[chosen, ("IP_API_KEY", "a&b")], "IP_API_KEY has a character that no key has"),
     ] {
-        assert_eq!(World::refused(settings), problem);
+        assert_eq!(TestApp::settings_error(settings), problem);
     }
 }

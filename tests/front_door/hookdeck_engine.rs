@@ -1,78 +1,73 @@
-//! The whole way: Hookdeck's engine, the Function URL, the function, Xata.
+//! End to end: the stand-in of Hookdeck's delivery engine, the Function URL, the function, Xata.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use serde_json::json;
-use standin::clerk::{SignUp, user_id};
-use standin::fault::{Answer, Effect, Fault};
+use standin::clerk::user_id;
+use standin::fault::{Effect, Fault};
 use standin::function_url::{self, BodyEncoding};
 use standin::hookdeck::{Connection, Engine, EventStatus, from_fn};
 use standin::xata::{Call, Xata};
 
-use crate::world::{Api, SECRET, World, take_log};
+use crate::test_app::{Api, MINUTE, SECRET, TestApp, message, take_log, user_created};
 
-fn engine(world: &Arc<World>) -> Engine {
+fn engine(app: &Arc<TestApp>) -> Engine {
     let connection = Connection {
         path: "/webhooks/clerk".into(),
         secret: SECRET.into(),
         concurrency: Some(2),
-        clock: match &world.xata {
+        clock: match &app.xata {
             Xata::Platform(platform) => platform.clock(),
             Xata::Lite(lite) => lite.clock(),
         },
         ..Connection::default()
     };
-    let world = world.clone();
+    let app = app.clone();
     let destination = from_fn(move |request| {
-        let world = world.clone();
+        let app = app.clone();
         async move {
             let event = function_url::event(&request, BodyEncoding::Base64).to_string();
-            let deadline = (world.clock)() + Duration::from_secs(55);
-            let answer = world.handle(&event, deadline).await;
-            Ok(function_url::response(&answer.to_lambda())?)
+            let deadline = (app.clock)() + Duration::from_secs(55);
+            let response = app.handle(&event, deadline).await;
+            Ok(function_url::response(&response.to_lambda())?)
         }
     });
     Engine::new(connection, destination)
 }
 
-fn event(seed: u64) -> Bytes {
-    SignUp::new(&user_id(seed)).user_created().into()
-}
-
 #[tokio::test(start_paused = true)]
-async fn a_hundred_sign_ups_delivered_twice_make_a_hundred_databases() {
+async fn a_hundred_sign_ups_delivered_twice_create_a_hundred_databases() {
     for api in Api::BOTH {
-        let world = Arc::new(World::on(api, &[]));
-        world.xata.set_create_latency(Duration::from_millis(700));
-        let engine = engine(&world);
+        let app = Arc::new(TestApp::with_api(api, &[]));
+        app.xata.set_create_latency(Duration::from_millis(700));
+        let engine = engine(&app);
         engine.duplicate(100);
         for seed in 1..=100 {
-            engine.ingest(HeaderMap::new(), event(seed));
+            engine.ingest(HeaderMap::new(), user_created(seed).into());
         }
         engine.settle().await;
         assert!(engine.events().iter().all(|event| event.status == EventStatus::Successful));
         for seed in 1..=100 {
-            assert_eq!(world.databases(&user_id(seed)).len(), 1, "user {seed}");
+            assert_eq!(app.databases(&user_id(seed)).len(), 1, "user {seed}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_of_hours_that_asks_to_be_asked_again_loses_nobody() {
+async fn an_outage_of_two_hours_with_a_retry_after_loses_no_event() {
     for api in Api::BOTH {
-        let world = Arc::new(World::on(api, &[]));
-        let down =
-            Answer::message(StatusCode::SERVICE_UNAVAILABLE, "masked").with_retry_after("30");
-        world.xata.fault(Fault::always(Call::Any, Effect::Answer(down)));
-        let engine = engine(&world);
+        let app = Arc::new(TestApp::with_api(api, &[]));
+        let down = message(503, "masked").with_retry_after("30");
+        app.xata.fault(Fault::always(Call::Any, Effect::Answer(down)));
+        let engine = engine(&app);
         for seed in 1..=20 {
-            engine.ingest(HeaderMap::new(), event(seed));
+            engine.ingest(HeaderMap::new(), user_created(seed).into());
         }
-        tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
-        world.xata.mend();
+        tokio::time::sleep(120 * MINUTE).await;
+        app.xata.mend();
         engine.settle().await;
         for event in engine.events() {
             assert_eq!(
@@ -83,18 +78,18 @@ async fn an_outage_of_hours_that_asks_to_be_asked_again_loses_nobody() {
             );
         }
         for seed in 1..=20 {
-            assert_eq!(world.databases(&user_id(seed)).len(), 1, "user {seed}");
+            assert_eq!(app.databases(&user_id(seed)).len(), 1, "user {seed}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_that_was_wrong_is_mended_and_the_stored_event_still_counts() {
-    let world = Arc::new(World::new());
-    let engine = engine(&world);
+async fn an_event_refused_with_a_wrong_secret_succeeds_after_the_secret_is_corrected() {
+    let app = Arc::new(TestApp::new());
+    let engine = engine(&app);
     engine.change(|connection| connection.secret = "mistyped".into());
-    engine.ingest(HeaderMap::new(), event(1));
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    engine.ingest(HeaderMap::new(), user_created(1).into());
+    tokio::time::sleep(MINUTE).await;
     engine.change(|connection| connection.secret = SECRET.into());
     engine.settle().await;
     let [event] = &engine.events()[..] else { panic!("one event") };
@@ -102,22 +97,25 @@ async fn a_secret_that_was_wrong_is_mended_and_the_stored_event_still_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_that_can_never_be_handled_are_tried_once() {
-    let world = Arc::new(World::new());
-    let engine = engine(&world);
+async fn an_event_that_can_never_be_handled_is_tried_once_and_logged_as_lost() {
+    let app = Arc::new(TestApp::new());
+    let engine = engine(&app);
+    let _ = take_log();
     engine.ingest(HeaderMap::new(), Bytes::from_static(b"{\"type\":\"user.created\"}"));
     engine.settle().await;
     let [event] = &engine.events()[..] else { panic!("one event") };
     assert_eq!((event.status, event.attempts.len()), (EventStatus::Failed, 1));
+    let [line] = &take_log()[..] else { panic!("one attempt") };
+    assert_eq!((&line["level"], &line["last_attempt"]), (&json!("ERROR"), &json!(true)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_is_given_up_is_an_error_once_with_its_user() {
-    let world = Arc::new(World::new());
-    world.xata.fault(Fault::always(Call::Any, Effect::ResetBefore));
-    let engine = engine(&world);
+async fn an_event_that_hookdeck_gives_up_is_logged_once_as_an_error_with_its_user() {
+    let app = Arc::new(TestApp::new());
+    app.xata.fault(Fault::always(Call::Any, Effect::ResetBefore));
+    let engine = engine(&app);
     let _ = take_log();
-    engine.ingest(HeaderMap::new(), event(1));
+    engine.ingest(HeaderMap::new(), user_created(1).into());
     engine.settle().await;
     let lines = take_log();
     let [event] = &engine.events()[..] else { panic!("one event") };
@@ -134,20 +132,9 @@ async fn an_event_that_is_given_up_is_an_error_once_with_its_user() {
         (&json!(user_id(1)), &json!(event.id.as_ref()))
     );
 
-    // Whoever retries it by hand sees for themselves.
+    // The operator sees the result of a manual retry, so it is no error.
     engine.retry(&event.id);
     engine.settle().await;
-    let [by_hand] = &take_log()[..] else { panic!("one attempt") };
-    assert_eq!((&by_hand["level"], &by_hand["trigger"]), (&json!("WARN"), &json!("MANUAL")));
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_event_that_can_never_be_handled_is_given_up_at_once() {
-    let world = Arc::new(World::new());
-    let engine = engine(&world);
-    let _ = take_log();
-    engine.ingest(HeaderMap::new(), Bytes::from_static(b"{\"type\":\"user.created\"}"));
-    engine.settle().await;
-    let [line] = &take_log()[..] else { panic!("one attempt") };
-    assert_eq!((&line["level"], &line["last_attempt"]), (&json!("ERROR"), &json!(true)));
+    let [manual] = &take_log()[..] else { panic!("one attempt") };
+    assert_eq!((&manual["level"], &manual["trigger"]), (&json!("WARN"), &json!("MANUAL")));
 }

@@ -1,33 +1,34 @@
-//! The promises of the front door, kept through the front door: a Function URL event in, a response
-//! out, stand-ins behind, and one line in the log.
-#![allow(clippy::unwrap_used, reason = "tests fail loudly")]
+//! Tests through the function's entry point: a Function URL event in, a response, a log line and
+//! requests to stand-ins out.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "and say what they measured or skipped"
+    reason = "a test prints what it measures or skips"
 )]
-#![allow(missing_docs, unreachable_pub, reason = "nobody calls a test")]
+#![allow(missing_docs, unreachable_pub, reason = "no other crate uses a test")]
 
 mod binary;
 mod cancellation;
 mod clerk_backend;
 mod clerk_events;
 mod conformance;
+mod deletion;
 mod docs;
 mod geography;
 mod hookdeck_engine;
 mod hookdeck_signature;
 mod hostile;
 mod lite;
+mod log;
 mod metrics;
 mod mmdb;
 mod numbers;
-mod parting;
 mod projects;
 mod provisioning;
 mod secrecy;
 mod secrets;
 mod svix_signature;
 mod table;
+mod test_app;
 mod time;
-mod world;

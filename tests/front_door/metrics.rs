@@ -1,4 +1,4 @@
-//! What `CloudWatch` reads in the lines of the log (embedded metric format).
+//! The metrics of a delivery, in `CloudWatch`'s embedded metric format.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,19 +6,16 @@ use std::time::Duration;
 use per_user_db::telemetry;
 use per_user_db::telemetry::{METRICS, NAMESPACE};
 use serde_json::{Value, json};
-use standin::clerk::{SignUp, user_id};
 use standin::fault::{Effect, Fault};
 use standin::xata::Call;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::world::{Buffer, CLERK, World, delivery, retry, take_log, take_metrics};
+use crate::test_app::{
+    CLERK, LogBuffer, TestApp, delivery, retry, take_log, take_metrics, user_created, with_header,
+    without_header,
+};
 
-fn sign_up() -> SignUp {
-    SignUp::new(&user_id(1))
-}
-
-/// The metrics in a line that are told apart by the function alone, with their values; after it was
-/// found to be as the format wants it.
+/// The values of a line's metrics, after checking the line against the format.
 fn metrics(line: &Value) -> BTreeMap<String, Value> {
     assert_eq!(line["function"], "per-user-db");
     assert!(line["_aws"]["Timestamp"].as_u64().is_some_and(|at| at >= 1_767_784_000_000), "{line}");
@@ -52,13 +49,13 @@ fn named(pairs: &[(&str, Value)]) -> BTreeMap<String, Value> {
 
 #[tokio::test(start_paused = true)]
 async fn a_sign_up_is_counted_and_timed() {
-    let world = World::new();
-    world.xata.set_create_latency(Duration::from_millis(700));
+    let app = TestApp::new();
+    app.xata.set_create_latency(Duration::from_millis(700));
     tokio::time::advance(Duration::from_secs(2)).await;
-    let line = world.deliver(sign_up().user_created()).await.metrics;
+    let line = app.deliver(user_created(1)).await.metrics;
     let expected = [
         ("Deliveries", json!(1)),
-        ("TimeToDatabase", json!(2469)), // the event is of 231 ms after the world's first moment
+        ("TimeToDatabase", json!(2469)), // the event is 231 ms after the start of the clock
         ("XataCallsDone", json!(1)),
         ("XataLatency", json!([700])),
     ];
@@ -67,44 +64,43 @@ async fn a_sign_up_is_counted_and_timed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_goes_wrong_is_counted_by_what_it_is() {
-    let world = World::with(&CLERK);
-    let mut forged = delivery(sign_up().user_created());
-    forged.headers_mut().remove("x-hookdeck-signature");
-    let line = world.send(forged).await.metrics;
+async fn each_kind_of_failure_has_its_own_metric() {
+    let app = TestApp::with_settings(&CLERK);
+    let unsigned = without_header(delivery(user_created(1)), "x-hookdeck-signature");
+    let line = app.send(unsigned).await.metrics;
     assert_eq!(metrics(&line), named(&[("Deliveries", json!(1)), ("SignatureFailures", json!(1))]));
 
-    let mut last = retry(sign_up().user_created(), 2);
-    last.headers_mut().insert("x-hookdeck-will-retry-after", "600".parse().unwrap());
-    let answered = world.send(last.clone()).await;
-    assert_eq!(metrics(&answered.metrics), named(&[("Deliveries", json!(1))]), "user gone");
-    let line = answered.line;
+    let with_retry_left =
+        with_header(retry(user_created(1), 2), "x-hookdeck-will-retry-after", "600");
+    let response = app.send(with_retry_left.clone()).await;
+    assert_eq!(metrics(&response.metrics), named(&[("Deliveries", json!(1))]), "user gone");
+    let line = response.log_line;
     assert_eq!((&line["outcome"], &line["reason"]), (&json!("ignored"), &json!("user_gone")));
 
-    let fresh = world.deliver(sign_up().user_created()).await.metrics;
+    let fresh = app.deliver(user_created(1)).await.metrics;
     assert_eq!(metrics(&fresh)["DirectoryEntryFailed"], 1);
 
-    let world = World::with(&[("XATA_ORGANIZATION_ID", "org999")]);
-    let line = world.deliver(sign_up().user_created()).await.metrics;
+    let app = TestApp::with_settings(&[("XATA_ORGANIZATION_ID", "org999")]);
+    let line = app.deliver(user_created(1)).await.metrics;
     let found = metrics(&line);
     assert_eq!((&found["Misconfigured"], &found["XataCallsRefused"]), (&json!(1), &json!(1)));
-    assert_eq!(found["LastAttemptFailed"], 1, "no retry is announced");
+    assert_eq!(found["LastAttemptFailed"], 1, "Hookdeck announces no retry");
 
-    let world = World::new();
-    world.xata.fault(Fault::always(Call::Any, Effect::ResetBefore));
-    let found = metrics(&world.send(last).await.metrics);
+    let app = TestApp::new();
+    app.xata.fault(Fault::always(Call::Any, Effect::ResetBefore));
+    let found = metrics(&app.send(with_retry_left).await.metrics);
     assert!(found["XataCallsUnclear"].as_u64() > Some(1));
     assert!(!found.contains_key("LastAttemptFailed"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_level_that_hides_a_line_leaves_its_metrics() {
-    let world = World::new();
+async fn a_log_level_that_hides_the_line_keeps_the_metrics() {
+    let app = TestApp::new();
     let _ = (take_log(), take_metrics());
     let hidden =
-        tracing::subscriber::set_default(telemetry::subscriber(LevelFilter::OFF, || Buffer));
-    let request = delivery(sign_up().user_created());
-    assert_eq!(world.answer(request).await, "created");
+        tracing::subscriber::set_default(telemetry::subscriber(LevelFilter::OFF, || LogBuffer));
+    let request = delivery(user_created(1));
+    assert_eq!(app.outcome(request).await, "created");
     drop(hidden);
     assert_eq!(take_log(), [] as [Value; 0]);
     let [line] = &take_metrics()[..] else { panic!("metrics") };

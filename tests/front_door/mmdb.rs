@@ -1,12 +1,12 @@
-//! Writes the smallest databases of MaxMind's format (version 2.0 of its specification).
+//! A writer of small databases in MaxMind's format, version 2.0 of its specification.
 
 use std::net::Ipv6Addr;
 
-/// A database of this type in which these networks, written as IPv6, lie in these countries.
+/// A database of this type that maps networks, in IPv6 notation, to countries.
 pub fn database(database_type: &str, networks: &[(Ipv6Addr, u32, &str)]) -> Vec<u8> {
-    // Each node has a left and a right record; a record is another node, a network's data, or
-    // nothing.
-    let mut nodes = vec![[Record::Nothing; 2]];
+    // Each node has a left and a right record. A record points to a node or to a network's data, or
+    // is empty.
+    let mut nodes = vec![[Record::Empty; 2]];
     for (index, (address, prefix, _)) in networks.iter().enumerate() {
         let mut node = 0;
         for depth in 0..*prefix {
@@ -18,7 +18,7 @@ pub fn database(database_type: &str, networks: &[(Ipv6Addr, u32, &str)]) -> Vec<
             if let Record::Node(next) = nodes[node][bit] {
                 node = next;
             } else {
-                nodes.push([Record::Nothing; 2]);
+                nodes.push([Record::Empty; 2]);
                 let next = nodes.len() - 1;
                 nodes[node][bit] = Record::Node(next);
                 node = next;
@@ -38,7 +38,7 @@ pub fn database(database_type: &str, networks: &[(Ipv6Addr, u32, &str)]) -> Vec<
     for record in nodes.iter().flatten() {
         let value = match record {
             Record::Node(node) => *node,
-            Record::Nothing => nodes.len(),
+            Record::Empty => nodes.len(),
             Record::Data(index) => nodes.len() + 16 + offsets[*index],
         };
         file.extend(&u32::try_from(value).unwrap().to_be_bytes()[1..]);
@@ -62,7 +62,7 @@ pub fn database(database_type: &str, networks: &[(Ipv6Addr, u32, &str)]) -> Vec<
 
 #[derive(Clone, Copy)]
 enum Record {
-    Nothing,
+    Empty,
     Node(usize),
     Data(usize),
 }

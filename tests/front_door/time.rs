@@ -1,23 +1,23 @@
-//! The answer comes in time, whatever upstream does.
+//! The response is ready before the deadline, whatever Xata does.
 
 use std::time::{Duration, SystemTime};
 
-use http::StatusCode;
 use standin::clerk::{SignUp, user_id};
-use standin::fault::{Answer, Effect, Fault};
-use standin::function_url::{self, BodyEncoding};
+use standin::fault::{Effect, Fault};
 use standin::xata::Call;
 use tokio::time::Instant;
 
-use crate::world::{ALL_PROJECTS, Api, LONG, World, delivery, retry};
+use crate::test_app::{
+    ALL_PROJECTS, Api, DELETE, TestApp, delivery, message, payload, retry, user_created,
+};
 
-fn payload() -> String {
-    let event = SignUp::new(&user_id(1)).user_created();
-    function_url::event(&delivery(event), BodyEncoding::Text).to_string()
+fn sign_up_payload() -> String {
+    let event = user_created(1);
+    payload(&delivery(event))
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_hangs_or_trickles_the_answer_comes_before_the_deadline() {
+async fn the_response_is_before_the_deadline_when_requests_hang_or_trickle() {
     let trickle = || Effect::Trickle { chunk: 1, every: Duration::from_secs(3) };
     for (on_create, on_list) in [
         (Effect::HangBefore, None),
@@ -26,78 +26,76 @@ async fn whatever_hangs_or_trickles_the_answer_comes_before_the_deadline() {
         (trickle(), Some(trickle())),
         (Effect::ResetBefore, Some(Effect::HangBefore)),
     ] {
-        for (api, seconds) in Api::BOTH.into_iter().flat_map(|api| [2, 10, 55].map(|it| (api, it)))
-        {
-            let world = World::on(api, &[]);
-            world.xata.fault(Fault::always(Call::Create, on_create.clone()));
+        for (api, seconds) in Api::each_with(&[2, 10, 55]) {
+            let app = TestApp::with_api(api, &[]);
+            app.xata.fault(Fault::always(Call::Create, on_create.clone()));
             if let Some(on_list) = &on_list {
-                world.xata.fault(Fault::always(Call::LookUp, on_list.clone()));
+                app.xata.fault(Fault::always(Call::LookUp, on_list.clone()));
             }
             let begun = Instant::now();
-            let deadline = (world.clock)() + Duration::from_secs(seconds);
-            let answered = world.invoke_until(&payload(), deadline).await;
+            let deadline = (app.clock)() + Duration::from_secs(seconds);
+            let response = app.invoke_with_deadline(&sign_up_payload(), deadline).await;
             let took = begun.elapsed();
             assert!(took < Duration::from_secs(seconds), "{took:?} of {seconds} s, {on_create:?}");
-            assert!([200, 503].contains(&answered.status), "{:?}", answered.row());
+            assert!([200, 503].contains(&response.status), "{:?}", response.row());
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_create_gets_nearly_all_of_the_time() {
-    let world = World::new();
-    world.xata.set_create_latency(Duration::from_secs(45));
-    let answered = world.invoke(&payload()).await;
-    assert_eq!((answered.word("status"), world.requests().len()), ("created", 1));
+    let app = TestApp::new();
+    app.xata.set_create_latency(Duration::from_secs(45));
+    let response = app.invoke(&sign_up_payload()).await;
+    assert_eq!((response.outcome(), app.requests().len()), ("created", 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_far_in_the_past_is_no_deadline() {
-    let world = World::new();
-    // What `cargo lambda watch` 1.9.2 sends.
+    let app = TestApp::new();
+    // `cargo lambda watch` 1.9.2 sends such deadlines.
     let epoch = SystemTime::UNIX_EPOCH + Duration::from_secs(600);
-    assert_eq!(world.invoke_until(&payload(), epoch).await.word("status"), "created");
+    assert_eq!(app.invoke_with_deadline(&sign_up_payload(), epoch).await.outcome(), "created");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_beyond_hookdeck_s_patience_is_cut() {
-    let world = World::new();
-    world.xata.fault(Fault::always(Call::Any, Effect::HangBefore));
-    let begun = Instant::now();
-    let answered = world.invoke_until(&payload(), (world.clock)() + LONG).await;
-    assert_eq!(answered.status, 503);
+async fn a_deadline_after_hookdeck_s_timeout_is_shortened() {
+    let app = TestApp::new();
+    app.xata.fault(Fault::always(Call::Any, Effect::HangBefore));
+    let (begun, deadline) = (Instant::now(), (app.clock)() + Duration::from_secs(3600));
+    let response = app.invoke_with_deadline(&sign_up_payload(), deadline).await;
+    assert_eq!(response.status, 503);
     assert!(begun.elapsed() < Duration::from_secs(55));
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_time_there_is_no_request_and_a_retryable_answer() {
-    let created = SignUp::new(&user_id(1)).user_created();
+async fn without_time_left_no_request_is_sent_and_the_response_is_503() {
+    let created = user_created(1);
     let deleted = SignUp::new(&user_id(1)).user_deleted(1_767_866_800_000);
-    let delete = ("ON_USER_DELETED", "delete");
-    // What begins with a create, and what begins with a look-up.
+    // The first delivery starts with a create, the others with a look-up.
     for (changes, request) in [
         (&[][..], delivery(created.clone())),
         (&ALL_PROJECTS, retry(created, 2)),
-        (&[delete], delivery(deleted)),
+        (&[DELETE], delivery(deleted)),
     ] {
-        let world = World::with(changes);
-        let payload = function_url::event(&request, BodyEncoding::Text).to_string();
+        let app = TestApp::with_settings(changes);
         for late in [Duration::ZERO, Duration::from_secs(5)] {
-            let answered = world.invoke_until(&payload, (world.clock)() - late).await;
-            assert_eq!(answered.row(), (503, "unavailable", Some("time_up"), None));
+            let deadline = (app.clock)() - late;
+            let response = app.invoke_with_deadline(&payload(&request), deadline).await;
+            assert_eq!(response.row(), (503, "unavailable", Some("time_up"), None));
         }
-        assert_eq!(world.requests(), []);
+        assert_eq!(app.requests(), []);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_would_outlast_the_time_is_not_begun() {
-    let busy = Answer::message(StatusCode::CONFLICT, "busy").with_retry_after("1");
+async fn a_pause_beyond_the_deadline_is_not_begun() {
+    let busy = message(409, "busy").with_retry_after("1");
     for api in Api::BOTH {
-        let world = World::on(api, &[]);
-        world.xata.fault(Fault::always(Call::Create, Effect::Answer(busy.clone())));
-        let (begun, deadline) = (Instant::now(), (world.clock)() + Duration::from_secs(10));
-        assert_eq!(world.invoke_until(&payload(), deadline).await.status, 503);
+        let app = TestApp::with_api(api, &[]);
+        app.xata.fault(Fault::always(Call::Create, Effect::Answer(busy.clone())));
+        let (begun, deadline) = (Instant::now(), (app.clock)() + Duration::from_secs(10));
+        assert_eq!(app.invoke_with_deadline(&sign_up_payload(), deadline).await.status, 503);
         assert!(begun.elapsed() < Duration::from_secs(9), "{api:?}: {:?}", begun.elapsed());
     }
 }
