@@ -329,18 +329,18 @@ async fn with_an_id_without_a_time_the_age_of_the_deletion_counts() {
 async fn a_request_to_clerk_has_five_seconds_and_the_response_is_before_the_deadline() {
     let app = app_an_hour_later(&[]).await;
     app.clerk.faults().push(Fault::always(Call::GetUser, Effect::HangBefore));
-    let begun = tokio::time::Instant::now();
+    let started_at = tokio::time::Instant::now();
     app.deliver(sign_up().user_created()).await;
-    assert_eq!(begun.elapsed(), Duration::from_secs(5));
+    assert_eq!(started_at.elapsed(), Duration::from_secs(5));
 
     // A slow create leaves less time for the entry.
     let slow = self::app(&[], &sign_up());
     slow.xata.set_create_latency(Duration::from_secs(48));
     slow.clerk.faults().push(Fault::always(Call::UpdateUserMetadata, Effect::HangBefore));
-    let begun = tokio::time::Instant::now();
+    let started_at = tokio::time::Instant::now();
     let response = slow.deliver(sign_up().user_created()).await;
     assert_eq!(response.row(), (200, "created", None, None));
-    assert!(begun.elapsed() <= Duration::from_secs(54), "{:?}", begun.elapsed());
+    assert!(started_at.elapsed() <= Duration::from_secs(54), "{:?}", started_at.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

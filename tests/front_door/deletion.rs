@@ -185,9 +185,9 @@ async fn a_removal_is_not_begun_without_time_for_a_look_up_after_it() {
         app.platform().faults().push(Fault::always(Call::ListBranches, slow.clone()));
         app
     };
-    let (app, begun) = (slow_app().await, Instant::now());
+    let (app, started_at) = (slow_app().await, Instant::now());
     assert_eq!(app.invoke(&event).await.outcome(), "removed");
-    let look_up = begun.elapsed();
+    let look_up = started_at.elapsed();
 
     let app = slow_app().await;
     // A second is reserved for the response, and a fifth of the rest for a look-up after the

@@ -198,11 +198,11 @@ async fn a_user_gets_a_database_in_the_default_region_when_ip_api_fails() {
     ];
     for ip_api in failures {
         let app = ip_api.app(Api::Platform, &[]);
-        let begun = Instant::now();
+        let started_at = Instant::now();
         let response = app.deliver(sign_up("202.46.190.130")).await;
         assert_eq!(response.row(), (200, "created", None, None));
         assert_eq!(response.log_line["placement"], "default");
-        assert!(begun.elapsed() <= Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert!(started_at.elapsed() <= Duration::from_secs(1), "{:?}", started_at.elapsed());
     }
 }
 

@@ -32,10 +32,10 @@ async fn the_response_is_before_the_deadline_when_requests_hang_or_trickle() {
             if let Some(on_list) = &on_list {
                 app.xata.fault(Fault::always(Call::LookUp, on_list.clone()));
             }
-            let begun = Instant::now();
+            let started_at = Instant::now();
             let deadline = (app.clock)() + Duration::from_secs(seconds);
             let response = app.invoke_with_deadline(&sign_up_payload(), deadline).await;
-            let took = begun.elapsed();
+            let took = started_at.elapsed();
             assert!(took < Duration::from_secs(seconds), "{took:?} of {seconds} s, {on_create:?}");
             assert!([200, 503].contains(&response.status), "{:?}", response.row());
         }
@@ -62,10 +62,10 @@ async fn a_deadline_far_in_the_past_is_no_deadline() {
 async fn a_deadline_after_hookdeck_s_timeout_is_shortened() {
     let app = TestApp::new();
     app.xata.fault(Fault::always(Call::Any, Effect::HangBefore));
-    let (begun, deadline) = (Instant::now(), (app.clock)() + Duration::from_secs(3600));
+    let (started_at, deadline) = (Instant::now(), (app.clock)() + Duration::from_secs(3600));
     let response = app.invoke_with_deadline(&sign_up_payload(), deadline).await;
     assert_eq!(response.status, 503);
-    assert!(begun.elapsed() < Duration::from_secs(55));
+    assert!(started_at.elapsed() < Duration::from_secs(55));
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,8 +94,12 @@ async fn a_pause_beyond_the_deadline_is_not_begun() {
     for api in Api::BOTH {
         let app = TestApp::with_api(api, &[]);
         app.xata.fault(Fault::always(Call::Create, Effect::Answer(busy.clone())));
-        let (begun, deadline) = (Instant::now(), (app.clock)() + Duration::from_secs(10));
+        let (started_at, deadline) = (Instant::now(), (app.clock)() + Duration::from_secs(10));
         assert_eq!(app.invoke_with_deadline(&sign_up_payload(), deadline).await.status, 503);
-        assert!(begun.elapsed() < Duration::from_secs(9), "{api:?}: {:?}", begun.elapsed());
+        assert!(
+            started_at.elapsed() < Duration::from_secs(9),
+            "{api:?}: {:?}",
+            started_at.elapsed()
+        );
     }
 }

@@ -1,21 +1,20 @@
-//! The rules of provisioning: ours, and some that others live by and that lose users.
+//! The rules of creation: the function's, and simpler ones that violate an invariant.
 
 use per_user_db::error::{ErrorKind, UpstreamError};
 use per_user_db::provision::{Ensure, EnsureAction, EnsureOutcome};
 use per_user_db::xata::{CreateResult, Created, Failure};
 
-/// Who decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rules {
     /// The function's own code.
-    Ours,
-    /// Looks first, and takes a name that turns out to be taken for an error, as the tutorial does.
+    Product,
+    /// Lists before each create, and treats a taken name as an error, as the tutorial does.
     ListThenCreate,
-    /// Takes a create without an answer for one that worked.
+    /// Treats a create without a response as done.
     AcknowledgeOnTimeout,
-    /// Takes a refusal at quota for the absence of the database.
-    BelieveTheQuota,
-    /// Asks the home project only, whenever.
+    /// Treats a quota error as the absence of the database.
+    TrustQuotaError,
+    /// Looks in the home project only.
     IgnoreOldProjects,
 }
 
@@ -38,7 +37,7 @@ impl Rules {
             (Self::AcknowledgeOnTimeout, Err(Failure::Unclear(_))) => {
                 EnsureAction::Stop(Ok(EnsureOutcome::Created(None)))
             }
-            (Self::BelieveTheQuota, Err(Failure::Refused(error)))
+            (Self::TrustQuotaError, Err(Failure::Refused(error)))
                 if error.kind == ErrorKind::StandingQuota =>
             {
                 EnsureAction::Stop(Err(error))
