@@ -1,4 +1,4 @@
-//! Tries `tests/properties/envelope.rs` on what libFuzzer comes up with.
+//! Checks `tests/properties/envelope.rs` on the inputs of libFuzzer.
 #![no_main]
 
 #[path = "../../tests/properties/envelope.rs"]

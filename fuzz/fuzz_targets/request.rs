@@ -1,4 +1,4 @@
-//! Tries `tests/properties/request.rs` on what libFuzzer comes up with.
+//! Checks `tests/properties/request.rs` on the inputs of libFuzzer.
 #![no_main]
 
 #[path = "../../tests/properties/request.rs"]

@@ -1,4 +1,4 @@
-//! Tries `tests/properties/settings.rs` on what libFuzzer comes up with.
+//! Checks `tests/properties/settings.rs` on the inputs of libFuzzer.
 #![no_main]
 
 #[path = "../../tests/properties/settings.rs"]

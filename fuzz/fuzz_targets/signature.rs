@@ -1,6 +1,8 @@
-//! Tries `tests/properties/signature.rs` on what libFuzzer comes up with.
+//! Checks `tests/properties/signature.rs` on the inputs of libFuzzer.
 #![no_main]
 
+#[path = "../../tests/properties/input.rs"]
+mod input;
 #[path = "../../tests/properties/signature.rs"]
 mod signature;
 

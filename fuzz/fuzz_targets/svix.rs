@@ -1,6 +1,8 @@
-//! Tries `tests/properties/svix.rs` on what libFuzzer comes up with.
+//! Checks `tests/properties/svix.rs` on the inputs of libFuzzer.
 #![no_main]
 
+#[path = "../../tests/properties/input.rs"]
+mod input;
 #[path = "../../tests/properties/svix.rs"]
 mod svix;
 

@@ -1,4 +1,4 @@
-//! What a body asks of us is what a second reader of it says, who knows JSON as a tree.
+//! The event of a body is that of a reference implementation, which parses the body to a tree.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,21 +6,21 @@ use per_user_db::clerk::{Event, IgnoreReason, Instances, Intent, InvalidReason, 
 use per_user_db::region::Hints;
 use serde_json::Value;
 
-/// The instance that is ours once instances are listed; the one of `tests/vectors/`.
-const OURS: &str = "ins_2r1MCXTfhzB11e2rVlwx3jYfyDo";
+/// The configured instance, which is that of `tests/vectors/`.
+const INSTANCE: &str = "ins_2r1MCXTfhzB11e2rVlwx3jYfyDo";
 
-/// What is JSON by its grammar, and yet no tree to `serde_json`: a number or a depth beyond its
-/// limits, half of a surrogate pair.
-const NO_TREE: [&str; 4] = [
+/// `serde_json`'s errors for valid JSON that it cannot parse to a tree: a number or a depth beyond
+/// its limits, or half of a surrogate pair.
+const LIMIT_ERRORS: [&str; 4] = [
     "number out of range",
     "recursion limit exceeded",
     "lone leading surrogate in hex escape",
     "unexpected end of hex escape",
 ];
 
-/// Reads a body, with every instance ours and with only [`OURS`].
+/// Reads a body with any instance, and with [`INSTANCE`] only.
 pub(crate) fn check(data: &[u8]) {
-    for instances in [Instances::Any, Instances::Only(vec![OURS.to_owned()])] {
+    for instances in [Instances::Any, Instances::Only(vec![INSTANCE.to_owned()])] {
         let event = Event::read(data, &instances);
         let Ok(text) = std::str::from_utf8(data) else {
             assert_eq!(event, Err(InvalidReason::InvalidJson), "not UTF-8");
@@ -39,25 +39,26 @@ pub(crate) fn check(data: &[u8]) {
             );
             assert!(text.contains(id) || text.contains('\\'), "{id} is not from the body");
         }
-        // An object with this member, which `serde_json` keeps for itself, is no tree to it either.
+        // `serde_json` reserves this member, and does not parse an object with it to a tree.
         if text.contains("$serde_json::private::") {
             continue;
         }
         match serde_json::from_str::<Value>(text) {
-            Ok(tree) => agrees(&event, text, &tree, &instances),
-            Err(error) if NO_TREE.iter().any(|reason| error.to_string().starts_with(reason)) => {}
+            Ok(tree) => compare(&event, text, &tree, &instances),
+            Err(error)
+                if LIMIT_ERRORS.iter().any(|reason| error.to_string().starts_with(reason)) => {}
             Err(error) => assert_eq!(event, Err(InvalidReason::InvalidJson), "{error}"),
         }
     }
 }
 
-fn agrees(event: &Result<Event, InvalidReason>, text: &str, tree: &Value, instances: &Instances) {
-    let expected = expected(tree, instances);
-    assert_eq!(but_for_metadata(event), but_for_metadata(&expected));
-    // A preference that is no text is kept as it is spelled: here in the same way.
+fn compare(event: &Result<Event, InvalidReason>, text: &str, tree: &Value, instances: &Instances) {
+    let expected = reference(tree, instances);
+    assert_eq!(without_preferences(event), without_preferences(&expected));
+    // A preference that is no string keeps its spelling, which is the same in the tree's own text.
     assert_eq!(Event::read(tree.to_string().as_bytes(), instances), expected);
 
-    // What nobody reads may be of any depth and size.
+    // An unknown member can have any depth and size.
     if let Some((before, after)) = text.split_once('{')
         && tree.as_object().is_some_and(|members| !members.is_empty())
     {
@@ -67,7 +68,7 @@ fn agrees(event: &Result<Event, InvalidReason>, text: &str, tree: &Value, instan
     }
 }
 
-fn but_for_metadata(event: &Result<Event, InvalidReason>) -> String {
+fn without_preferences(event: &Result<Event, InvalidReason>) -> String {
     let Ok(Event { intent: Intent::Provision(sign_up), occurred_at, instance }) = event else {
         return format!("{event:?}");
     };
@@ -75,8 +76,8 @@ fn but_for_metadata(event: &Result<Event, InvalidReason>) -> String {
     format!("{user_id} {client_ip:?} {user_agent:?} {occurred_at:?} {instance:?}")
 }
 
-/// The second reader.
-fn expected(event: &Value, instances: &Instances) -> Result<Event, InvalidReason> {
+/// The reference implementation.
+fn reference(event: &Value, instances: &Instances) -> Result<Event, InvalidReason> {
     let envelope = event.as_object().ok_or(InvalidReason::InvalidPayload)?;
     let kind = envelope.get("type").and_then(Value::as_str).ok_or(InvalidReason::InvalidPayload)?;
     let occurred_at = event["timestamp"].as_u64().map(|timestamp| {
@@ -85,7 +86,7 @@ fn expected(event: &Value, instances: &Instances) -> Result<Event, InvalidReason
         SystemTime::UNIX_EPOCH + unit(timestamp)
     });
     let intent = if ["user.created", "user.deleted"].contains(&kind) {
-        of_user(event, kind == "user.deleted", instances)?
+        user_intent(event, kind == "user.deleted", instances)?
     } else {
         Intent::Ignore(IgnoreReason::UnhandledType)
     };
@@ -93,7 +94,7 @@ fn expected(event: &Value, instances: &Instances) -> Result<Event, InvalidReason
     Ok(Event { intent, occurred_at, instance })
 }
 
-fn of_user(
+fn user_intent(
     event: &Value,
     is_deletion: bool,
     instances: &Instances,
@@ -117,7 +118,7 @@ fn of_user(
     if is_sample {
         return Ok(Intent::Ignore(IgnoreReason::SampleEvent));
     }
-    if *instances != Instances::Any && instance != Some(OURS) {
+    if *instances != Instances::Any && instance != Some(INSTANCE) {
         return Ok(Intent::Ignore(IgnoreReason::ForeignInstance));
     }
     if is_deletion {
@@ -143,15 +144,15 @@ fn of_user(
 
 #[cfg(test)]
 #[test]
-fn an_event_with_members_of_any_kind_is_read_as_a_tree_of_json_is() {
+fn an_event_with_members_of_any_kind_is_that_of_the_reference_implementation() {
     let user_created =
         include_str!("../vectors/clerk-events/08-user-created-unsafe-metadata-region.json");
-    let places = "/type|/timestamp|/instance_id|/data|/data/id|/data/private_metadata|\
+    let pointers = "/type|/timestamp|/instance_id|/data|/data/id|/data/private_metadata|\
         /data/public_metadata/db_region|/data/unsafe_metadata/db_region|/event_attributes|\
         /event_attributes/http_request|/event_attributes/http_request/client_ip";
     let values = r#"|null|true|7|-1|1.5|99999999999|100000000000|[]|[7]|{}|"text"|"ins_123"|
         "user.deleted"|"session.created"|"user_abcdefghij"|"user_abcdefghi"|"user_abc_efghij"|
         "user_29w83sxmDNGwOuEthce5gg56FcC"|{"id":"user_abcdefghij"}|{"id":7}|{"db_region":[1]}|
         {"http_request":{"user_agent":"x"}}"#;
-    crate::generate(check, crate::changed(user_created, places, values));
+    crate::generate(check, crate::changed(user_created, pointers, values));
 }

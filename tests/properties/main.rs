@@ -1,9 +1,10 @@
-//! What holds for every input. Each parser's property is said once, in the module of its name, and
-//! tried three ways: here on generated inputs and on the committed corpus, and by `cargo fuzz`
-//! (`fuzz/README.md`).
-#![allow(clippy::print_stdout, reason = "a test that fails says which file it read last")]
+//! Properties of the parsers that hold for every input. Each parser has a module with its property.
+//! The tests here check it on generated inputs and on the committed corpus, and `cargo fuzz` on the
+//! fuzzer's inputs (`fuzz/README.md`).
+#![allow(clippy::print_stdout, reason = "a failed test prints the file that it read last")]
 
 mod envelope;
+mod input;
 mod request;
 mod settings;
 mod signature;
@@ -12,7 +13,7 @@ mod svix;
 use std::path::Path;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any};
 use proptest::sample::{Index, select};
@@ -31,25 +32,7 @@ const TARGETS: [(&str, Check); 5] = [
     ("svix", svix::check),
 ];
 
-/// Of these headers, those that are text HTTP can carry, the first of each name.
-fn sendable<'a>(
-    headers: impl IntoIterator<Item = (&'a str, String)>,
-) -> (Vec<(&'a str, String)>, HeaderMap) {
-    let (mut pairs, mut map) = (Vec::new(), HeaderMap::new());
-    for (name, value) in headers {
-        let (Ok(key), Ok(text)) = (HeaderName::try_from(name), HeaderValue::try_from(&value))
-        else {
-            continue;
-        };
-        if text.to_str().is_ok() && !map.contains_key(&key) {
-            map.insert(key, text);
-            pairs.push((name, value));
-        }
-    }
-    (pairs, map)
-}
-
-/// The committed corpus of a target, by the files' names.
+/// The names and contents of a target's committed corpus.
 fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let paths =
@@ -61,30 +44,30 @@ fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// Checks generated inputs, the same ones in every run: exploring is the fuzzer's part.
+/// Checks generated inputs, which are the same in every run. Only the fuzzer explores.
 fn generate(check: Check, inputs: impl Strategy<Value = Vec<u8>>) {
     let (cases, rng_seed) = (512, RngSeed::Fixed(1));
     let config = Config { cases, rng_seed, failure_persistence: None, ..Config::default() };
-    let held = TestRunner::new(config).run(&inputs.prop_map(Bytes::from), |input| {
+    let result = TestRunner::new(config).run(&inputs.prop_map(Bytes::from), |input| {
         check(&input);
         Ok(())
     });
-    held.unwrap_or_else(|failure| panic!("{failure}"));
+    result.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-/// JSON in which up to three of the members at these places have one of these values, or are gone
-/// where the value is empty. Bars stand between places and between values.
+/// Changes up to three members of a JSON text. The members' pointers and the values are separated by
+/// bars. An empty value removes the member.
 fn changed(
     json: &str,
-    places: &'static str,
+    pointers: &'static str,
     values: &'static str,
 ) -> impl Strategy<Value = Vec<u8>> + use<> {
     let tree: Value = json.parse().expect("JSON");
     let one_of = |words: &'static str| select(words.split('|').map(str::trim).collect::<Vec<_>>());
-    vec((one_of(places), one_of(values)), 0..4).prop_map(move |changes| {
+    vec((one_of(pointers), one_of(values)), 0..4).prop_map(move |changes| {
         let mut tree = tree.clone();
-        for (place, value) in changes {
-            let (parent, name) = place.rsplit_once('/').expect("a pointer");
+        for (pointer, value) in changes {
+            let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
             let Some(Value::Object(members)) = tree.pointer_mut(parent) else { continue };
             members.remove(name);
             if !value.is_empty() {
@@ -106,21 +89,21 @@ fn every_property_holds_for_the_committed_corpus() {
 }
 
 #[test]
-fn every_property_holds_for_a_file_of_the_corpus_with_any_bytes_put_into_it() {
+fn every_property_holds_for_a_corpus_file_with_changed_bytes() {
     for (target, check) in TARGETS {
         let files: Vec<_> = corpus(target).into_iter().map(|(_, input)| input).collect();
         let inputs = (select(files), any::<Index>(), vec(any::<u8>(), 0..4), 0..4_usize);
-        let spoiled = |(mut input, at, bytes, removed): (Vec<u8>, Index, Vec<u8>, usize)| {
+        let change = |(mut input, at, bytes, removed): (Vec<u8>, Index, Vec<u8>, usize)| {
             let at = at.index(input.len() + 1);
             input.splice(at..input.len().min(at + removed), bytes);
             input
         };
-        generate(check, inputs.prop_map(spoiled));
+        generate(check, inputs.prop_map(change));
     }
 }
 
 #[test]
-fn every_property_holds_for_bytes_of_no_meaning() {
+fn every_property_holds_for_random_bytes() {
     for (_, check) in TARGETS {
         generate(check, any::<Vec<u8>>());
     }

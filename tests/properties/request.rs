@@ -1,4 +1,4 @@
-//! Whatever Lambda hands us is a request, and gets no further than its signature allows.
+//! A payload without a valid signature has a client error as its response, without a request.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use per_user_db::settings::Settings;
 use per_user_db::telemetry::InvocationIds;
 use per_user_db::worker::{Invocation, TIMEOUT, Worker};
 
-/// Hands a payload to a function whose secret nobody knows.
+/// Invokes a function whose secret signs no input.
 pub(crate) fn check(data: &[u8]) {
     let payload = String::from_utf8_lossy(data);
-    assert_eq!(status(&payload), promised(&payload));
+    assert_eq!(status(&payload), expected(&payload));
 }
 
-/// What is no HTTP request is 401; else the order is path, method, size, signature.
-fn promised(payload: &str) -> u16 {
+/// 401 where the payload is no HTTP request. Otherwise the order is path, method, size, signature.
+fn expected(payload: &str) -> u16 {
     let Some(request) = request::read(payload) else { return 401 };
     match request.raw_http_path() {
         "/" | "/webhooks/clerk" if request.method() != "POST" => 405,
@@ -31,7 +31,7 @@ fn promised(payload: &str) -> u16 {
     }
 }
 
-/// The function's answer, which comes at once and without asking anybody.
+/// The status of the function's response, which needs no request.
 fn status(payload: &str) -> u16 {
     let settings = [
         ("HOOKDECK_WEBHOOK_SECRET", "fake-signing-secret-that-no-input-is-signed-with"),
@@ -42,27 +42,26 @@ fn status(payload: &str) -> u16 {
     let settings = settings.into_iter().map(|(name, value)| (name.into(), value.into()));
     let settings = Settings::read(settings).expect("settings that work");
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_784_000);
-    let client = http_client::boxed(tower::service_fn(asked));
+    let client = http_client::boxed(tower::service_fn(unexpected_request));
     let clock: Clock = Arc::new(move || now);
-    let function = Handler::new(settings, client, clock.clone());
-    let worker = Worker::new(function, clock, None);
+    let worker = Worker::new(Handler::new(settings, client, clock.clone()), clock, None);
     let invocation = Invocation { payload, deadline: now + TIMEOUT, ids: InvocationIds::default() };
-    let answer = worker.invoke(invocation).now_or_never();
-    answer.expect("an answer without a wait").status()
+    let response = worker.invoke(invocation).now_or_never();
+    response.expect("a response without a wait").status()
 }
 
-async fn asked(_: reqwest::Request) -> Result<reqwest::Response, Infallible> {
-    panic!("somebody was asked")
+async fn unexpected_request(_: reqwest::Request) -> Result<reqwest::Response, Infallible> {
+    panic!("the function sent a request")
 }
 
 #[cfg(test)]
 #[test]
-fn a_request_is_what_its_payload_tells_and_is_refused() {
+fn a_payload_without_a_valid_signature_is_a_client_error() {
     let base64_body = include_str!("../../events/base64-body.json");
-    let places = "/rawPath|/requestContext|/requestContext/http|/requestContext/http/method|\
+    let pointers = "/rawPath|/requestContext|/requestContext/http|/requestContext/http/method|\
         /isBase64Encoded|/body|/headers|/headers/x-hookdeck-signature|\
         /headers/X-Hookdeck-Signature";
     let values = r#"|null|true|true|false|7|[]|{}|"/"|"/webhooks/clerk"|"/x"|"POST"|"post"|"aGk="|
         "aGl="|"aGk"|"aGk=\n"|"_-8="|"="|"""#;
-    crate::generate(check, crate::changed(base64_body, places, values));
+    crate::generate(check, crate::changed(base64_body, pointers, values));
 }

@@ -1,4 +1,4 @@
-//! Settings of any content are understood or refused in one line, and no secret is ever shown.
+//! Settings of any content are valid or refused in one line, and no secret is shown.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,16 +11,16 @@ use per_user_db::xata::{ProjectId, platform::Source};
 #[cfg(test)]
 use proptest::prelude::Strategy;
 
-/// The variables of ours that [`VARIABLES`] does not list: those of `ops`.
-const OTHERS: &str = "HOOKDECK_API_KEY|HOOKDECK_API_URL";
+/// The known variables that [`VARIABLES`] does not list: those of `cargo ops`.
+const OPS_VARIABLES: &str = "HOOKDECK_API_KEY|HOOKDECK_API_URL";
 
-/// Stands in secrets, and must not be shown. In the input it is the byte 1, so that it is found
-/// only where it was planted.
+/// Part of the secrets, which must not be shown. The input has the byte 1 instead, so that the text
+/// occurs only in secrets.
 const PLANTED: &str = "Pl4nted";
-/// The same in a value that is no secret: no id or region that an error may quote has such a slash.
+/// Part of other values. No id or region that an error may quote has such a slash.
 const PLANTED_IN_THE_OPEN: &str = "Pl4nted/Value";
 
-/// Reads an environment as `/proc/self/environ` has it: `NAME=value`, a zero byte between two.
+/// Reads an environment in the format of `/proc/self/environ`: `NAME=value`, separated by zero bytes.
 pub(crate) fn check(data: &[u8]) {
     if data.windows(PLANTED.len()).any(|text| text == PLANTED.as_bytes()) {
         return;
@@ -28,7 +28,7 @@ pub(crate) fn check(data: &[u8]) {
     let variables: BTreeMap<_, _> = data.split(|&byte| byte == 0).filter_map(variable).collect();
     let (once, twice) = (read(variables.clone()), read(variables.clone()));
     let reversed = read(variables.into_iter().rev());
-    assert_eq!(once.as_ref().ok(), reversed.as_ref().ok(), "order counts for nothing");
+    assert_eq!(once.as_ref().ok(), reversed.as_ref().ok(), "the order has no effect");
     assert_eq!(once, twice);
 }
 
@@ -40,27 +40,27 @@ fn variable(entry: &[u8]) -> Option<(OsString, OsString)> {
     let mut value =
         entry[at + 1..].split(|&byte| byte == 1).collect::<Vec<_>>().join(planted.as_bytes());
     if name == "GEOIP_DATABASE" {
-        value.splice(..0, *b"no such directory/"); // no file of this machine is read
+        value.splice(..0, *b"no such directory/"); // reads no file of this machine
     }
     Some((name.into(), OsString::from_vec(value)))
 }
 
-/// What is read, as text, after it was found to be sound.
+/// Reads and checks the settings, and returns their debug output.
 fn read(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<String, SettingsError> {
     match Settings::read(variables) {
         Ok(settings) => {
-            sound(&settings);
+            check_valid(&settings);
             let shown = format!("{settings:?}");
-            // What is no secret may be shown.
+            // Only secrets must not be shown.
             assert!(!shown.replace(PLANTED_IN_THE_OPEN, "").contains(PLANTED), "{shown}");
             Ok(shown)
         }
         Err(error) => {
             let line = error.to_string();
-            let mut ours = VARIABLES.into_iter().chain(OTHERS.split('|'));
-            assert!(ours.any(|name| name == error.variable), "{line}");
+            let mut known = VARIABLES.into_iter().chain(OPS_VARIABLES.split('|'));
+            assert!(known.any(|name| name == error.variable), "{line}");
             assert!(line.starts_with(&format!("{} ", error.variable)), "{line}");
             assert!(!line.contains(PLANTED) && !line.contains(char::is_control), "{line}");
             Err(error)
@@ -68,8 +68,8 @@ fn read(
     }
 }
 
-/// Whatever was accepted can work.
-fn sound(settings: &Settings) {
+/// Checks that accepted settings are consistent.
+fn check_valid(settings: &Settings) {
     assert!(settings.warnings.iter().all(|warning| !warning.contains(PLANTED)));
     let policy = &settings.policy;
     let placed = policy.by_country.values().chain(policy.by_continent.values());
@@ -77,45 +77,45 @@ fn sound(settings: &Settings) {
     let projects: Vec<_> = settings.projects.iter().collect();
     assert!(!projects.is_empty());
     if let CountryLookup::IpApi(ip_api) = &policy.lookup {
-        reachable(&ip_api.url);
+        check_url(&ip_api.url);
     }
     if let Some(clerk) = &settings.clerk {
-        reachable(&clerk.url);
+        check_url(&clerk.url);
     }
     match &settings.xata {
-        Xata::Lite(lite) => reachable(&lite.url),
+        Xata::Lite(lite) => check_url(&lite.url),
         Xata::Platform(platform) => {
-            reachable(&platform.url);
+            check_url(&platform.url);
             let Source::Templates(templates) = &platform.source else { return };
             let covered = policy.allowed.iter().all(|region| {
                 let has = |&id: &&ProjectId| templates.contains_key(&(id.clone(), region.clone()));
                 projects.iter().all(has)
             });
-            assert!(covered, "a template for every place");
+            assert!(covered, "a template for each project and region");
         }
     }
 }
 
-/// A scheme, a host, a port and a path and nothing else, so that a request goes where the URL says;
-/// and with secrets in it, only encrypted or to this machine.
-fn reachable(url: &str) {
+/// Checks that a URL has a scheme, a host, a port and a path only, and that requests with secrets are
+/// encrypted or stay on this machine.
+fn check_url(url: &str) {
     let uri: http::Uri = url.parse().expect("a URL");
     let (host, port) = (uri.host().expect("a host"), uri.port());
     let port = port.map(|port| format!(":{}", port.as_str())).unwrap_or_default();
     let rest = format!("{host}{port}{}", uri.path().trim_end_matches('/'));
     assert_eq!(url.split_once("://").expect("a scheme").1, rest);
-    let is_here = host == "localhost"
+    let is_loopback = host == "localhost"
         || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|it| it.is_loopback());
-    assert!(uri.scheme_str() == Some("https") || is_here, "{url}");
+    assert!(uri.scheme_str() == Some("https") || is_loopback, "{url}");
 }
 
 #[cfg(test)]
 #[test]
-fn settings_of_any_content_are_sound_or_refused() {
-    let working = b"HOOKDECK_WEBHOOK_SECRET=\x01\0XATA_API_KEY=\x01\0XATA_ORGANIZATION_ID=org123\0\
+fn settings_of_any_content_are_valid_or_refused() {
+    let valid = b"HOOKDECK_WEBHOOK_SECRET=\x01\0XATA_API_KEY=\x01\0XATA_ORGANIZATION_ID=org123\0\
         XATA_PROJECT_ID=prj_a,prj_b\0CLERK_SECRET_KEY=sk_\x01";
     let names = VARIABLES.join("|");
-    let fitting = r"(?x: \x01 | \x20 | \x01,\x01 | x\x20\x01 | true | off | ip-api | 1440 | debug |
+    let values = r"(?x: \x01 | \x20 | \x01,\x01 | x\x20\x01 | true | off | ip-api | 1440 | debug |
         eu-central-1 | us-east-1,eu-central-1 | EU=eu-central-1,NA=us-east-1 | DE=us-east-1,\x01=x |
         prj_b | us-east-1=t,eu-central-1=t | prj_a/us-east-1=t,prj_b/us-east-1=t | tutorial-abc123 |
         (?-u:[\x01-\xff]{0,9}))";
@@ -123,9 +123,9 @@ fn settings_of_any_content_are_sound_or_refused() {
     let urls =
         format!(r"https?://({hosts})(|:80|\.example\.com|:99999)(|/base/|/\?\x01|/\x23\x01)");
     let change = format!(
-        r"\x00({names}|{OTHERS}|XATA_[A-Z]{{0,4}}|\PC{{0,8}})=({fitting})|\x00(XATA|CLERK)_API_URL={urls}"
+        r"\x00({names}|{OPS_VARIABLES}|XATA_[A-Z]{{0,4}}|\PC{{0,8}})=({values})|\x00(XATA|CLERK)_API_URL={urls}"
     );
     let changes = proptest::string::bytes_regex(&format!("({change}){{0,5}}"));
-    let environments = changes.expect("an expression").prop_map(|it| [working, &it[..]].concat());
+    let environments = changes.expect("an expression").prop_map(|it| [valid, &it[..]].concat());
     crate::generate(check, environments);
 }

@@ -1,17 +1,19 @@
-//! A delivery is accepted exactly when a secret of ours signed its bytes.
+//! A delivery is accepted exactly when a configured secret signed its bytes.
 
 use base64::{Engine, engine::general_purpose};
 use per_user_db::hookdeck::{DEFAULT_HEADER_PREFIX, SignatureError, Verifier};
 use standin::hookdeck::signature;
 
-/// Reads five fields, between which stands 0xFF: `v` if the source must be verified, the prefix of
-/// the headers, the secrets, the headers as `name=value`, and the body. Between secrets and between
-/// headers stands 0xFE. No UTF-8 text contains either. In a header's value the bytes 1 to 9 stand
-/// for what [`spellings`] lists, which no fuzzer could guess.
+use crate::input::{sendable, texts, with_trailing_bits};
+
+/// Reads five fields, separated by 0xFF: `v` if the source must be verified, the prefix of the
+/// headers, the secrets, the headers as `name=value`, and the body. Secrets and headers are separated
+/// by 0xFE. No UTF-8 text contains either byte. In a header's value, the bytes 1 to 9 are replaced by
+/// the entries of [`spellings`], which no fuzzer could guess.
 pub(crate) fn check(data: &[u8]) {
     let mut fields = data.splitn(5, |&byte| byte == 0xff);
     let mut field = || fields.next().unwrap_or_default();
-    let insists = field() == b"v";
+    let require_source_verified = field() == b"v";
     let prefix = match String::from_utf8_lossy(field()).into_owned() {
         prefix if prefix.is_empty() => DEFAULT_HEADER_PREFIX.to_owned(),
         prefix => prefix,
@@ -24,28 +26,28 @@ pub(crate) fn check(data: &[u8]) {
         bytes.fold(value.to_owned(), |text, (byte, spelling)| text.replace(byte, spelling))
     };
     let headers = headers.iter().filter_map(|header| header.split_once('='));
-    let (headers, sent) = crate::sendable(headers.map(|(name, value)| (name, spelled(value))));
+    let (headers, sent) = sendable(headers.map(|(name, value)| (name, spelled(value))));
 
-    let usable = !secrets.is_empty() && secrets.iter().all(|secret| !secret.is_empty());
-    let kept = secrets.iter().map(|secret| secret.as_str().into()).collect();
-    let verifier = Verifier::new(kept, &prefix, insists);
-    assert_eq!(verifier.is_ok(), usable, "no key, no verifier");
+    let is_usable = !secrets.is_empty() && secrets.iter().all(|secret| !secret.is_empty());
+    let secret_strings = secrets.iter().map(|secret| secret.as_str().into()).collect();
+    let verifier = Verifier::new(secret_strings, &prefix, require_source_verified);
+    assert_eq!(verifier.is_ok(), is_usable, "a verifier needs a key");
     let Ok(verifier) = verifier else { return };
 
-    // Nothing counts as absent.
+    // An empty value counts as absent.
     let header = |suffix: &str| {
         let name = format!("{prefix}-{suffix}");
         let sent = headers.iter().find(|header| header.0.eq_ignore_ascii_case(&name));
         sent.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     };
     let (first, second) = (header("signature"), header("signature-2"));
-    let genuine: Vec<_> = secrets.iter().map(|secret| signature(secret, body)).collect();
-    let is_genuine = |text: &str| genuine.iter().any(|known| known == text);
+    let valid: Vec<_> = secrets.iter().map(|secret| signature(secret, body)).collect();
+    let is_valid = |text: &str| valid.iter().any(|known| known == text);
     let expected = if first.is_none() {
         Err(SignatureError::NoSignature)
-    } else if ![first, second].into_iter().flatten().any(is_genuine) {
+    } else if ![first, second].into_iter().flatten().any(is_valid) {
         Err(SignatureError::WrongSignature)
-    } else if insists && header("verified") != Some("true") {
+    } else if require_source_verified && header("verified") != Some("true") {
         Err(SignatureError::SourceNotVerified)
     } else {
         Ok(())
@@ -53,35 +55,25 @@ pub(crate) fn check(data: &[u8]) {
     assert_eq!(verifier.verify(&sent, body), expected);
 
     let delivery = verifier.delivery(&sent);
-    let safe = |id: &&str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    let id = header("eventid").filter(safe).filter(|id| id.len() <= 64);
+    let is_safe = |id: &&str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let id = header("eventid").filter(is_safe).filter(|id| id.len() <= 64);
     assert_eq!(delivery.event_id.as_ref().map(ToString::to_string).as_deref(), id);
-    let of_hookdeck = header("attempt-trigger").is_none_or(|trigger| trigger == "INITIAL");
-    assert_eq!(delivery.is_first(), delivery.attempt <= 1 && of_hookdeck);
+    let is_initial = header("attempt-trigger").is_none_or(|trigger| trigger == "INITIAL");
+    assert_eq!(delivery.is_first(), delivery.attempt <= 1 && is_initial);
 }
 
-fn texts(field: &[u8]) -> Vec<String> {
-    let texts = field.split(|&byte| byte == 0xfe).filter(|_| !field.is_empty());
-    texts.map(|text| String::from_utf8_lossy(text).into_owned()).collect()
-}
-
-/// Signatures of the body, two of them genuine, and the spellings of the first that decoders have
-/// been known to accept.
+/// Signatures of the body, two of them valid, and other spellings of the first that lenient decoders
+/// accept.
 fn spellings(secrets: &[String], body: &[u8]) -> [String; 9] {
-    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
     let by = |secret: Option<&String>| signature(secret.map_or("", String::as_str), body);
     let first = by(secrets.first());
     let bytes = general_purpose::STANDARD.decode(&first).expect("base64");
-    let unpadded = first.trim_end_matches('=');
-    // The bits of the last digit that encode nothing are zero in the genuine one.
-    let (start, last) = unpadded.split_at(unpadded.len() - 1);
-    let digit = ALPHABET.iter().position(|digit| last.as_bytes() == [*digit]).expect("a digit");
     [
         by(secrets.last()),
-        signature("a stranger's secret", body),
+        signature("another secret", body),
         signature(secrets.first().map_or("", |secret| secret.trim()), &[body, b"\n"].concat()),
-        format!("{start}{}=", char::from(ALPHABET[digit + 1])),
-        unpadded.to_owned(),
+        with_trailing_bits(&first),
+        first.trim_end_matches('=').to_owned(),
         general_purpose::URL_SAFE.encode(&bytes),
         bytes.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}")),
         first.to_lowercase(),
@@ -91,7 +83,7 @@ fn spellings(secrets: &[String], body: &[u8]) -> [String; 9] {
 
 #[cfg(test)]
 #[test]
-fn only_what_a_secret_of_ours_signed_is_accepted() {
+fn only_a_delivery_signed_with_a_configured_secret_is_accepted() {
     let secrets = r"([a-z]{1,3}|\PC{0,70})((?-u:\xfe)[a-z]{1,3}){0,3}";
     let names = "(signature|Signature|signature-2|verified|eventid|attempt-count|attempt-trigger)";
     let values = r"(?x: [\x01-\x09] | [\x20,=\n]? [\x01-\x09] [\x20,=\n]? [\x01-\x09]? | \PC{0,50} |

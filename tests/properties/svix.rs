@@ -1,4 +1,4 @@
-//! A delivery is Clerk's exactly when a secret of ours signed its bytes, whenever that was.
+//! Clerk's signature is valid exactly when a configured secret signed the bytes, at any time.
 
 use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -6,10 +6,12 @@ use base64::{Engine, engine::general_purpose};
 use per_user_db::clerk::svix::{Secrets, SignatureError};
 use standin::hookdeck::signature;
 
-/// Reads three fields, between which stands 0xFF: the secrets, the headers as `name=value`, and the
-/// body. Between secrets and between headers stands 0xFE. No UTF-8 text contains either. In a secret
-/// what follows the byte 1 is a key that is yet to be encoded. In the value of a signature header
-/// the bytes 1 to 9 stand for what [`spellings`] lists, which no fuzzer could guess.
+use crate::input::{sendable, texts, with_trailing_bits};
+
+/// Reads three fields, separated by 0xFF: the secrets, the headers as `name=value`, and the body.
+/// Secrets and headers are separated by 0xFE. No UTF-8 text contains either byte. In a secret, the
+/// text after the byte 1 is encoded as base64. In the value of a signature header, the bytes 1 to 9
+/// are replaced by the entries of [`spellings`], which no fuzzer could guess.
 pub(crate) fn check(data: &[u8]) {
     let mut fields = data.splitn(3, |&byte| byte == 0xff);
     let mut field = || fields.next().unwrap_or_default();
@@ -22,22 +24,22 @@ pub(crate) fn check(data: &[u8]) {
     let headers = headers.iter().filter_map(|header| header.split_once('='));
     let body = field();
 
-    let kept: Vec<_> = texts_of_secrets.iter().map(|text| text.as_str().into()).collect();
-    let secrets = Secrets::parse(&kept);
+    let secret_strings: Vec<_> = texts_of_secrets.iter().map(|text| text.as_str().into()).collect();
+    let secrets = Secrets::parse(&secret_strings);
     let keys: Option<Vec<_>> = texts_of_secrets.iter().map(|text| key(text)).collect();
     let Some(keys) = keys.filter(|keys| !keys.is_empty()) else {
-        assert!(secrets.is_err(), "no key, no check");
+        assert!(secrets.is_err(), "a check needs a key");
         return;
     };
     let secrets = secrets.expect("usable secrets");
     let others = Secrets::parse(&vec!["AAAA".into(); keys.len()]).expect("usable secrets");
     assert_eq!(format!("{secrets:?}"), format!("{others:?}"), "a secret shows");
 
-    let (plain, _) = crate::sendable(headers.clone().map(|(name, value)| (name, value.to_owned())));
+    let (plain, _) = sendable(headers.clone().map(|(name, value)| (name, value.to_owned())));
     let (id, timestamp) = (header(&plain, "id"), header(&plain, "timestamp"));
     let seconds = timestamp.as_deref().and_then(canonical);
     let signed = [id.as_deref(), seconds.as_deref()].map(Option::unwrap_or_default).join(".") + ".";
-    // The oracle takes keys that are texts.
+    // The reference implementation needs keys that are UTF-8.
     let are_texts = keys.iter().all(|key| str::from_utf8(key).is_ok());
     let keys: Vec<_> = keys.iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect();
     let spellings = spellings(&texts_of_secrets, &keys, signed.as_bytes(), body);
@@ -48,19 +50,18 @@ pub(crate) fn check(data: &[u8]) {
         let value = bytes.fold(value.to_owned(), |text, (byte, to)| text.replace(byte, to));
         (name, value)
     };
-    let (pairs, sent) = crate::sendable(headers.map(spelled));
+    let (pairs, sent) = sendable(headers.map(spelled));
     let list = header(&pairs, "signature");
 
     let message = [signed.as_bytes(), body].concat();
-    let genuine: Vec<_> =
-        keys.iter().map(|key| format!("v1,{}", signature(key, &message))).collect();
-    let is_genuine = |entry: &str| genuine.iter().any(|known| known == entry);
+    let valid: Vec<_> = keys.iter().map(|key| format!("v1,{}", signature(key, &message))).collect();
+    let is_valid = |entry: &str| valid.iter().any(|known| known == entry);
     let verified = secrets.verify(&sent, body);
     match (id, timestamp, list) {
         (Some(_), Some(_), Some(_)) if seconds.is_none() => {
             assert_eq!(verified, Err(SignatureError::InvalidTimestamp));
         }
-        (Some(_), Some(_), Some(list)) if list.split(' ').any(is_genuine) => {
+        (Some(_), Some(_), Some(list)) if list.split(' ').any(is_valid) => {
             assert!(verified == Ok(()) || !are_texts, "{verified:?}");
         }
         (Some(_), Some(_), Some(_)) => {
@@ -71,13 +72,8 @@ pub(crate) fn check(data: &[u8]) {
     }
 }
 
-fn texts(field: &[u8]) -> Vec<String> {
-    let texts = field.split(|&byte| byte == 0xfe).filter(|_| !field.is_empty());
-    texts.map(|text| String::from_utf8_lossy(text).into_owned()).collect()
-}
-
-/// The key whose only spelling the text is, after the prefix: whatever a lenient reader finds there
-/// must come out the same when it is written again.
+/// The key of a secret, if the text after the prefix is the key's canonical base64: decoding it
+/// leniently and encoding it again must give the same text.
 fn key(text: &str) -> Option<Vec<u8>> {
     let lenient = GeneralPurposeConfig::new()
         .with_decode_allow_trailing_bits(true)
@@ -88,7 +84,7 @@ fn key(text: &str) -> Option<Vec<u8>> {
     Some(key).filter(|key| is_canonical && !key.is_empty())
 }
 
-/// What the headers say: Svix's own name first, then the other. Blanks say nothing.
+/// A header by Svix's own name or by the unbranded one. A blank value counts as absent.
 fn header(headers: &[(&str, String)], suffix: &str) -> Option<String> {
     let value = |family| {
         let name = format!("{family}-{suffix}");
@@ -99,7 +95,7 @@ fn header(headers: &[(&str, String)], suffix: &str) -> Option<String> {
     value("svix").or_else(|| value("webhook"))
 }
 
-/// The number as Svix signs it, read by its letters: from 0 to the largest of 64 bits with a sign.
+/// The timestamp as Svix signs it: a decimal number from 0 to the largest `i64`.
 fn canonical(text: &str) -> Option<String> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let number = digits.trim_start_matches('0');
@@ -110,25 +106,20 @@ fn canonical(text: &str) -> Option<String> {
     (is_whole && fits && !is_negative).then(|| shown.to_owned())
 }
 
-/// Signatures of the message, two of them genuine, of what is nearly the message, and spellings that
-/// decoders have been known to accept.
+/// Signatures of the message, two of them valid, signatures of similar messages, and spellings that
+/// lenient decoders accept.
 fn spellings(secrets: &[String], keys: &[String], signed: &[u8], body: &[u8]) -> [String; 9] {
-    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
     let message = [signed, body].concat();
     let first = signature(&keys[0], &message);
     let bytes = general_purpose::STANDARD.decode(&first).expect("base64");
-    let unpadded = first.trim_end_matches('=');
-    // The bits of the last digit that encode nothing are zero in the genuine one.
-    let (start, last) = unpadded.split_at(unpadded.len() - 1);
-    let digit = DIGITS.iter().position(|digit| last.as_bytes() == [*digit]).expect("a digit");
     [
         signature(&keys[keys.len() - 1], &message),
-        signature("a stranger's secret", &message),
+        signature("another secret", &message),
         signature(&keys[0], &[&message[..], b"\n"].concat()),
         signature(&keys[0], body),
         signature(&secrets[0], &message),
-        format!("{start}{}=", char::from(DIGITS[digit + 1])),
-        unpadded.to_owned(),
+        with_trailing_bits(&first),
+        first.trim_end_matches('=').to_owned(),
         general_purpose::URL_SAFE.encode(&bytes),
         first,
     ]
@@ -136,7 +127,7 @@ fn spellings(secrets: &[String], keys: &[String], signed: &[u8], body: &[u8]) ->
 
 #[cfg(test)]
 #[test]
-fn only_what_a_secret_of_ours_signed_is_clerk_s() {
+fn only_a_delivery_signed_with_a_configured_secret_is_clerk_s() {
     let secrets = r"(?x: (whsec_)? (\x01[\x20-\x7e]{0,9} | \x01\PC{1,40} | \x01[ab] | whsec_QUJD |
         [A-D]{2,4}=?=?) )";
     let names = "(id|timestamp|signature)";
