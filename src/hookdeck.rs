@@ -197,7 +197,7 @@ mod tests {
         ("hookdeck-signing-secret-old", "cD/2HeHhq4Z7aFnNOz2Cdss6t4LFYr5QVls0s6Zrftc=");
 
     #[test]
-    fn any_configured_secret_verifies_either_header() {
+    fn each_configured_secret_verifies_each_header() {
         let headers =
             headers(&[("x-hookdeck-signature", NEW.1), ("x-hookdeck-signature-2", OLD.1)]);
         for secrets in [&[NEW.0][..], &[OLD.0], &["other", OLD.0], &[NEW.0, "other"]] {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_project_with_its_own_prefix_is_verified_by_its_own_headers() {
+    fn a_project_with_another_prefix_uses_headers_with_that_prefix() {
         let verifier = verifier(&[NEW.0], "X-Acme");
         let own = headers(&[("x-acme-signature", NEW.1), ("X-Acme-Attempt-Count", "3")]);
         assert_eq!(verifier.verify(&own, BODY), Ok(()));
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_attempt_is_the_one_after_which_no_retry_is_announced() {
+    fn an_attempt_without_an_announced_retry_is_the_last() {
         let verifier = verifier(&["any"], DEFAULT_HEADER_PREFIX);
         let is_last = |pairs: &[(&str, &str)]| verifier.delivery(&headers(pairs)).is_last;
         assert!(is_last(&[]) && is_last(&[("x-hookdeck-will-retry-after", "")]));
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_id_that_could_forge_a_log_line_is_dropped() {
+    fn an_event_id_with_characters_unsafe_in_a_log_is_dropped() {
         assert!(event_id("evt_EKbUbpGzNMIdfqnXzA").is_some());
         for hostile in ["evt_\n{}", "evt \"x\"", &"e".repeat(65)] {
             assert_eq!(event_id(hostile), None);

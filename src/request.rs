@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base64_body_is_decoded_and_a_text_body_is_taken_as_it_is() {
+    fn a_base64_body_is_decoded_and_a_text_body_is_not() {
         let body = |text: &str, is_base64: bool| {
             let event = event(json!({ "body": text, "isBase64Encoded": is_base64 }));
             read(&event).expect("a request").into_body().to_vec()

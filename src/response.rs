@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn only_bytes_that_can_never_succeed_stop_the_retries() {
+    fn only_invalid_and_too_large_stop_the_retries() {
         let responses = [
             (Response::Invalid { reason: "invalid_json" }, Some("-1")),
             (Response::TooLarge, Some("-1")),

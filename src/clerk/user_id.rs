@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_of_the_sign_up_is_in_the_id() {
+    fn an_id_contains_the_second_of_the_sign_up() {
         let created_at = |tail: &str| {
             let id = UserId::try_from(format!("user_{tail}").as_str()).expect("an id");
             id.created_at().map(|at| at.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970"))
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_outside_the_alphabet_gets_in() {
+    fn an_id_with_other_characters_or_another_prefix_is_refused() {
         for tail in [
             "../../../dbs",
             "%2e%2e%2fabcdef",

@@ -189,82 +189,82 @@ mod tests {
         (listener, url)
     }
 
-    /// Answers the next request with this digit; false where the client has closed the connection.
-    async fn answer(stream: &mut TcpStream, digit: u8) -> bool {
-        let read = stream.read(&mut [0; 1024]).await.expect("a request or the end");
-        let answer = [b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n", &[digit][..]].concat();
-        read > 0 && stream.write_all(&answer).await.is_ok()
+    /// Responds to the next request with this digit. False where the client has closed the connection.
+    async fn respond(stream: &mut TcpStream, digit: u8) -> bool {
+        let read = stream.read(&mut [0; 1024]).await.expect("a request or the end of the stream");
+        let response = [b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n", &[digit][..]].concat();
+        read > 0 && stream.write_all(&response).await.is_ok()
     }
 
     /// Sends a request and reads the response.
-    async fn ask(client: &HttpClient, method: Method, url: &str) -> Result<Vec<u8>, CallError> {
+    async fn call(client: &HttpClient, method: Method, url: &str) -> Result<Vec<u8>, CallError> {
         let request = Request::new(method, url.parse().expect("a URL"));
         let deadline = Instant::now() + Duration::from_secs(30);
         read(send(client, request, deadline).await?, 1, deadline).await
     }
 
     #[tokio::test]
-    async fn a_connection_that_was_idle_for_too_long_is_not_used_again() {
+    async fn a_connection_idle_beyond_the_limit_is_not_reused() {
         let (listener, url) = listener().await;
-        let numbers_its_connections = async {
+        let number_connections = async {
             for digit in b'1'.. {
                 let (mut stream, _) = listener.accept().await.expect("a connection");
-                tokio::spawn(async move { while answer(&mut stream, digit).await {} });
+                tokio::spawn(async move { while respond(&mut stream, digit).await {} });
             }
         };
         let client = live();
-        let asks = async {
-            let mut answers = Vec::new();
+        let requests = async {
+            let mut bodies = Vec::new();
             for idle in [Duration::ZERO, IDLE_LIMIT / 2, IDLE_LIMIT] {
                 // The clock is paused only here, because a paused clock runs ahead of real sockets.
                 tokio::time::pause();
                 tokio::time::advance(idle).await;
                 tokio::time::resume();
-                answers.extend(ask(&client, Method::POST, &url).await.expect("an answer"));
+                bodies.extend(call(&client, Method::POST, &url).await.expect("a response"));
             }
-            answers
+            bodies
         };
         tokio::select! {
-            answers = asks => assert_eq!(answers, b"112"),
-            () = numbers_its_connections => {}
+            bodies = requests => assert_eq!(bodies, b"112"),
+            () = number_connections => {}
         }
     }
 
     #[tokio::test]
-    async fn a_connection_that_was_closed_is_not_used_again() {
+    async fn a_closed_connection_is_not_reused() {
         let (listener, url) = listener().await;
         let client = live();
         for digit in *b"12" {
             let server = async {
                 let (mut stream, _) = listener.accept().await.expect("a connection");
-                answer(&mut stream, digit).await;
+                respond(&mut stream, digit).await;
                 stream.shutdown().await.expect("a close");
                 stream.read(&mut [0]).await.expect("the client's close")
             };
-            let (answer, _) = tokio::join!(ask(&client, Method::POST, &url), server);
-            assert_eq!(answer.expect("an answer"), [digit]);
+            let (response, _) = tokio::join!(call(&client, Method::POST, &url), server);
+            assert_eq!(response.expect("a response"), [digit]);
         }
     }
 
     #[tokio::test]
-    async fn a_broken_connection_is_replaced_once_for_a_request_that_only_reads() {
+    async fn a_request_that_only_reads_is_repeated_once_when_its_connection_breaks() {
         for (method, expected) in [(Method::GET, 2), (Method::POST, 1), (Method::PUT, 1)] {
             let (listener, url) = listener().await;
             let client = live();
-            let mut requests = 0;
-            let breaks_off = async {
+            let mut n_requests = 0;
+            let break_connections = async {
                 loop {
                     let (mut stream, _) = listener.accept().await.expect("a connection");
-                    requests += stream.read(&mut [0; 1024]).await.expect("a request").min(1);
+                    n_requests += stream.read(&mut [0; 1024]).await.expect("a request").min(1);
                 }
             };
             tokio::select! {
-                answer = ask(&client, method, &url) => {
-                    assert!(matches!(answer, Err(CallError::Broken)));
+                response = call(&client, method, &url) => {
+                    assert!(matches!(response, Err(CallError::Broken)));
                 }
-                () = breaks_off => {}
+                () = break_connections => {}
             }
-            assert_eq!(requests, expected);
+            assert_eq!(n_requests, expected);
         }
     }
 
@@ -280,8 +280,8 @@ mod tests {
             let (mut stream, _) = listener.accept().await.expect("a connection");
             stream.read_u8().await.expect("a byte")
         };
-        let (first_byte, answer) = tokio::join!(server, send(&client, request, deadline));
+        let (first_byte, response) = tokio::join!(server, send(&client, request, deadline));
         assert_eq!(first_byte, 0x16, "a TLS handshake begins with this");
-        assert!(matches!(answer, Err(CallError::Unreachable)));
+        assert!(matches!(response, Err(CallError::Unreachable)));
     }
 }

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_delivery_looks_in_every_project_before_it_creates() {
+    fn a_later_delivery_looks_up_every_project_before_a_create() {
         let (mut machine, action) = Ensure::begin(3, false, false);
         assert_eq!(action, EnsureAction::LookUp(0));
         assert_eq!(machine.after_look_up(Ok(None)), EnsureAction::LookUp(1));
@@ -248,12 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn with_one_project_the_create_itself_finds_out() {
+    fn with_one_project_a_create_needs_no_look_up() {
         assert_eq!(Ensure::begin(1, false, false).1, EnsureAction::Create);
     }
 
     #[test]
-    fn a_list_that_could_not_be_read_is_no_absence() {
+    fn a_failed_look_up_is_not_an_absence() {
         let unknown = || Err(error(ErrorKind::ListTooLong));
         assert_eq!(
             Ensure::begin(2, false, false).0.after_look_up(unknown()),
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_believed_only_after_a_look_up() {
+    fn a_refused_create_is_looked_up() {
         for kind in [
             ErrorKind::StandingQuota,
             ErrorKind::HourlyQuota,
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unclear_create_that_worked_is_created_and_one_that_did_not_is_tried_again() {
+    fn an_unclear_create_is_looked_up_and_repeated_without_effect() {
         let (mut machine, _) = Ensure::begin(1, true, false);
         for _ in 0..MAX_CREATES {
             assert_eq!(
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn contention_is_waited_out_within_bounds_and_then_looked_up() {
+    fn contention_is_waited_out_within_limits_and_then_looked_up() {
         let busy = |seconds| {
             Err(Failure::Refused(UpstreamError {
                 retry_after: seconds,
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_that_names_its_end_is_left_to_hookdeck() {
+    fn an_error_with_a_retry_after_is_left_to_hookdeck() {
         let half_a_minute = Some(Duration::from_secs(30));
         let outage = UpstreamError { retry_after: half_a_minute, ..error(ErrorKind::XataError) };
         let (mut machine, _) = Ensure::begin(1, true, false);
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_key_gets_two_more_chances() {
+    fn a_create_with_a_refused_key_is_repeated_twice() {
         let refused = || Err(Failure::Refused(error(ErrorKind::KeyRefused)));
         let (mut machine, _) = Ensure::begin(1, true, false);
         for _ in 1..MAX_CREATES {

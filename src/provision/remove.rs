@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn each_project_is_looked_into_until_the_database_is_found() {
+    fn projects_are_looked_up_until_the_database_is_found() {
         let (mut machine, action) = Remove::begin(2, false);
         assert_eq!(action, RemoveAction::LookUp(0));
         assert_eq!(machine.after_look_up(Ok(None)), RemoveAction::LookUp(1));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_when_it_is_to_be_removed_is_gone() {
+    fn a_database_that_disappears_before_its_removal_is_absent() {
         let (mut machine, _) = Remove::begin(1, false);
         machine.after_look_up(found());
         assert_eq!(
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unclear_removal_is_looked_up_before_it_is_believed() {
+    fn an_unclear_removal_is_looked_up() {
         let (mut machine, _) = Remove::begin(2, false);
         machine.after_look_up(Ok(None));
         machine.after_look_up(found());
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_could_not_be_read_is_no_absence() {
+    fn a_failed_look_up_is_not_an_absence() {
         let (mut machine, _) = Remove::begin(1, false);
         let unknown = Err(error());
         assert_eq!(machine.after_look_up(unknown), RemoveAction::Stop(Err(error())));

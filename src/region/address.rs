@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_address_of_a_server_is_told_by_its_user_agent() {
+    fn a_public_address_with_the_user_agent_of_an_sdk_is_a_server_s() {
         for agent in
             ["clerk/clerk-sdk-go@v2.0.0", "@clerk/backend@3.25.0", "speakeasy-sdk/python 1.0"]
         {

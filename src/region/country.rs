@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn every_country_that_the_look_up_knows_lies_on_a_continent() {
+    fn every_country_of_the_lookup_lies_on_a_continent() {
         // One address in each /16, of either protocol.
         for high in 0..=u16::MAX {
             let v4 = std::net::Ipv4Addr::from(u32::from(high) << 16 | 0x0101);

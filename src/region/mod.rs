@@ -194,10 +194,10 @@ mod tests {
     /// Decides without a request.
     fn decide(policy: &PlacementPolicy, hints: &Hints) -> Decision {
         let no_service = http_client::boxed(tower::service_fn(|_| async {
-            Err::<reqwest::Response, _>("no call may be made")
+            Err::<reqwest::Response, _>("an unexpected request")
         }));
         let decision = policy.place(hints, &no_service, Instant::now());
-        decision.now_or_never().expect("no wait")
+        decision.now_or_never().expect("a decision without a wait")
     }
 
     fn place(policy: &PlacementPolicy, hints: &Hints) -> (String, PlacementReason) {
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_country_wins_over_its_continent_and_the_default_is_last() {
+    fn a_country_takes_precedence_over_its_continent_and_the_default_is_last() {
         let policy = policy();
         assert_eq!(
             place(&policy, &from_address("84.200.69.80")),
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn no_address_is_looked_up_when_the_look_up_is_off() {
+    fn no_address_is_looked_up_when_the_lookup_is_off() {
         let policy = PlacementPolicy { lookup: CountryLookup::Off, ..policy() };
         assert_eq!(
             place(&policy, &from_address("84.200.69.80")),
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_not_the_users_is_not_looked_up() {
+    fn the_address_of_a_server_is_not_looked_up() {
         let server = Hints {
             user_agent: Some("clerk/clerk-sdk-go@v3.0.0".to_owned()),
             ..from_address("84.200.69.80")

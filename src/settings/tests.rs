@@ -5,7 +5,7 @@ use crate::region::{CountryLookup, Region};
 use crate::xata::ProjectId;
 use crate::xata::platform::{self, Source};
 
-/// The least that works.
+/// The required settings.
 const MINIMAL: [(&str, &str); 4] = [
     ("HOOKDECK_WEBHOOK_SECRET", "fake-signing-secret"),
     ("XATA_API_KEY", "xau_fake"),
@@ -13,7 +13,7 @@ const MINIMAL: [(&str, &str); 4] = [
     ("XATA_PROJECT_ID", "prj_a"),
 ];
 
-/// Reads the least that works, with these changes.
+/// Reads the required settings with these changes.
 fn read(changes: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     let mut variables: BTreeMap<&str, &str> = MINIMAL.into();
     variables.extend(changes.iter().copied());
@@ -21,10 +21,9 @@ fn read(changes: &[(&str, &str)]) -> Result<Settings, SettingsError> {
 }
 
 fn settings(changes: &[(&str, &str)]) -> Settings {
-    read(changes).expect("settings that work")
+    read(changes).expect("valid settings")
 }
 
-/// The platform's settings.
 fn platform(changes: &[(&str, &str)]) -> platform::Settings {
     match settings(changes).xata {
         Xata::Platform(platform) => platform,
@@ -32,8 +31,8 @@ fn platform(changes: &[(&str, &str)]) -> platform::Settings {
     }
 }
 
-fn refused(changes: &[(&str, &str)]) -> String {
-    read(changes).expect_err("a value that cannot work").to_string()
+fn error(changes: &[(&str, &str)]) -> String {
+    read(changes).expect_err("invalid settings").to_string()
 }
 
 fn regions<'a>(map: impl IntoIterator<Item = (&'a String, &'a Region)>) -> String {
@@ -42,7 +41,7 @@ fn regions<'a>(map: impl IntoIterator<Item = (&'a String, &'a Region)>) -> Strin
 }
 
 #[test]
-fn the_least_that_works_gets_the_promised_defaults() {
+fn the_required_settings_have_the_documented_defaults() {
     let settings = settings(&[]);
     assert_eq!(settings.policy.default.as_str(), "us-east-1");
     assert_eq!(regions(&settings.policy.by_continent), "EU=eu-central-1");
@@ -63,14 +62,14 @@ fn the_least_that_works_gets_the_promised_defaults() {
 fn an_empty_optional_value_counts_as_not_set() {
     let empty: Vec<_> = VARIABLES
         .iter()
-        .filter(|name| !MINIMAL.iter().any(|(needed, _)| needed == *name))
+        .filter(|name| !MINIMAL.iter().any(|(required, _)| required == *name))
         .map(|&name| (name, " "))
         .collect();
     assert_eq!(settings(&empty).policy.default.as_str(), "us-east-1");
 }
 
 #[test]
-fn every_value_can_be_chosen() {
+fn every_setting_can_be_changed() {
     let changes = [
         ("HOOKDECK_WEBHOOK_SECRET", "new,old"),
         ("HOOKDECK_HEADER_PREFIX", "X-Acme"),
@@ -106,7 +105,7 @@ fn every_value_can_be_chosen() {
 }
 
 #[test]
-fn the_allowed_regions_are_those_of_the_settings_unless_they_are_listed() {
+fn the_allowed_regions_are_those_of_the_other_settings_by_default() {
     let allowed = |changes: &[(&str, &str)]| {
         let settings = settings(changes);
         settings.policy.allowed.iter().map(Region::to_string).collect::<Vec<_>>().join(",")
@@ -124,7 +123,7 @@ fn the_allowed_regions_are_those_of_the_settings_unless_they_are_listed() {
 }
 
 #[test]
-fn a_built_in_place_that_is_not_allowed_is_dropped_and_a_chosen_one_stops_the_start() {
+fn a_default_of_a_region_that_is_not_allowed_is_dropped_and_a_setting_stops_the_start() {
     let only_us = ("ALLOWED_REGIONS", "us-east-1");
     assert_eq!(regions(&settings(&[only_us]).policy.by_continent), "");
     for (name, value) in [
@@ -133,29 +132,29 @@ fn a_built_in_place_that_is_not_allowed_is_dropped_and_a_chosen_one_stops_the_st
         ("REGION_BY_COUNTRY", "DE=eu-central-1"),
     ] {
         let problem = "places users in eu-central-1, which ALLOWED_REGIONS does not contain";
-        assert_eq!(refused(&[only_us, (name, value)]), format!("{name} {problem}"));
+        assert_eq!(error(&[only_us, (name, value)]), format!("{name} {problem}"));
     }
-    // The default that nobody chose can be outside, too.
+    // The built-in DEFAULT_REGION stops the start, too.
     assert_eq!(
-        refused(&[("ALLOWED_REGIONS", "eu-central-1")]),
+        error(&[("ALLOWED_REGIONS", "eu-central-1")]),
         "DEFAULT_REGION places users in us-east-1, which ALLOWED_REGIONS does not contain"
     );
 }
 
 #[test]
-fn a_needed_value_that_is_missing_or_empty_is_named() {
+fn a_required_setting_that_is_missing_or_empty_is_named() {
     for (name, _) in MINIMAL {
         let others = MINIMAL.into_iter().filter(|(other, _)| *other != name);
         let missing = Settings::read(others.map(|(name, value)| (name.into(), value.into())));
         let missing = missing.expect_err("a variable is missing").to_string();
         assert!(missing.starts_with(&format!("{name} is missing")), "{missing}");
-        let empty = refused(&[(name, "")]);
+        let empty = error(&[(name, "")]);
         assert!(empty.starts_with(name), "{empty}");
     }
 }
 
 #[test]
-fn a_value_that_cannot_work_is_named_and_never_quoted() {
+fn an_invalid_value_is_named_and_not_quoted() {
     let secret = "xau_looks_like_a_secret";
     for (name, value) in [
         ("HOOKDECK_WEBHOOK_SECRET", " xau_looks_like_a_secret"),
@@ -190,7 +189,7 @@ fn a_value_that_cannot_work_is_named_and_never_quoted() {
         ("CLERK_INSTANCE_ID", "ins_a,"),
         ("LOG_LEVEL", secret),
     ] {
-        let line = refused(&[(name, value)]);
+        let line = error(&[(name, value)]);
         assert!(line.starts_with(&format!("{name} ")), "{name}={value}: {line}");
         assert!(!line.contains("looks_like_a_secret"), "{line}");
         assert!(!line.contains('\n'), "{line}");
@@ -219,24 +218,24 @@ fn a_url_is_https_or_http_of_a_loopback_address() {
         "https://user:pass/word@example.com",
         "http://[::1].example.com",
     ] {
-        assert!(refused(&[("XATA_API_URL", url)]).starts_with("XATA_API_URL must be"), "{url}");
+        assert!(error(&[("XATA_API_URL", url)]).starts_with("XATA_API_URL must be"), "{url}");
     }
 }
 
 #[test]
-fn templates_must_cover_every_region_that_can_be_placed_in_every_project() {
+fn templates_must_cover_each_allowed_region_in_each_project() {
     let two = ("XATA_PROJECT_ID", "prj_a,prj_b");
     let all_but_one = "prj_a/us-east-1=t1,prj_a/eu-central-1=t2,prj_b/us-east-1=t3";
     assert_eq!(
-        refused(&[two, ("XATA_TEMPLATES", all_but_one)]),
+        error(&[two, ("XATA_TEMPLATES", all_but_one)]),
         "XATA_TEMPLATES has no template for eu-central-1 in prj_b, where users can be placed"
     );
-    let short = refused(&[two, ("XATA_TEMPLATES", "us-east-1=t1,eu-central-1=t2")]);
+    let short = error(&[two, ("XATA_TEMPLATES", "us-east-1=t1,eu-central-1=t2")]);
     assert_eq!(
         short,
         "XATA_TEMPLATES entry 1 must be project/region=id, as there are several projects"
     );
-    let twice = refused(&[("XATA_TEMPLATES", "us-east-1=t1,prj_a/us-east-1=t2,eu-central-1=t3")]);
+    let twice = error(&[("XATA_TEMPLATES", "us-east-1=t1,prj_a/us-east-1=t2,eu-central-1=t3")]);
     assert_eq!(twice, "XATA_TEMPLATES entry 2 is a second template for its project and region");
 }
 
@@ -256,7 +255,7 @@ fn a_setting_without_effect_causes_a_warning() {
 }
 
 #[test]
-fn a_secret_may_stand_in_for_the_secret_variables_but_not_beside_them() {
+fn a_secret_setting_can_be_in_the_secret_or_in_a_variable_but_not_in_both() {
     let variables = |names: &[&str]| {
         let given = MINIMAL.into_iter().filter(|(name, _)| names.contains(name));
         given.map(|(name, value)| (name.into(), value.into())).collect::<Vec<_>>()
@@ -271,10 +270,10 @@ fn a_secret_may_stand_in_for_the_secret_variables_but_not_beside_them() {
         ("CLERK_SECRET_KEY", "sk_test_fake"),
         ("XATA_PROJECT_ID", "prj_b"),
     ]);
-    let settings = Settings::read_with(variables(&ids), &secret).expect("settings that work");
+    let settings = Settings::read_with(variables(&ids), &secret).expect("valid settings");
     assert!(settings.clerk.is_some());
     let projects: Vec<_> = settings.projects.iter().map(ProjectId::as_str).collect();
-    assert_eq!(projects, ["prj_a"], "only secrets are taken from a secret");
+    assert_eq!(projects, ["prj_a"], "the secret has secret settings only");
     assert_eq!(settings.warnings, ["XATA_PROJECT_ID has no effect as a member of the secret"]);
 
     let both = Settings::read_with(variables(&[&ids[..], &["XATA_API_KEY"]].concat()), &secret);
@@ -285,7 +284,7 @@ fn a_secret_may_stand_in_for_the_secret_variables_but_not_beside_them() {
 }
 
 #[test]
-fn the_place_of_the_secrets_is_read_from_what_lambda_sets() {
+fn the_settings_of_the_secrets_are_read_from_lambda_s_variables() {
     let read = |changes: &[(&str, &str)]| {
         let mut variables = BTreeMap::from([
             ("SECRETS_ID", "per-user-db"),
@@ -297,16 +296,16 @@ fn the_place_of_the_secrets_is_read_from_what_lambda_sets() {
         secrets(variables.into_iter().map(|(name, value)| (name.into(), value.into())))
     };
     assert!(read(&[("SECRETS_ID", "")]).expect("no secret").is_none());
-    let url = |changes: &[_]| read(changes).expect("a place").expect("a secret").url;
+    let url = |changes: &[_]| read(changes).expect("valid settings").expect("a secret").url;
     assert_eq!(url(&[]), "https://secretsmanager.eu-central-1.amazonaws.com");
     assert_eq!(
         url(&[("AWS_REGION", "cn-north-1")]),
         "https://secretsmanager.cn-north-1.amazonaws.com.cn"
     );
-    let (here, there) = ("http://localhost:1", "http://localhost:2");
-    assert_eq!(url(&[("AWS_ENDPOINT_URL", here)]), here);
-    let both = [("AWS_ENDPOINT_URL", here), ("AWS_ENDPOINT_URL_SECRETS_MANAGER", there)];
-    assert_eq!(url(&both), there);
+    let (general, specific) = ("http://localhost:1", "http://localhost:2");
+    assert_eq!(url(&[("AWS_ENDPOINT_URL", general)]), general);
+    let both = [("AWS_ENDPOINT_URL", general), ("AWS_ENDPOINT_URL_SECRETS_MANAGER", specific)];
+    assert_eq!(url(&both), specific);
     for (name, value) in [
         ("AWS_REGION", ""),
         ("AWS_REGION", "eu/central"),
@@ -321,35 +320,35 @@ fn the_place_of_the_secrets_is_read_from_what_lambda_sets() {
 }
 
 #[test]
-fn what_becomes_of_a_left_database_is_one_of_three_and_lite_only_keeps_it() {
-    for (value, chosen) in [
+fn on_user_deleted_has_three_values_of_which_lite_accepts_one() {
+    for (value, choice) in [
         ("retain", OnUserDeleted::Retain),
         ("park", OnUserDeleted::Park),
         ("delete", OnUserDeleted::Delete),
     ] {
-        assert_eq!(settings(&[("ON_USER_DELETED", value)]).on_user_deleted, chosen);
+        assert_eq!(settings(&[("ON_USER_DELETED", value)]).on_user_deleted, choice);
     }
     let unknown = "ON_USER_DELETED must be retain, park or delete";
-    assert_eq!(refused(&[("ON_USER_DELETED", "Delete")]), unknown);
+    assert_eq!(error(&[("ON_USER_DELETED", "Delete")]), unknown);
     for value in ["park", "delete"] {
-        let problem = refused(&[&LITE[..], &[("ON_USER_DELETED", value)]].concat());
+        let problem = error(&[&LITE[..], &[("ON_USER_DELETED", value)]].concat());
         assert!(problem.starts_with("ON_USER_DELETED must be retain with Xata Lite"), "{problem}");
     }
 }
 
 #[test]
-fn bytes_that_are_not_text_are_refused_in_our_variables_only() {
+fn bytes_that_are_not_utf_8_are_refused_in_known_variables_only() {
     use std::os::unix::ffi::OsStringExt;
     let read_with = |name: &str| {
         let minimal = MINIMAL.map(|(name, value)| (name.into(), value.into()));
         Settings::read(minimal.into_iter().chain([(name.into(), OsString::from_vec(vec![0xff]))]))
     };
-    assert!(read_with("SOMEBODY_ELSES").is_ok());
+    assert!(read_with("UNKNOWN").is_ok());
     assert_eq!(read_with("LOG_LEVEL").expect_err("not text").to_string(), "LOG_LEVEL is not UTF-8");
 }
 
 #[test]
-fn secrets_do_not_show_in_debug_output() {
+fn debug_output_has_no_secret() {
     let shown = format!(
         "{:?}",
         settings(&[("HOOKDECK_WEBHOOK_SECRET", "s3cret-a,s3cret-b"), ("XATA_API_KEY", "s3cret-c")])
@@ -366,7 +365,7 @@ const LITE: [(&str, &str); 5] = [
 ];
 
 #[test]
-fn a_workspace_chooses_xata_lite_with_the_tutorial_s_regions() {
+fn with_a_workspace_xata_lite_is_used_with_the_tutorial_s_regions() {
     for name in ["XATA_WORKSPACE_SLUG", "XATA_WORKSPACE_ID"] {
         let settings =
             settings(&[&LITE[..], &[("XATA_WORKSPACE_SLUG", ""), (name, "abc123")]].concat());
@@ -379,24 +378,24 @@ fn a_workspace_chooses_xata_lite_with_the_tutorial_s_regions() {
 }
 
 #[test]
-fn xata_lite_needs_an_address_and_a_workspace_and_nothing_of_the_platform() {
-    let refused_with = |name, value| refused(&[&LITE[..], &[(name, value)]].concat());
-    assert!(refused_with("XATA_API_URL", "").starts_with("XATA_API_URL is missing"));
+fn xata_lite_needs_a_url_and_a_workspace_and_no_setting_of_the_platform() {
+    let error_with = |name, value| error(&[&LITE[..], &[(name, value)]].concat());
+    assert!(error_with("XATA_API_URL", "").starts_with("XATA_API_URL is missing"));
     for workspace in ["short", "abc1234", "slug-abc12", "../abc123", "a/b-abc123"] {
-        let line = refused_with("XATA_WORKSPACE_SLUG", workspace);
+        let line = error_with("XATA_WORKSPACE_SLUG", workspace);
         assert!(line.starts_with("XATA_WORKSPACE_SLUG is no workspace id"), "{workspace}: {line}");
     }
     for other in ["XATA_ORGANIZATION_ID", "XATA_PROJECT_ID"] {
-        let line = refused_with(other, "x");
+        let line = error_with(other, "x");
         assert!(line.contains(other) && line.ends_with("unset one"), "{line}");
     }
-    assert!(refused_with("XATA_WORKSPACE_ID", "abc123").ends_with("unset one"));
+    assert!(error_with("XATA_WORKSPACE_ID", "abc123").ends_with("unset one"));
     let warned = settings(&[&LITE[..], &[("XATA_TEMPLATES", "a=b")]].concat()).warnings;
     assert!(warned[1].starts_with("XATA_TEMPLATES has no effect"), "{warned:?}");
 }
 
 #[test]
-fn a_setting_of_another_way_to_look_up_causes_a_warning() {
+fn a_setting_of_another_country_lookup_causes_a_warning() {
     let warned = |changes: &[(&str, &str)]| settings(changes).warnings.join("; ");
     let no_effect = "has no effect with the other settings";
     assert_eq!(warned(&[("IP_API_KEY", "k")]), format!("IP_API_KEY {no_effect}"));
@@ -405,20 +404,42 @@ fn a_setting_of_another_way_to_look_up_causes_a_warning() {
 }
 
 #[test]
-fn a_key_of_clerk_s_is_a_secret_one_and_goes_to_clerk_unless_told_otherwise() {
+fn a_clerk_key_is_a_secret_key_and_is_sent_to_clerk_s_api_by_default() {
     assert!(settings(&[]).clerk.is_none());
     let key = ("CLERK_SECRET_KEY", "sk_test_fake");
-    let clerk = settings(&[key]).clerk.expect("Clerk is asked");
+    let clerk = settings(&[key]).clerk.expect("Clerk's settings");
     assert_eq!(clerk.url, "https://api.clerk.com/v1");
-    let elsewhere = settings(&[key, ("CLERK_API_URL", "http://localhost:1/v1/")]).clerk;
-    assert_eq!(elsewhere.expect("Clerk is asked").url, "http://localhost:1/v1");
+    let other = settings(&[key, ("CLERK_API_URL", "http://localhost:1/v1/")]).clerk;
+    assert_eq!(other.expect("Clerk's settings").url, "http://localhost:1/v1");
     for (value, problem) in [
         ("pk_test_publishable", "is no secret key of Clerk's: they begin with sk_"),
         ("sk_test fake", "has a blank, or a character that no key has"),
     ] {
-        let refused = refused(&[("CLERK_SECRET_KEY", value)]);
-        assert_eq!(refused, format!("CLERK_SECRET_KEY {problem}"));
+        assert_eq!(error(&[("CLERK_SECRET_KEY", value)]), format!("CLERK_SECRET_KEY {problem}"));
     }
     let alone = settings(&[("CLERK_API_URL", "http://localhost:1/v1")]).warnings;
     assert_eq!(alone, ["CLERK_API_URL has no effect with the other settings"]);
+}
+
+#[test]
+fn log_level_wins_over_lambda_s_level_which_can_be_in_capitals() {
+    let level = |changes: &[(&str, &str)]| settings(changes).log_level;
+    for (lambda_level, expected) in [
+        ("TRACE", LevelFilter::TRACE),
+        ("DEBUG", LevelFilter::DEBUG),
+        ("debug", LevelFilter::DEBUG),
+        ("INFO", LevelFilter::INFO),
+        ("WARN", LevelFilter::WARN),
+        ("ERROR", LevelFilter::ERROR),
+        ("FATAL", LevelFilter::ERROR),
+        // Unknown values are ignored.
+        ("VERBOSE", LevelFilter::INFO),
+        ("", LevelFilter::INFO),
+    ] {
+        let lambda_level = ("AWS_LAMBDA_LOG_LEVEL", lambda_level);
+        assert_eq!(level(&[lambda_level]), expected, "{lambda_level:?}");
+        assert_eq!(level(&[lambda_level, ("LOG_LEVEL", "")]), expected, "{lambda_level:?}");
+        assert_eq!(level(&[lambda_level, ("LOG_LEVEL", "warn")]), LevelFilter::WARN);
+        assert_eq!(settings(&[lambda_level]).warnings, [""; 0], "{lambda_level:?}");
+    }
 }

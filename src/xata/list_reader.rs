@@ -156,10 +156,10 @@ impl<'a> ListReader<'a> {
 mod tests {
     use super::*;
 
-    /// Looks in a list that arrives in pieces of the given length.
-    fn look_up(list: &str, name: &str, piece: usize) -> (Progress, bool) {
+    /// Looks a name up in a list that arrives in chunks of this length.
+    fn look_up(list: &str, name: &str, chunk_length: usize) -> (Progress, bool) {
         let mut reader = ListReader::new(name);
-        for chunk in list.as_bytes().chunks(piece) {
+        for chunk in list.as_bytes().chunks(chunk_length) {
             match reader.read(chunk) {
                 Progress::More => {}
                 done => return (done, false),
@@ -174,21 +174,25 @@ mod tests {
         "next": null } "#;
 
     #[test]
-    fn a_name_is_found_exactly_however_the_bytes_arrive() {
-        for piece in 1..LIST.len() {
+    fn a_name_is_found_in_chunks_of_any_length() {
+        for chunk_length in 1..LIST.len() {
             for (name, id) in [("main", "a"), ("Main", "c"), ("quote\" ]} \\", "b")] {
-                let (progress, _) = look_up(LIST, name, piece);
+                let (progress, _) = look_up(LIST, name, chunk_length);
                 assert!(
                     matches!(progress, Progress::Found(ref branch) if branch.id == id),
-                    "{name} by {piece}"
+                    "{name} by {chunk_length}"
                 );
             }
-            assert_eq!(look_up(LIST, "MAIN", piece), (Progress::More, true), "by {piece}");
+            assert_eq!(
+                look_up(LIST, "MAIN", chunk_length),
+                (Progress::More, true),
+                "by {chunk_length}"
+            );
         }
     }
 
     #[test]
-    fn a_list_that_breaks_off_anywhere_is_not_complete() {
+    fn a_truncated_list_is_not_complete() {
         for end in 0..LIST.trim_end().len() {
             assert_ne!(look_up(&LIST[..end], "MAIN", 7), (Progress::More, true), "cut at {end}");
         }
@@ -200,8 +204,8 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_not_the_documented_list_never_prove_an_absence() {
-        for answer in [
+    fn a_body_that_is_not_the_documented_list_is_not_an_absence() {
+        for body in [
             "",
             "null",
             "[]",
@@ -217,12 +221,12 @@ mod tests {
             r#"{"branches":[]}{"branches":[]}"#,
             "<html>[{}]</html>",
         ] {
-            assert_ne!(look_up(answer, "main", 3), (Progress::More, true), "{answer}");
+            assert_ne!(look_up(body, "main", 3), (Progress::More, true), "{body}");
         }
     }
 
     #[test]
-    fn a_branch_has_a_limit() {
+    fn a_branch_beyond_the_limit_is_unreadable() {
         let huge = format!(r#"{{"branches":[{{"name":"{}"#, "a".repeat(BRANCH_LIMIT_BYTES));
         assert_eq!(look_up(&huge, "main", 1000).0, Progress::Unreadable);
     }

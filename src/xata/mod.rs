@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn no_path_can_be_made_of_an_id() {
+    fn an_id_with_characters_of_a_path_is_refused() {
         for text in ["", "..", "a/b", "a%2e", "a b", "a\n", "ü", &"a".repeat(256)] {
             assert_eq!(ProjectId::try_from(text), Err(NotAnId), "{text:?}");
         }
@@ -277,20 +277,20 @@ mod tests {
     }
 
     #[test]
-    fn the_home_of_a_user_is_the_same_for_ever() {
-        let fleet = projects(&["prj_a", "prj_b", "prj_c"]);
+    fn the_home_of_a_user_does_not_change() {
+        let projects = projects(&["prj_a", "prj_b", "prj_c"]);
         let homes = [
             "user_37vVbDk2sV69GiZuqjqVZRkONtI",
             "user_37vctfO9XiVdjV0fLzIiUq2adSQ",
             "user_37vkC9iuSYGvbaFAnW3P3GIvrUW",
         ]
-        .map(|name| home(&fleet, name));
-        // Worked out with another implementation of SHA-256.
+        .map(|name| home(&projects, name));
+        // Calculated with another implementation of SHA-256.
         assert_eq!(homes, ["prj_c", "prj_c", "prj_a"]);
     }
 
     #[test]
-    fn a_project_that_joins_takes_its_share_and_moves_nobody_else() {
+    fn an_added_project_becomes_the_home_of_a_third_of_the_users() {
         let (before, after) =
             (projects(&["prj_a", "prj_b"]), projects(&["prj_c", "prj_b", "prj_a"]));
         let mut moved = 0;
