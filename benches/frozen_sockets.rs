@@ -1,11 +1,11 @@
-//! What becomes of a request whose connection ended while the process was frozen, as Lambda freezes
-//! it between deliveries: `cargo bench --profile dev --bench frozen_sockets`, on Linux.
+//! Measures requests whose connection ends while the process is frozen, as Lambda freezes it between
+//! deliveries: `cargo bench --profile dev --bench frozen_sockets`, on Linux.
 //!
-//! The program starts itself as a function, made of `lambda_runtime` and the client in question,
-//! and plays Lambda and the upstream to it. In each trial one request is answered, its connection
-//! ends during a freeze, and another request follows. Silence here still acknowledges: to see what
-//! ends a hang when nothing does, it takes a packet filter.
-#![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
+//! The program starts itself as a function, made of `lambda_runtime` and the client under test, and
+//! acts as Lambda and as the upstream. In each trial, the upstream responds to one request, its
+//! connection ends during a freeze, and another request follows. An upstream that sends no response
+//! still acknowledges data. A test without acknowledgements needs a packet filter.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write, stdin};
@@ -21,7 +21,7 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use per_user_db::http_client::{self, CallError};
 use tokio::time::Instant;
 
-/// What the function says when it has not looked at its sockets since.
+/// The function prints this just before a request, without reading its sockets in between.
 const READY: &str = "ready to be frozen";
 
 const BUDGET: Duration = Duration::from_millis(500);
@@ -29,17 +29,17 @@ const BUDGET: Duration = Duration::from_millis(500);
 /// How a connection ends.
 #[derive(Clone, Copy, PartialEq)]
 enum End {
-    /// By a word that is there when the process wakes.
+    /// The process can read the close when it wakes.
     Closed,
-    /// By a word that comes to the process only once it has sent its request.
-    ClosedUnheard,
-    /// Without a word, now or later.
+    /// The process reads the close only after it has sent its request.
+    ClosedUnread,
+    /// There is no close.
     Silent,
 }
 
 const CASES: [(&str, End, u64, u32); 4] = [
     ("closed, frozen for 5 ms", End::Closed, 5, 300),
-    ("closed unheard, frozen for 5 ms", End::ClosedUnheard, 5, 300),
+    ("closed unheard, frozen for 5 ms", End::ClosedUnread, 5, 300),
     ("silent, frozen for 9 s", End::Silent, 9_000, 1),
     ("silent, frozen for 11 s", End::Silent, 11_000, 1),
 ];
@@ -56,13 +56,13 @@ fn main() {
     }
 }
 
-/// The function: an event is a method, a URL and whether to be frozen just before the request.
+/// The function. An event is a method, a URL, and whether to wait for a freeze before the request.
 fn function(client: &str) {
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let plain = reqwest::Client::builder().tls_certs_only([]).build().expect("a client");
     let client = if client == "live" { http_client::live() } else { http_client::boxed(plain) };
     let client = &client;
-    let answer = |event: LambdaEvent<(String, String, bool)>| async move {
+    let handler = |event: LambdaEvent<(String, String, bool)>| async move {
         let (method, url, freeze) = event.payload;
         if freeze {
             println!("{READY}");
@@ -74,8 +74,8 @@ fn function(client: &str) {
         let until = Instant::now() + BUDGET;
         let sent = http_client::send(client, request, until).await;
         Ok::<_, Infallible>(match sent {
-            Ok(answer) => {
-                http_client::read(answer, 2, until).await.expect("a body");
+            Ok(response) => {
+                http_client::read(response, 2, until).await.expect("a body");
                 "answered"
             }
             Err(CallError::TimeUp) => "hung until its time was up",
@@ -83,14 +83,14 @@ fn function(client: &str) {
         })
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let run = lambda_runtime::run(service_fn(answer));
-    runtime.expect("a runtime").block_on(run).expect("a life until killed");
+    let run = lambda_runtime::run(service_fn(handler));
+    runtime.expect("a runtime").block_on(run).expect("the function runs until it is killed");
 }
 
 #[derive(Default)]
 struct Upstream {
     connections: Mutex<Vec<TcpStream>>,
-    /// How often all connections fell silent.
+    /// How often the upstream has stopped responding on all open connections.
     silences: AtomicUsize,
     requests: AtomicUsize,
 }
@@ -108,9 +108,9 @@ fn measure(client: &str, method: &str) -> String {
     let served = upstream.clone();
     let address = serve(move |stream| {
         served.connections.lock().expect("whole").push(stream.try_clone().expect("a handle"));
-        let born = served.silences.load(SeqCst);
+        let silences = served.silences.load(SeqCst);
         while message(&stream).is_some() {
-            if served.silences.load(SeqCst) == born {
+            if served.silences.load(SeqCst) == silences {
                 served.requests.fetch_add(1, SeqCst);
                 put(&stream, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
             }
@@ -123,12 +123,12 @@ fn measure(client: &str, method: &str) -> String {
         let mut results = BTreeMap::new();
         for _ in 0..trials {
             lambda.invoke(&event(false));
-            assert_eq!(lambda.answers.recv().expect("an answer"), "\"answered\"");
-            lambda.until_it_waits();
+            assert_eq!(lambda.results.recv().expect("a result"), "\"answered\"");
+            lambda.wait_for_poll();
             upstream.requests.store(0, SeqCst);
-            if end == End::ClosedUnheard {
+            if end == End::ClosedUnread {
                 lambda.invoke(&event(true));
-                lambda.until_it_is_ready_to_be_frozen();
+                lambda.wait_until_ready();
             }
             lambda.signal("STOP");
             if end == End::Silent {
@@ -137,13 +137,13 @@ fn measure(client: &str, method: &str) -> String {
                 upstream.close();
             }
             thread::sleep(Duration::from_millis(frozen));
-            if end == End::ClosedUnheard {
-                lambda.let_it_go_on();
+            if end == End::ClosedUnread {
+                lambda.resume();
             } else {
                 lambda.invoke(&event(false));
             }
             lambda.signal("CONT");
-            let result = lambda.answers.recv().expect("an answer");
+            let result = lambda.results.recv().expect("a result");
             *results.entry((result, upstream.requests.load(SeqCst))).or_insert(0) += 1;
         }
         for ((result, requests), count) in results {
@@ -153,24 +153,25 @@ fn measure(client: &str, method: &str) -> String {
     report.join("\n  ")
 }
 
-/// Lambda around one function.
+/// Lambda with one function.
 struct Lambda {
     function: Child,
-    /// Where the function has come to wait for its next event, and where it does.
-    waits: Receiver<TcpStream>,
-    waiting: Option<TcpStream>,
-    answers: Receiver<String>,
+    /// The connections on which the function polls for its next event.
+    polls: Receiver<TcpStream>,
+    /// The connection of the current poll.
+    poll: Option<TcpStream>,
+    results: Receiver<String>,
 }
 
 impl Lambda {
     fn new(client: &str) -> Self {
-        let ((wait, waits), (answer, answers)) = (channel(), channel());
+        let ((poll, polls), (result, results)) = (channel(), channel());
         let api = serve(move |stream| {
             while let Some((head, body)) = message(&stream) {
                 if head.starts_with("GET") {
-                    let _ = wait.send(stream.try_clone().expect("a handle"));
+                    let _ = poll.send(stream.try_clone().expect("a handle"));
                 } else {
-                    let _ = answer.send(body);
+                    let _ = result.send(body);
                     put(&stream, "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n");
                 }
             }
@@ -183,29 +184,29 @@ impl Lambda {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn();
-        Self { function: function.expect("a process"), waits, waiting: None, answers }
+        Self { function: function.expect("a process"), polls, poll: None, results }
     }
 
-    fn until_it_waits(&mut self) {
-        if self.waiting.is_none() {
-            self.waiting = self.waits.recv().ok();
+    fn wait_for_poll(&mut self) {
+        if self.poll.is_none() {
+            self.poll = self.polls.recv().ok();
         }
     }
 
     fn invoke(&mut self, event: &str) {
-        self.until_it_waits();
-        let waiting = self.waiting.take().expect("a function that waits");
+        self.wait_for_poll();
+        let poll = self.poll.take().expect("a function that polls");
         let head = "HTTP/1.1 200 OK\r\nlambda-runtime-aws-request-id: 1";
         let (deadline, length) = ("lambda-runtime-deadline-ms: 1", event.len());
-        put(&waiting, &format!("{head}\r\n{deadline}\r\ncontent-length: {length}\r\n\r\n{event}"));
+        put(&poll, &format!("{head}\r\n{deadline}\r\ncontent-length: {length}\r\n\r\n{event}"));
     }
 
-    fn until_it_is_ready_to_be_frozen(&mut self) {
+    fn wait_until_ready(&mut self) {
         let stdout = self.function.stdout.as_mut().expect("a pipe");
         stdout.read_exact(&mut [0; READY.len() + 1]).expect("a line");
     }
 
-    fn let_it_go_on(&mut self) {
+    fn resume(&mut self) {
         self.function.stdin.as_mut().expect("a pipe").write_all(b"\n").expect("a reader");
     }
 
@@ -226,7 +227,7 @@ impl Drop for Lambda {
     }
 }
 
-/// Serves each connection on a thread of its own. Says where.
+/// Serves each connection on its own thread, and returns the address.
 fn serve(each: impl FnOnce(TcpStream) + Clone + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address").to_string();
@@ -239,13 +240,13 @@ fn serve(each: impl FnOnce(TcpStream) + Clone + Send + 'static) -> String {
     address
 }
 
-/// In one piece, so that it arrives as one.
+/// Sends a message in one write, so that it arrives as one.
 fn put(mut stream: &TcpStream, message: &str) {
     let _ = stream.write_all(message.as_bytes());
 }
 
-/// The head and body of the next message, unless the connection ends. Nobody here sends the next
-/// before this one is answered.
+/// The head and body of the next message, unless the connection ends. No peer here sends a message
+/// before the response to its last one.
 fn message(stream: &TcpStream) -> Option<(String, String)> {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
