@@ -3,18 +3,21 @@
 
     cargo build --release --bins --example hello && python3 benches/compare.py
 
-Start is the number of instructions up to the first request for an invocation. A warm call is what one more invocation
-adds; the event is one that the function ignores, so that no other service takes part. Both are counted by valgrind, so they
-do not depend on how busy the machine is. Memory is the growth of the resident set over many invocations.
+Start is the way from exec to the first request for an invocation, and a warm call that from an invocation to its response.
+The event is one that the function ignores, so that no other service takes part. Instructions are counted by valgrind and do
+not depend on how busy the machine is; times are medians of runs that alternate between the two. Memory is the growth of the
+resident set over many invocations.
 """
 
 import http.server
 import os
 import pathlib
 import re
+import statistics
 import subprocess
 import sys
 import threading
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EVENT = (ROOT / "events/session-created.json").read_bytes()
@@ -37,14 +40,17 @@ class RuntimeApi(http.server.ThreadingHTTPServer):
     def __init__(self, invocations, watch=lambda n: None):
         super().__init__(("127.0.0.1", 0), Handler)
         self.invocations, self.watch, self.done = invocations, watch, 0
+        self.first_at, self.sent_at, self.calls = None, 0, []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_GET(self):
         api = self.server
+        api.first_at = api.first_at or time.perf_counter()
         api.watch(api.done)
         if api.done == api.invocations:
             self.close_connection = True
@@ -61,9 +67,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, str(value))
         self.end_headers()
         self.wfile.write(EVENT)
+        api.sent_at = time.perf_counter()
 
     def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("content-length") or 0) if "content-length" in self.headers else 0)
+        self.server.calls.append(time.perf_counter() - self.server.sent_at)
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
         if self.headers.get("transfer-encoding") == "chunked":
             while size := int(self.rfile.readline(), 16):
                 body += self.rfile.read(size)
@@ -93,6 +101,15 @@ def instructions(binary, invocations):
     return int(re.search(r"Collected : (\d+)", error)[1])
 
 
+def times(binary, invocations):
+    """Seconds from exec to the first request, and for each warm call."""
+    api = RuntimeApi(invocations)
+    begun = time.perf_counter()
+    run([binary], api).communicate(timeout=600)
+    api.shutdown()
+    return api.first_at - begun, api.calls[10:]
+
+
 def memory(binary, invocations):
     """Bytes that the resident set grows by for each invocation, after the first thousand."""
     sizes = {}
@@ -112,16 +129,20 @@ def memory(binary, invocations):
 
 def main():
     invocations = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
-    release = ROOT / "target/release"
-    rows = {}
-    for name, binary in [("hello", release / "examples/hello"), ("per-user-db", release / "per-user-db")]:
+    binaries = [ROOT / "target/release/examples/hello", ROOT / "target/release/per-user-db"]
+    rows = []
+    for binary in binaries:
         start, few, many = (instructions(binary, n) for n in (0, 10, 60))
-        rows[name] = start, (many - few) / 50, memory(binary, invocations), binary.stat().st_size
-    hello, ours = rows["hello"], rows["per-user-db"]
+        rows.append([start, (many - few) / 50])
+    runs = [[times(binary, 60) for binary in binaries] for _ in range(40)]
+    for row, binary, mine in zip(rows, binaries, zip(*runs)):
+        row.append(1e6 * statistics.median(start for start, _ in mine))
+        row.append(1e6 * statistics.median(call for _, calls in mine for call in calls))
+        row += [memory(binary, invocations), binary.stat().st_size]
     print(f"{'':28}{'hello':>12}{'per-user-db':>14}{'ratio':>8}")
-    for index, what in enumerate(["start, instructions", "warm call, instructions", "memory per call, bytes", "binary, bytes"]):
-        ratio = f"{ours[index] / hello[index]:8.2f}" if hello[index] else ""
-        print(f"{what:28}{hello[index]:12,.0f}{ours[index]:14,.0f}{ratio}")
+    names = ["start, instructions", "warm call, instructions", "start, µs", "warm call, µs", "memory per call, bytes", "binary, bytes"]
+    for name, hello, ours in zip(names, *rows):
+        print(f"{name:28}{hello:12,.0f}{ours:14,.0f}{f'{ours / hello:8.2f}' if hello else ''}")
 
 
 if __name__ == "__main__":
