@@ -1,0 +1,140 @@
+//! Xata and Clerk in memory, the client that reaches them, and the function with its settings.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use fastrand::Rng;
+use http::{HeaderValue, Method};
+use per_user_db::clerk::UserId;
+use per_user_db::handler::Handler;
+use per_user_db::http_client::{self, HttpClient};
+use per_user_db::provision::parked_since;
+use per_user_db::worker::Worker;
+use serde_json::json;
+use standin::clerk::backend;
+use standin::clock::Clock;
+use standin::xata::{Database, Xata};
+use tokio::time::{Instant, sleep};
+use tower::{BoxError, ServiceExt, service_fn};
+
+use super::faults;
+use super::record::{DELIVERY, HEADER, SharedRecord};
+use super::scenario::Scenario;
+use super::users::User;
+use crate::services::Services;
+
+/// Everything around the function.
+pub(super) struct Fixture {
+    pub(super) scenario: Scenario,
+    pub(super) record: SharedRecord,
+    /// Clerk is among them even where the function has no key for it.
+    pub(super) services: Services,
+    pub(super) clock: Clock,
+    pub(super) started_at: Instant,
+    client: HttpClient,
+}
+
+impl Fixture {
+    pub(super) fn new(scenario: Scenario) -> anyhow::Result<Self> {
+        let record = SharedRecord::new(&scenario.users);
+        let services = Services::new(scenario.api, scenario.n_projects, BTreeMap::new())?;
+        services.xata.set_create_latency(scenario.create_latency);
+        let clock = match &services.xata {
+            Xata::Platform(platform) => {
+                let n_templates = platform.databases().len();
+                platform.change(|it| {
+                    it.contention = scenario.contention;
+                    // The templates count, too, in the first hour.
+                    it.quotas.branch_creations_per_hour =
+                        scenario.hourly_quota.map(|quota| quota + n_templates);
+                });
+                platform.observe(Arc::new(record.clone()));
+                platform.clock()
+            }
+            Xata::Lite(lite) => {
+                lite.change(|it| it.duplicate = scenario.duplicate);
+                lite.clock()
+            }
+        };
+        services.clerk.change(|it| *it = backend::Options { clock, ..Default::default() });
+        let started_at = Instant::now();
+        faults::inject(&services, &scenario, started_at, &record);
+        let client = client(&services, scenario.seed, &record);
+        Ok(Self { scenario, record, services, clock, started_at, client })
+    }
+
+    pub(super) fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + self.clock.now()
+    }
+
+    /// A new process of the function, with so many projects in its settings.
+    pub(super) fn function(&self, n_projects: usize) -> anyhow::Result<Worker> {
+        let mut settings = self.services.settings("localhost", n_projects);
+        settings.insert("ON_USER_DELETED", self.scenario.on_user_deleted.to_owned());
+        settings.retain(|name, _| self.scenario.has_clerk_key || !name.starts_with("CLERK_"));
+        let clock = self.clock;
+        let clock: per_user_db::Clock = Arc::new(move || SystemTime::UNIX_EPOCH + clock.now());
+        let settings = cli::environment::settings(&settings)?;
+        let handler = Handler::new(settings, self.client.clone(), clock.clone());
+        Ok(Worker::new(handler, clock, None))
+    }
+
+    pub(super) fn databases(&self, user: &User) -> Vec<Database> {
+        self.services.xata.databases_named(&user.id)
+    }
+
+    /// How many parked databases each user has, by the user's id.
+    pub(super) fn parked(&self) -> BTreeMap<String, usize> {
+        let Xata::Platform(platform) = &self.services.xata else { return BTreeMap::new() };
+        let mut parked = BTreeMap::new();
+        for database in platform.databases() {
+            let user_id = database.name.split('/').nth(1).and_then(|it| UserId::try_from(it).ok());
+            let user_id = user_id.filter(|it| parked_since(&database.name, it).is_some());
+            if let Some(user_id) = user_id {
+                *parked.entry(user_id.to_string()).or_default() += 1;
+            }
+        }
+        parked
+    }
+
+    /// Whether the entry at Clerk names the user's database, so that an application finds it.
+    pub(super) fn has_entry(&self, user: &User) -> bool {
+        let Xata::Platform(platform) = &self.services.xata else { return false };
+        let Some(at_clerk) = self.services.clerk.user(&user.id) else { return false };
+        let [database] = &platform.databases_named(&user.id)[..] else { return false };
+        let entry = json!({
+            "id": database.id,
+            "name": database.name,
+            "project": database.project,
+            "region": database.region,
+            "status": "created",
+        });
+        at_clerk.private_metadata["database"] == entry
+    }
+}
+
+/// The function's client for Xata and Clerk. Each request takes some milliseconds, and names the
+/// delivery that sends it.
+fn client(services: &Services, seed: u64, record: &SharedRecord) -> HttpClient {
+    let service = standin::serve::client(services.router());
+    let rng = Arc::new(Mutex::new(Rng::with_seed(seed ^ 3)));
+    let record = record.clone();
+    http_client::boxed(service_fn(move |mut request: reqwest::Request| {
+        let (service, record) = (service.clone(), record.clone());
+        let latency_ms = rng.lock().unwrap_or_else(PoisonError::into_inner).u64(1..200);
+        let delivery = DELIVERY.get();
+        request.headers_mut().insert(HEADER, HeaderValue::from(delivery));
+        let path = request.url().path();
+        let is_to_clerk = path.starts_with("/v1/");
+        let is_user_check = path.starts_with("/v1/users/") && request.method() == Method::GET;
+        async move {
+            sleep(Duration::from_millis(latency_ms)).await;
+            let response = service.oneshot(request).await?;
+            if is_to_clerk {
+                record.lock().on_clerk(delivery, is_user_check, response.status());
+            }
+            Ok::<_, BoxError>(response)
+        }
+    }))
+}
