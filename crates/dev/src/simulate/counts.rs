@@ -6,23 +6,27 @@ use std::time::Duration;
 use serde::Serialize;
 use strum::{EnumIter, IntoStaticStr};
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Counts {
     pub(crate) users: u64,
+    #[serde(rename = "leavers")]
     pub(crate) deleted_users: DeletedUsers,
     pub(crate) deliveries: u64,
     pub(crate) creates: u64,
     pub(crate) look_ups: u64,
-    pub(crate) user_checks: u64,
+    pub(crate) clerk_requests: u64,
     /// By the name of the [`Fault`].
+    #[serde(rename = "troubles")]
     pub(crate) faults: BTreeMap<&'static str, u64>,
     /// By status, outcome and reason.
+    #[serde(rename = "answers")]
     pub(crate) responses: BTreeMap<String, u64>,
     /// From each sign-up to the first response that the user has a database.
+    #[serde(skip)]
     pub(crate) times_to_success: Vec<Duration>,
 }
 
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct DeletedUsers {
     pub(crate) users: u64,
     /// Those that end with an empty database: a repeated sign-up was under way when the user was
@@ -35,8 +39,8 @@ pub(crate) struct DeletedUsers {
 #[derive(Clone, Copy, Debug, EnumIter, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum Fault {
-    CallsToXataStruck,
-    CallsToClerkStruck,
+    FaultyRequestsToXata,
+    FaultyRequestsToClerk,
     ProcessesDied,
     AnswersLost,
     DeliveredTwiceAtOnce,
@@ -64,7 +68,7 @@ impl Counts {
         self.deliveries += other.deliveries;
         self.creates += other.creates;
         self.look_ups += other.look_ups;
-        self.user_checks += other.user_checks;
+        self.clerk_requests += other.clerk_requests;
         self.times_to_success.extend(other.times_to_success);
         for (fault, n) in other.faults {
             *self.faults.entry(fault).or_default() += n;

@@ -63,7 +63,7 @@ pub(super) fn inject(
     let ignores_hang_up = scenario.ignores_hang_up;
     let mut next = move |is_create| {
         let effect =
-            source_of_xata.next(Fault::CallsToXataStruck, |rng| xata_effect(rng, is_create));
+            source_of_xata.next(Fault::FaultyRequestsToXata, |rng| xata_effect(rng, is_create));
         effect.or(ignores_hang_up.then_some(Effect::Detached))
     };
     match &services.xata {
@@ -74,7 +74,7 @@ pub(super) fn inject(
         Xata::Lite(_) => services.xata.leave_to(Box::new(move |call| next(call == Call::Create))),
     }
     let mut source_of_clerk = source(5, &scenario.clerk_outage);
-    let next = move |_| source_of_clerk.next(Fault::CallsToClerkStruck, clerk_effect);
+    let next = move |_| source_of_clerk.next(Fault::FaultyRequestsToClerk, clerk_effect);
     services.clerk.faults().leave_to(Box::new(next));
 }
 

@@ -6,10 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
 use http::{HeaderValue, Method};
-use per_user_db::clerk::UserId;
 use per_user_db::handler::Handler;
 use per_user_db::http_client::{self, HttpClient};
-use per_user_db::provision::parked_since;
 use per_user_db::worker::Worker;
 use serde_json::json;
 use standin::clerk::backend;
@@ -84,18 +82,11 @@ impl Fixture {
         self.services.xata.databases_named(&user.id)
     }
 
-    /// How many parked databases each user has, by the user's id.
-    pub(super) fn parked(&self) -> BTreeMap<String, usize> {
-        let Xata::Platform(platform) = &self.services.xata else { return BTreeMap::new() };
-        let mut parked = BTreeMap::new();
-        for database in platform.databases() {
-            let user_id = database.name.split('/').nth(1).and_then(|it| UserId::try_from(it).ok());
-            let user_id = user_id.filter(|it| parked_since(&database.name, it).is_some());
-            if let Some(user_id) = user_id {
-                *parked.entry(user_id.to_string()).or_default() += 1;
-            }
-        }
-        parked
+    /// The names of all parked databases.
+    pub(super) fn parked(&self) -> Vec<String> {
+        let Xata::Platform(platform) = &self.services.xata else { return Vec::new() };
+        let names = platform.databases().into_iter().map(|it| it.name);
+        names.filter(|name| name.starts_with("parked/")).collect()
     }
 
     /// Whether the entry at Clerk names the user's database, so that an application finds it.

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use per_user_db::provision::DELETION_DELAY;
+use per_user_db::clerk::UserId;
+use per_user_db::provision::{DELETION_DELAY, parked_since};
 use per_user_db::response::Response;
 use per_user_db::worker::TIMEOUT;
 use standin::xata::Database;
 
 use super::fixture::Fixture;
-use super::record::{Delivery, Record, UserRecord};
+use super::record::{Delivery, Record};
 use super::users::{EventType, User};
 
 /// The reasons of `misconfigured` that a faulty call explains.
@@ -130,11 +131,8 @@ fn check_deletion(
 pub(super) fn check_end(fixture: &Fixture) {
     let record = &mut *fixture.record.lock();
     let parked = fixture.parked();
-    for (index, user) in fixture.scenario.users.iter().enumerate() {
-        let n_parked = parked.get(&user.id).copied().unwrap_or_default();
-        for violation in check_user(fixture, &mut record.users[index], user, n_parked) {
-            record.add_violation(index, &violation);
-        }
+    for index in 0..record.users.len() {
+        check_user(fixture, record, index, &parked);
     }
     let n_left_behind = record.users.iter().filter(|it| it.is_left_behind).count() as u64;
     let deleted_users = &mut record.counts.deleted_users;
@@ -145,33 +143,31 @@ pub(super) fn check_end(fixture: &Fixture) {
 
 /// A user has one database, and an entry at Clerk that names it. A deleted user has none, except one
 /// that was created late. Of each removed database, one copy is parked where the settings say so.
-fn check_user(
-    fixture: &Fixture,
-    record: &mut UserRecord,
-    user: &User,
-    n_parked: usize,
-) -> Vec<String> {
+fn check_user(fixture: &Fixture, record: &mut Record, index: usize, parked: &[String]) {
+    let (scenario, user) = (&fixture.scenario, &fixture.scenario.users[index]);
+    let user_id = UserId::try_from(&*user.id).expect("Clerk's stand-in makes valid ids");
+    let n_parked = parked.iter().filter(|name| parked_since(name, &user_id).is_some()).count();
     let databases = fixture.databases(user);
-    let mut violations = Vec::new();
-    let is_right = match user.deleted_at {
-        None => is_one_in_region(&databases, user),
-        Some(_) => databases.iter().all(|it| record.late(it.id.as_deref()).is_some()),
+    let is_deleted = user.deleted_at.is_some();
+    let of_user = &mut record.users[index];
+    let is_right = if is_deleted {
+        databases.iter().all(|it| of_user.late(it.id.as_deref()).is_some())
+    } else {
+        is_one_in_region(&databases, user)
     };
+    of_user.is_left_behind = is_right && is_deleted && !databases.is_empty();
+    let (n_created, n_removed) = (of_user.databases.len(), of_user.n_removed());
+    let n_late = of_user.databases.iter().filter(|it| it.is_late).count();
     if !is_right {
-        violations.push(format!("ends with {databases:?}"));
-    } else if user.deleted_at.is_some() {
-        record.is_left_behind = !databases.is_empty();
-    } else if fixture.scenario.has_clerk_key && !fixture.has_entry(user) {
-        violations.push("after a retry, the entry at Clerk does not name the database".to_owned());
+        record.add_violation(index, &format!("ends with {databases:?}"));
+    } else if !is_deleted && scenario.has_clerk_key && !fixture.has_entry(user) {
+        record.add_violation(index, "after a retry, the entry at Clerk does not name the database");
     }
-    let n_removed = record.n_removed();
-    let n_copies = if fixture.scenario.on_user_deleted == "park" { n_removed } else { 0 };
-    let n_late = record.databases.iter().filter(|it| it.is_late).count();
+    let n_copies = if scenario.on_user_deleted == "park" { n_removed } else { 0 };
     if n_parked != n_copies || n_removed > 1 + n_late {
-        let n_created = record.databases.len();
-        violations.push(format!("ends with {n_parked} parked databases of {n_created}"));
+        let text = format!("ends with {n_parked} parked databases of {n_created}");
+        record.add_violation(index, &text);
     }
-    violations
 }
 
 fn is_one_in_region(databases: &[Database], user: &User) -> bool {

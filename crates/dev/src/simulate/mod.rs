@@ -19,8 +19,7 @@ use indicatif::ParallelProgressIterator;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use self::counts::Counts;
-use self::report::{Failure, Report, Trace};
-use self::run::SimulationRun;
+use self::report::{Failure, Report};
 use self::scenario::{Plan, Scenario};
 
 /// Simulate sign-ups and deletions with faults: Hookdeck's engine, the function, and the stand-ins of
@@ -43,82 +42,41 @@ pub(crate) struct Arguments {
     /// Run only this seed, and show what happened to each user
     #[arg(long, conflicts_with = "seeds")]
     seed: Option<u64>,
-    /// How many users sign up in each run
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    users: u32,
-    /// The percentage of calls to Xata and Clerk, and of deliveries, that have a fault
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=50))]
-    faults: u8,
-    /// How many deliveries Hookdeck keeps open at a time; the README sets up two
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
-    concurrency: u32,
-    /// For how many hours Xata is down, from the first sign-up on. It responds with `Retry-After: 30`
-    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=168))]
-    outage_hours: Option<u8>,
+    #[command(flatten)]
+    plan: Plan,
     /// Print one JSON document instead of the table
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let seeds = match arguments.seed {
+    let (plan, with_trace) = (arguments.plan, arguments.seed.is_some());
+    let seeds: Vec<_> = match arguments.seed {
         Some(seed) => vec![seed],
         None => (0..arguments.seeds).collect(),
     };
-    let report = arguments.simulate(seeds);
+    let n_seeds = seeds.len() as u64;
+    let runs = seeds.into_par_iter().progress_with(output::bar("seeds", n_seeds)).map(|seed| {
+        let simulate = || run::simulate(Scenario::draw(seed, plan), with_trace);
+        let run = catch_unwind(AssertUnwindSafe(simulate));
+        (seed, run.unwrap_or_else(|_| bail!("a panic; its message is above")))
+    });
+    let (mut counts, mut failures, mut trace) = (Counts::default(), Vec::new(), None);
+    // In the order of the seeds, whatever the order in which the runs ended.
+    for (seed, run) in runs.collect::<Vec<_>>() {
+        let violations = match run {
+            Ok(run) => {
+                counts.add(run.counts);
+                trace = run.trace;
+                run.violations
+            }
+            Err(error) => vec![format!("{error:#}")],
+        };
+        if !violations.is_empty() {
+            failures.push(Failure { seed, violations, replay: plan.replay(seed) });
+        }
+    }
+    let report = Report::new(plan, n_seeds, counts, failures, trace);
     report.print(arguments.json)?;
     Ok(output::holds(report.holds()))
-}
-
-impl Arguments {
-    fn plan(&self) -> Plan {
-        Plan {
-            users: self.users as usize,
-            faults_per_cent: self.faults,
-            concurrency: self.concurrency as usize,
-            outage_hours: self.outage_hours,
-        }
-    }
-
-    /// Runs the seeds in parallel; the report does not depend on their order.
-    fn simulate(&self, seeds: Vec<u64>) -> Report {
-        let n_seeds = seeds.len() as u64;
-        let (mut counts, mut failures, mut trace) = (Counts::default(), Vec::new(), None);
-        let runs = seeds.into_par_iter().progress_with(output::bar("seeds", n_seeds));
-        for (seed, run) in runs.map(|seed| (seed, self.simulate_one(seed))).collect::<Vec<_>>() {
-            let violations = match run {
-                Ok(SimulationRun { counts: of_run, user_traces, violations }) => {
-                    counts.add(of_run);
-                    trace = self.seed.map(|seed| Trace {
-                        scenario: Scenario::draw(seed, self.plan()).describe(),
-                        users: user_traces,
-                    });
-                    violations
-                }
-                Err(error) => vec![format!("{error:#}")],
-            };
-            if !violations.is_empty() {
-                failures.push(Failure { seed, violations, replay: self.replay(seed) });
-            }
-        }
-        Report::new(self.plan(), n_seeds, counts, failures, trace)
-    }
-
-    fn simulate_one(&self, seed: u64) -> anyhow::Result<SimulationRun> {
-        let scenario = Scenario::draw(seed, self.plan());
-        let with_traces = self.seed.is_some();
-        let run = catch_unwind(AssertUnwindSafe(|| run::simulate(scenario, with_traces)));
-        run.unwrap_or_else(|_| bail!("a panic; its message is above"))
-    }
-
-    /// The command that repeats the run of this seed.
-    fn replay(&self, seed: u64) -> String {
-        let Self { users, faults, concurrency, .. } = self;
-        let outage = self.outage_hours.map(|it| format!(" --outage-hours {it}"));
-        let outage = outage.unwrap_or_default();
-        format!(
-            "cargo dev simulate --seed {seed} --users {users} --faults {faults} \
-             --concurrency {concurrency}{outage}"
-        )
-    }
 }

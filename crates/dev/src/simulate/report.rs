@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::time::Duration;
 
 use cli::output;
 use serde::Serialize;
@@ -13,6 +12,41 @@ use strum::IntoEnumIterator;
 use super::counts::{Counts, DeletedUsers, Fault};
 use super::scenario::Plan;
 use super::users::EventType;
+
+/// Nothing in it depends on the machine.
+#[derive(Serialize)]
+pub(crate) struct Report {
+    plan: Plan,
+    seeds: u64,
+    #[serde(flatten)]
+    counts: Counts,
+    #[serde(flatten)]
+    averages: BTreeMap<&'static str, f64>,
+    /// Seconds from a sign-up to the first response that the user has a database.
+    time_to_success: BTreeMap<&'static str, f64>,
+    failures: Vec<Failure>,
+    #[serde(rename = "told", skip_serializing_if = "Option::is_none")]
+    trace: Option<Trace>,
+}
+
+/// A seed whose run violates an invariant.
+#[derive(Serialize)]
+pub(crate) struct Failure {
+    pub(crate) seed: u64,
+    #[serde(rename = "wrong")]
+    pub(crate) violations: Vec<String>,
+    /// The command that repeats the run.
+    pub(crate) replay: String,
+}
+
+/// The details of a single run.
+#[derive(Serialize)]
+pub(crate) struct Trace {
+    #[serde(rename = "world")]
+    pub(crate) scenario: String,
+    #[serde(rename = "stories")]
+    pub(crate) users: Vec<UserTrace>,
+}
 
 /// What happened to one user.
 #[derive(Serialize)]
@@ -34,76 +68,22 @@ pub(crate) struct EventTrace {
     attempts: Vec<String>,
 }
 
-/// A seed whose run violates an invariant.
-#[derive(Serialize)]
-pub(crate) struct Failure {
-    pub(crate) seed: u64,
-    #[serde(rename = "wrong")]
-    pub(crate) violations: Vec<String>,
-    /// The command that repeats the run.
-    pub(crate) replay: String,
-}
-
-/// Nothing in it depends on the machine.
-#[derive(Serialize)]
-pub(crate) struct Report {
-    plan: Plan,
-    seeds: u64,
-    users: u64,
-    #[serde(rename = "leavers")]
-    deleted_users: DeletedUsers,
-    deliveries: u64,
-    deliveries_per_user: f64,
-    creates_per_user: f64,
-    look_ups_per_user: f64,
-    #[serde(rename = "questions_to_clerk_per_user")]
-    user_checks_per_user: f64,
-    time_to_success: TimeToSuccess,
-    #[serde(rename = "troubles")]
-    faults: BTreeMap<&'static str, u64>,
-    #[serde(rename = "answers")]
-    responses: BTreeMap<String, u64>,
-    failures: Vec<Failure>,
-    #[serde(rename = "told", skip_serializing_if = "Option::is_none")]
-    trace: Option<Trace>,
-}
-
-/// The details of a single run.
-#[derive(Serialize)]
-pub(crate) struct Trace {
-    #[serde(rename = "world")]
-    pub(crate) scenario: String,
-    #[serde(rename = "stories")]
-    pub(crate) users: Vec<UserTrace>,
-}
-
-/// Seconds from a sign-up to the first response that the user has a database.
-#[derive(Serialize)]
-struct TimeToSuccess {
-    median: f64,
-    nine_of_ten: f64,
-    ninety_nine_of_a_hundred: f64,
-    longest: f64,
-}
-
 impl EventTrace {
     pub(crate) fn new(event_type: EventType, event: &Event) -> Self {
         let attempts = event.attempts.iter().map(|attempt| {
             let result = match (attempt.status, &attempt.error) {
-                (Some(status), _) => format!("{status} {}", reason_or_status(&attempt.body)),
+                (Some(status), _) => {
+                    let body: Value = serde_json::from_slice(&attempt.body).unwrap_or_default();
+                    let word = body["reason"].as_str().or(body["status"].as_str());
+                    format!("{status} {}", word.unwrap_or_default())
+                }
                 (None, Some(AttemptError::Connection(error))) => error.clone(),
                 (None, _) => "no response".to_owned(),
             };
             format!("{} s: {}", attempt.started_after.as_secs(), result.trim_end())
         });
-        Self { event_type: event_type.as_str(), attempts: attempts.collect() }
+        Self { event_type: event_type.into(), attempts: attempts.collect() }
     }
-}
-
-fn reason_or_status(body: &[u8]) -> String {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let word = body["reason"].as_str().or(body["status"].as_str());
-    word.unwrap_or_default().to_owned()
 }
 
 impl Report {
@@ -115,29 +95,33 @@ impl Report {
         trace: Option<Trace>,
     ) -> Self {
         for fault in Fault::iter() {
-            counts.add_fault(fault, 0); // a fault that never happened is part of the report
+            counts.add_fault(fault, 0); // the report lists faults that never happened, too
         }
         counts.times_to_success.sort_unstable();
-        let seconds = |per_mille| percentile(&counts.times_to_success, per_mille);
-        let per_user = |n| round(ratio(n, counts.users));
+        // The longest of the shortest so many of a thousand.
+        let seconds = |per_mille: usize| {
+            let last = counts.times_to_success.len().saturating_sub(1);
+            let time = counts.times_to_success.get(last * per_mille / 1000);
+            round(time.copied().unwrap_or_default().as_secs_f64())
+        };
+        #[expect(clippy::cast_precision_loss, reason = "the result is rounded")]
+        let per_user = |n: u64| round(n as f64 / counts.users.max(1) as f64);
         Self {
             plan,
             seeds,
-            users: counts.users,
-            deliveries: counts.deliveries,
-            deliveries_per_user: per_user(counts.deliveries),
-            creates_per_user: per_user(counts.creates),
-            look_ups_per_user: per_user(counts.look_ups),
-            user_checks_per_user: per_user(counts.user_checks),
-            time_to_success: TimeToSuccess {
-                median: seconds(500),
-                nine_of_ten: seconds(900),
-                ninety_nine_of_a_hundred: seconds(990),
-                longest: seconds(1000),
-            },
-            deleted_users: counts.deleted_users,
-            faults: counts.faults,
-            responses: counts.responses,
+            averages: BTreeMap::from([
+                ("deliveries_per_user", per_user(counts.deliveries)),
+                ("creates_per_user", per_user(counts.creates)),
+                ("look_ups_per_user", per_user(counts.look_ups)),
+                ("clerk_requests_per_user", per_user(counts.clerk_requests)),
+            ]),
+            time_to_success: BTreeMap::from([
+                ("median", seconds(500)),
+                ("nine_of_ten", seconds(900)),
+                ("ninety_nine_of_a_hundred", seconds(990)),
+                ("longest", seconds(1000)),
+            ]),
+            counts,
             failures,
             trace,
         }
@@ -171,7 +155,7 @@ impl Report {
 
     /// What holds for every user when no run violates an invariant.
     fn conclusion(&self) -> String {
-        let DeletedUsers { users, left_behind, seeds_of_left_behind } = &self.deleted_users;
+        let DeletedUsers { users, left_behind, seeds_of_left_behind } = &self.counts.deleted_users;
         let remaining = "has exactly one database, in the right region";
         let seeds: Vec<_> = seeds_of_left_behind.iter().map(u64::to_string).collect();
         match (users, left_behind) {
@@ -185,30 +169,29 @@ impl Report {
         }
     }
 
-    /// The name of a fault's row is that of its member in the JSON document.
+    /// Most rows have the name of their member in the JSON document.
     fn table(&self) -> impl Display {
         let mut table = output::table();
-        let time = &self.time_to_success;
-        for (name, value) in [
-            ("seeds", self.seeds.to_string()),
-            ("users", self.users.to_string()),
-            ("deleted users", self.deleted_users.users.to_string()),
-            ("left behind", self.deleted_users.left_behind.to_string()),
-            ("deliveries per user", self.deliveries_per_user.to_string()),
-            ("creates per user", self.creates_per_user.to_string()),
-            ("look-ups per user", self.look_ups_per_user.to_string()),
-            ("requests to Clerk per user", self.user_checks_per_user.to_string()),
-            ("time to success, median", format!("{} s", time.median)),
-            ("90 %", format!("{} s", time.nine_of_ten)),
-            ("99 %", format!("{} s", time.ninety_nine_of_a_hundred)),
-            ("longest", format!("{} s", time.longest)),
+        let words = |name: &str| name.replace('_', " ");
+        let Counts { users, deleted_users, faults, responses, .. } = &self.counts;
+        for (name, n) in [
+            ("seeds", self.seeds),
+            ("users", *users),
+            ("deleted users", deleted_users.users),
+            ("left behind", deleted_users.left_behind),
         ] {
-            table.add_row([name, &value]);
+            table.add_row([name, &n.to_string()]);
         }
-        for (fault, n) in &self.faults {
-            table.add_row([fault.replace('_', " "), n.to_string()]);
+        for (name, average) in &self.averages {
+            table.add_row([words(name), average.to_string()]);
         }
-        for (response, n) in &self.responses {
+        for (name, seconds) in &self.time_to_success {
+            table.add_row([format!("time to success, {}", words(name)), format!("{seconds} s")]);
+        }
+        for (fault, n) in faults {
+            table.add_row([words(fault), n.to_string()]);
+        }
+        for (response, n) in responses {
             table.add_row([response, &n.to_string()]);
         }
         table
@@ -235,18 +218,6 @@ impl Trace {
         }
         table
     }
-}
-
-/// The longest of the shortest so many of a thousand, in seconds. The times are sorted.
-fn percentile(times: &[Duration], per_mille: usize) -> f64 {
-    let last = times.len().saturating_sub(1);
-    let time = times.get(last * per_mille / 1000).copied().unwrap_or_default();
-    round(time.as_secs_f64())
-}
-
-#[expect(clippy::cast_precision_loss, reason = "the report rounds it")]
-fn ratio(n: u64, of: u64) -> f64 {
-    n as f64 / of.max(1) as f64
 }
 
 fn round(number: f64) -> f64 {

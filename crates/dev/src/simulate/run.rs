@@ -19,8 +19,8 @@ use tower::BoxError;
 use super::counts::{Counts, Fault};
 use super::fixture::Fixture;
 use super::invariants;
-use super::record::DELIVERY;
-use super::report::{EventTrace, UserTrace};
+use super::record::{DELIVERY, Record};
+use super::report::{EventTrace, Trace, UserTrace};
 use super::scenario::Scenario;
 use super::users::{EventType, Step, User};
 use crate::server;
@@ -53,12 +53,12 @@ struct State {
 /// A run that is over.
 pub(crate) struct SimulationRun {
     pub(crate) counts: Counts,
-    pub(crate) user_traces: Vec<UserTrace>,
+    pub(crate) trace: Option<Trace>,
     pub(crate) violations: Vec<String>,
 }
 
 /// Runs a scenario to its end.
-pub(crate) fn simulate(scenario: Scenario, with_traces: bool) -> anyhow::Result<SimulationRun> {
+pub(crate) fn simulate(scenario: Scenario, with_trace: bool) -> anyhow::Result<SimulationRun> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     runtime.block_on(async {
@@ -68,10 +68,17 @@ pub(crate) fn simulate(scenario: Scenario, with_traces: bool) -> anyhow::Result<
             let run = deliverer.clone();
             async move { Box::pin(run.deliver(&request)).await }
         });
-        let engine = Engine::new(run.connection(), destination);
+        let connection = Connection {
+            secret: SIGNING_SECRET.to_owned(),
+            retry: Some(RetryRule { count: RETRY_COUNT, ..RetryRule::default() }),
+            concurrency: Some(run.fixture.scenario.concurrency as usize),
+            clock: run.fixture.clock,
+            ..Connection::default()
+        };
+        let engine = Engine::new(connection, destination);
         let end = timeout(RUN_TIMEOUT, run.run(&engine)).await;
         end.context("a delivery never ends")??;
-        Ok(run.finish(&engine.events(), with_traces))
+        Ok(run.finish(&engine.events(), with_trace))
     })
 }
 
@@ -83,16 +90,6 @@ impl Run {
         let function = Some(Arc::new(fixture.function(n_projects)?));
         let state = State { rng, function, n_projects, events: BTreeMap::new() };
         Ok(Self { fixture, state: Mutex::new(state) })
-    }
-
-    fn connection(&self) -> Connection {
-        Connection {
-            secret: SIGNING_SECRET.to_owned(),
-            retry: Some(RetryRule { count: RETRY_COUNT, ..RetryRule::default() }),
-            concurrency: Some(self.fixture.scenario.concurrency),
-            clock: self.fixture.clock,
-            ..Connection::default()
-        }
     }
 
     /// Sends the events, and waits until Hookdeck has delivered everything.
@@ -268,7 +265,7 @@ impl Run {
         Ok(function_url::response(&response.to_lambda())?)
     }
 
-    fn finish(&self, events: &[Event], with_traces: bool) -> SimulationRun {
+    fn finish(&self, events: &[Event], with_trace: bool) -> SimulationRun {
         invariants::check_end(&self.fixture);
         let users = &self.fixture.scenario.users;
         let record = &mut *self.fixture.record.lock();
@@ -276,25 +273,7 @@ impl Run {
             let (user, _) = self.event(event);
             record.add_violation(user, &format!("{} ended as {:?}", event.id, event.status));
         }
-        let user_traces = users.iter().zip(&record.users).enumerate().map(|(index, (user, it))| {
-            let events = events.iter().filter_map(|event| {
-                let (user, event_type) = self.event(event);
-                (user == index).then(|| EventTrace::new(event_type, event))
-            });
-            UserTrace {
-                user: user.id.clone(),
-                region: user.region,
-                signed_up_after_seconds: user.signed_up_at.as_secs_f64(),
-                served_after_seconds: it.time_to_success.map(|it| it.as_secs_f64()),
-                left_after_seconds: user
-                    .deleted_at
-                    .map(|at| at.saturating_sub(user.signed_up_at).as_secs_f64()),
-                is_left_behind: it.is_left_behind,
-                events: events.collect(),
-            }
-        });
-        // Of thousands of runs, no trace is shown.
-        let user_traces = if with_traces { user_traces.collect() } else { Vec::new() };
+        let trace = with_trace.then(|| self.trace(events, record));
         let mut counts = std::mem::take(&mut record.counts);
         counts.times_to_success.extend(record.users.iter().filter_map(|it| it.time_to_success));
         let n_users = |is: fn(&User) -> bool| users.iter().filter(|it| is(it)).count();
@@ -306,13 +285,36 @@ impl Run {
             counts.look_ups += u64::from(request.method == Method::GET);
         }
         for request in services.clerk.requests() {
-            counts.user_checks += u64::from(request.method == Method::GET);
+            counts.clerk_requests += u64::from(request.method == Method::GET);
         }
         let n_sent_again = users.iter().map(User::n_sent_again).sum();
         counts.add_fault(Fault::EventsSentAgain, n_sent_again);
         counts.add_fault(Fault::EventsOvertaken, n_users(User::is_overtaken));
         counts.add_fault(Fault::FalseAlarms, n_users(User::has_false_deletion));
-        SimulationRun { counts, user_traces, violations: std::mem::take(&mut record.violations) }
+        SimulationRun { counts, trace, violations: std::mem::take(&mut record.violations) }
+    }
+
+    fn trace(&self, events: &[Event], record: &Record) -> Trace {
+        let scenario = &self.fixture.scenario;
+        let users = scenario.users.iter().zip(&record.users).enumerate();
+        let users = users.map(|(index, (user, of_user))| {
+            let events = events.iter().filter_map(|event| {
+                let (user, event_type) = self.event(event);
+                (user == index).then(|| EventTrace::new(event_type, event))
+            });
+            let left_after = user.deleted_at.map(|at| at.saturating_sub(user.signed_up_at));
+            UserTrace {
+                user: user.id.clone(),
+                region: user.region,
+                signed_up_after_seconds: user.signed_up_at.as_secs_f64(),
+                served_after_seconds: of_user.time_to_success.map(|it| it.as_secs_f64()),
+                left_after_seconds: left_after.map(|it| it.as_secs_f64()),
+                is_left_behind: of_user.is_left_behind,
+                events: events.collect(),
+            }
+        });
+        let without_users = Scenario { users: Vec::new(), ..scenario.clone() };
+        Trace { scenario: format!("{without_users:?}"), users: users.collect() }
     }
 
     fn event(&self, event: &Event) -> (usize, EventType) {

@@ -16,15 +16,33 @@ use crate::services::Api;
 const DELETED_SHARE: f64 = 0.3;
 
 /// What all seeds of a report have in common.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, clap::Args, Serialize)]
 pub(crate) struct Plan {
-    pub(crate) users: usize,
-    /// The probability of a fault of a call or a delivery.
+    /// How many users sign up in each run
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) users: u32,
+    /// The percentage of requests to Xata and Clerk, and of deliveries, that have a fault
+    #[arg(long = "faults", value_name = "PERCENTAGE", default_value_t = 10)]
+    #[arg(value_parser = clap::value_parser!(u8).range(0..=50))]
     pub(crate) faults_per_cent: u8,
-    /// How many deliveries Hookdeck keeps open at a time.
-    pub(crate) concurrency: usize,
-    /// How long Xata is down, from the first sign-up on. Without it, the seed decides.
+    /// How many deliveries Hookdeck keeps open at a time; the README sets up two
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) concurrency: u32,
+    /// For how many hours Xata is down, from the first sign-up on. It responds with `Retry-After: 30`
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=168))]
     pub(crate) outage_hours: Option<u8>,
+}
+
+impl Plan {
+    /// The command that repeats the run of a seed.
+    pub(crate) fn replay(&self, seed: u64) -> String {
+        let Self { users, faults_per_cent, concurrency, outage_hours } = self;
+        let outage = outage_hours.map(|it| format!(" --outage-hours {it}")).unwrap_or_default();
+        format!(
+            "cargo dev simulate --seed {seed} --users {users} --faults {faults_per_cent} \
+             --concurrency {concurrency}{outage}"
+        )
+    }
 }
 
 /// What one seed draws.
@@ -37,8 +55,7 @@ pub(crate) struct Scenario {
     pub(crate) n_projects: usize,
     /// When the last project is added.
     pub(crate) grows_after: Option<Duration>,
-    /// How many deliveries Hookdeck keeps open at a time.
-    pub(crate) concurrency: usize,
+    pub(crate) concurrency: u32,
     pub(crate) create_latency: Duration,
     /// What Xata does with two creates at a time in one project.
     pub(crate) contention: Contention,
@@ -95,7 +112,7 @@ impl Scenario {
             contention: *one_of(&mut rng, &contentions),
             duplicate: *one_of(&mut rng, &duplicates),
             hourly_quota: (api == Api::Platform && rng.u8(..8) == 0)
-                .then(|| plan.users.div_ceil(3)),
+                .then(|| plan.users.div_ceil(3) as usize),
             ignores_hang_up: rng.bool(),
             xata_outage: plan.outage_hours.map(hours).or(drawn_outage),
             has_clerk_key: false,
@@ -126,32 +143,6 @@ impl Scenario {
                 user.send_false_deletion(rng);
             }
         }
-    }
-
-    /// The scenario in one line, without its users.
-    pub(crate) fn describe(&self) -> String {
-        let seconds = |it: Duration| format!("{:.1} s", it.as_secs_f64());
-        let down = |service: &str, outage: &Range<Duration>| {
-            format!("{service} is down from {} to {}", seconds(outage.start), seconds(outage.end))
-        };
-        let mut parts = vec![
-            format!("{} project(s) on {:?}", self.n_projects, self.api),
-            format!("a create takes {}", seconds(self.create_latency)),
-        ];
-        parts
-            .extend(self.grows_after.map(|at| format!("a project is added after {}", seconds(at))));
-        parts.push(match self.api {
-            Api::Platform => format!("contention: {:?}", self.contention),
-            Api::Lite => format!("a taken name: {:?}", self.duplicate),
-        });
-        parts.extend(self.hourly_quota.map(|quota| format!("{quota} databases an hour")));
-        parts.extend(self.ignores_hang_up.then(|| "Xata ignores hang-ups".to_owned()));
-        parts.extend(self.xata_outage.as_ref().map(|outage| down("Xata", outage)));
-        if self.has_clerk_key {
-            parts.push(format!("CLERK_SECRET_KEY, ON_USER_DELETED={}", self.on_user_deleted));
-        }
-        parts.extend(self.clerk_outage.as_ref().map(|outage| down("Clerk", outage)));
-        parts.join("; ")
     }
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 use standin::clerk;
 use standin::clock::START;
+use strum::IntoStaticStr;
 
 use crate::services::Api;
 
@@ -21,19 +22,12 @@ const CLIENTS: [(&str, &str, &str); 6] = [
 ];
 
 /// The type of an event about a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
 pub(crate) enum EventType {
+    #[strum(serialize = "user.created")]
     Created,
+    #[strum(serialize = "user.deleted")]
     Deleted,
-}
-
-impl EventType {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "user.created",
-            Self::Deleted => "user.deleted",
-        }
-    }
 }
 
 /// A user. All times are since the start of the run.

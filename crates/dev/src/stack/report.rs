@@ -4,7 +4,7 @@ use cli::output;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::sample_events::{Expected, SampleRun};
+use super::sample_events::{Case, SampleRun};
 use crate::services::Services;
 
 #[derive(Serialize)]
@@ -14,16 +14,12 @@ pub(crate) struct Report {
     deleted: Vec<Row>,
     /// Deliveries that must not create a database.
     others: Vec<Row>,
-    #[serde(flatten)]
-    requests: Option<Requests>,
+    /// How many requests reached the stand-in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests_to_xata: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests_to_clerk: Option<usize>,
     every_user_has_one_database: bool,
-}
-
-/// The numbers of requests that reached the stand-ins.
-#[derive(Serialize)]
-struct Requests {
-    requests_to_xata: usize,
-    requests_to_clerk: usize,
 }
 
 /// One user.
@@ -45,20 +41,22 @@ struct Row {
 
 impl Report {
     pub(crate) fn new(runs: &[SampleRun], services: Option<&Services>) -> Self {
-        let rows = |expected| {
-            let runs = runs.iter().filter(|it| it.expected == expected);
-            runs.map(|it| Row::new(it, services)).collect::<Vec<_>>()
-        };
-        let users = rows(Expected::OneDatabase);
+        let (mut users, mut deleted, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for run in runs {
+            let rows = match run.case {
+                Case::Deleted => &mut deleted,
+                Case::Session | Case::Forged => &mut others,
+                _ => &mut users,
+            };
+            rows.push(Row::new(run, services));
+        }
         Self {
             every_user_has_one_database: users.iter().all(|user| user.databases.len() == 1),
             users,
-            deleted: rows(Expected::Deleted),
-            others: rows(Expected::Nothing),
-            requests: services.map(|Services { xata, clerk, .. }| Requests {
-                requests_to_xata: xata.requests().len(),
-                requests_to_clerk: clerk.requests().len(),
-            }),
+            deleted,
+            others,
+            requests_to_xata: services.map(|it| it.xata.requests().len()),
+            requests_to_clerk: services.map(|it| it.clerk.requests().len()),
         }
     }
 
@@ -95,13 +93,13 @@ impl Report {
             ]);
         }
         output::line(table)?;
-        if let Some(Requests { requests_to_xata, requests_to_clerk }) = self.requests {
+        if let (Some(to_xata), Some(to_clerk)) = (self.requests_to_xata, self.requests_to_clerk) {
             let deleted = match self.deleted.len() {
                 0 => String::new(),
                 n_deleted => format!(", and {n_deleted} who left"),
             };
             output::line(format_args!(
-                "{} users{deleted}: {requests_to_xata} requests to Xata, {requests_to_clerk} to Clerk.",
+                "{} users{deleted}: {to_xata} requests to Xata, {to_clerk} to Clerk.",
                 self.users.len(),
             ))?;
         }
@@ -189,7 +187,8 @@ mod tests {
             users: rows(n_users),
             deleted: rows(n_deleted),
             others: rows(n_others),
-            requests: None,
+            requests_to_xata: None,
+            requests_to_clerk: None,
             every_user_has_one_database: n_users == 1,
         };
         assert!(report(1, 0, 0).holds());
