@@ -8,6 +8,7 @@ use fastrand::Rng;
 use http::{HeaderValue, Method};
 use per_user_db::handler::Handler;
 use per_user_db::http_client::{self, HttpClient};
+use per_user_db::provision::MAX_FRESH_AGE;
 use per_user_db::worker::Worker;
 use serde_json::json;
 use standin::clerk::backend;
@@ -35,7 +36,7 @@ pub(super) struct Fixture {
 
 impl Fixture {
     pub(super) fn new(scenario: Scenario) -> anyhow::Result<Self> {
-        let record = SharedRecord::new(&scenario.users);
+        let record = SharedRecord::new(scenario.seed, &scenario.users);
         let services = Services::new(scenario.api, scenario.n_projects, BTreeMap::new())?;
         services.xata.set_create_latency(scenario.create_latency);
         let clock = match &services.xata {
@@ -66,8 +67,13 @@ impl Fixture {
         SystemTime::UNIX_EPOCH + self.clock.now()
     }
 
-    /// A new process of the function, with so many projects in its settings.
-    pub(super) fn function(&self, n_projects: usize) -> anyhow::Result<Worker> {
+    /// A new process of the function. The last project is in its settings once it has been added.
+    pub(super) fn function(&self) -> anyhow::Result<Worker> {
+        let is_without_last = self
+            .scenario
+            .grows_after
+            .is_some_and(|after| self.started_at.elapsed() < after + MAX_FRESH_AGE);
+        let n_projects = self.scenario.n_projects - usize::from(is_without_last);
         let mut settings = self.services.settings("localhost", n_projects);
         settings.insert("ON_USER_DELETED", self.scenario.on_user_deleted.to_owned());
         settings.retain(|name, _| self.scenario.has_clerk_key || !name.starts_with("CLERK_"));

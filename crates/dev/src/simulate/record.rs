@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use fastrand::Rng;
 use http::{HeaderName, Method, Request, Response, StatusCode};
 use serde_json::Value;
 use standin::gate::Observer;
@@ -23,6 +24,10 @@ pub(super) const HEADER: HeaderName = HeaderName::from_static("x-simulated-deliv
 
 #[derive(Debug, Default)]
 pub(super) struct Record {
+    /// Draws the faults of deliveries.
+    pub(super) rng: Rng,
+    /// The user and the type of each event, by Hookdeck's id.
+    pub(super) events: BTreeMap<String, (usize, EventType)>,
     pub(super) deliveries: Vec<Delivery>,
     pub(super) users: Vec<UserRecord>,
     pub(super) counts: Counts,
@@ -34,7 +39,7 @@ pub(super) struct Record {
 }
 
 /// One delivery to the function.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Delivery {
     pub(super) user: usize,
     pub(super) event_type: EventType,
@@ -80,9 +85,10 @@ pub(super) struct CreatedDatabase {
 pub(super) struct SharedRecord(Arc<Mutex<Record>>);
 
 impl SharedRecord {
-    pub(super) fn new(users: &[User]) -> Self {
+    pub(super) fn new(seed: u64, users: &[User]) -> Self {
         let users = users.iter().map(|it| UserRecord { id: it.id.clone(), ..Default::default() });
-        Self(Arc::new(Mutex::new(Record { users: users.collect(), ..Record::default() })))
+        let rng = Rng::with_seed(seed ^ 2);
+        Self(Arc::new(Mutex::new(Record { rng, users: users.collect(), ..Record::default() })))
     }
 
     /// Never held over an await, nor during a request to Xata or Clerk.
@@ -100,10 +106,8 @@ impl Record {
             event_type,
             is_fresh,
             began_after_deletion: of_user.is_deleted,
-            n_faults: 0,
-            is_user_confirmed: false,
             n_removed_before: of_user.n_removed(),
-            looked_at: BTreeMap::new(),
+            ..Delivery::default()
         });
         self.deliveries.len() - 1
     }

@@ -137,7 +137,10 @@ impl Report {
             return output::json(self);
         }
         if let Some(trace) = &self.trace {
-            output::line(format_args!("{}\n{}", trace.scenario, trace.table()))?;
+            output::line(&trace.scenario)?;
+            for user in &trace.users {
+                output::line(serde_json::to_string(user)?)?;
+            }
         }
         output::line(self.table())?;
         for Failure { seed, violations, replay } in &self.failures {
@@ -155,18 +158,16 @@ impl Report {
 
     /// What holds for every user when no run violates an invariant.
     fn conclusion(&self) -> String {
-        let DeletedUsers { users, left_behind, seeds_of_left_behind } = &self.counts.deleted_users;
-        let remaining = "has exactly one database, in the right region";
+        let DeletedUsers { left_behind, seeds_of_left_behind, .. } = &self.counts.deleted_users;
         let seeds: Vec<_> = seeds_of_left_behind.iter().map(u64::to_string).collect();
-        match (users, left_behind) {
-            (0, _) => format!("Every user {remaining}."),
-            (_, 0) => format!("Every remaining user {remaining}; no deleted user has one."),
-            (_, n) => format!(
-                "Every remaining user {remaining}; no deleted user has one, except {n} whose sign-up \
-                 was repeated during the deletion (--seed {}).",
-                seeds.join(", "),
-            ),
-        }
+        let except = match left_behind {
+            0 => String::new(),
+            n => format!(", except {n} left behind (--seed {})", seeds.join(", ")),
+        };
+        format!(
+            "Every remaining user has exactly one database, in the right region; \
+             no deleted user has one{except}."
+        )
     }
 
     /// Most rows have the name of their member in the JSON document.
@@ -193,28 +194,6 @@ impl Report {
         }
         for (response, n) in responses {
             table.add_row([response, &n.to_string()]);
-        }
-        table
-    }
-}
-
-impl Trace {
-    fn table(&self) -> impl Display {
-        let mut table = output::table();
-        table.set_header(["user", "region", "signed up", "served after", "left after", "attempts"]);
-        for user in &self.users {
-            let seconds =
-                |it: Option<f64>| it.map_or("never".to_owned(), |it| format!("{it:.1} s"));
-            let left_behind = if user.is_left_behind { ", left behind" } else { "" };
-            let event = |it: &EventTrace| format!("{}: {}", it.event_type, it.attempts.join(", "));
-            table.add_row([
-                &user.user,
-                user.region,
-                &seconds(Some(user.signed_up_after_seconds)),
-                &seconds(user.served_after_seconds),
-                &(seconds(user.left_after_seconds) + left_behind),
-                &user.events.iter().map(event).collect::<Vec<_>>().join("\n"),
-            ]);
         }
         table
     }

@@ -1,13 +1,12 @@
 //! The run of a scenario: Hookdeck's engine, the function, and the stand-ins of Xata and Clerk in
 //! memory, on a paused clock that jumps to the next timer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use fastrand::Rng;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use per_user_db::provision::{MAX_FRESH_AGE, is_fresh};
 use per_user_db::worker::Worker;
@@ -37,17 +36,8 @@ const OPERATOR_RETRY_COUNT: u32 = 24;
 
 struct Run {
     fixture: Fixture,
-    state: Mutex<State>,
-}
-
-struct State {
-    rng: Rng,
     /// None while the function is stopped; replaced when its process dies or its settings change.
-    function: Option<Arc<Worker>>,
-    /// The number of projects in its settings.
-    n_projects: usize,
-    /// The user and the type of each event, by Hookdeck's id.
-    events: BTreeMap<String, (usize, EventType)>,
+    function: Mutex<Option<Arc<Worker>>>,
 }
 
 /// A run that is over.
@@ -84,12 +74,9 @@ pub(crate) fn simulate(scenario: Scenario, with_trace: bool) -> anyhow::Result<S
 
 impl Run {
     fn new(scenario: Scenario) -> anyhow::Result<Self> {
-        let rng = Rng::with_seed(scenario.seed ^ 2);
-        let n_projects = scenario.n_projects - usize::from(scenario.grows_after.is_some());
         let fixture = Fixture::new(scenario)?;
-        let function = Some(Arc::new(fixture.function(n_projects)?));
-        let state = State { rng, function, n_projects, events: BTreeMap::new() };
-        Ok(Self { fixture, state: Mutex::new(state) })
+        let function = Mutex::new(Some(Arc::new(fixture.function()?)));
+        Ok(Self { fixture, function })
     }
 
     /// Sends the events, and waits until Hookdeck has delivered everything.
@@ -124,7 +111,7 @@ impl Run {
             }
             Step::Send(event_type) => {
                 let event = engine.ingest(HeaderMap::new(), user.event(event_type));
-                self.state().events.insert(event.to_string(), (index, event_type));
+                record.lock().events.insert(event.to_string(), (index, event_type));
             }
         }
     }
@@ -152,7 +139,7 @@ impl Run {
         let mut record = self.fixture.record.lock();
         record.counts.add_fault(Fault::EventsGivenUp, failed.len());
         for event in failed.iter().filter(|it| it.attempts.len() <= RETRY_COUNT as usize) {
-            let (user, _) = self.event(event);
+            let (user, _) = record.events[event.id.as_ref()];
             record.add_violation(user, &format!("{} failed before its last retry", event.id));
         }
     }
@@ -174,7 +161,7 @@ impl Run {
         record.lock().faults_are_over = true;
         services.clerk.change(|it| *it = it.clone().unlimited());
         for event in engine.events() {
-            let (user, event_type) = self.event(&event);
+            let (user, event_type) = record.lock().events[event.id.as_ref()];
             let is_acknowledged = event.status == EventStatus::Successful;
             if event_type == EventType::Created && is_acknowledged && missing.remove(&user) {
                 engine.retry(&event.id);
@@ -189,31 +176,25 @@ impl Run {
         let Fixture { scenario, started_at, .. } = &self.fixture;
         let Some(after) = scenario.grows_after else { return Ok(()) };
         sleep_until(*started_at + after).await;
-        self.state().function = None;
+        *self.function() = None;
         sleep(MAX_FRESH_AGE).await;
-        self.state().n_projects = scenario.n_projects;
         self.start_function()
     }
 
     /// Starts the function in a new process.
     fn start_function(&self) -> anyhow::Result<()> {
-        let mut state = self.state();
-        let function = self.fixture.function(state.n_projects)?;
-        state.function = Some(Arc::new(function));
+        *self.function() = Some(Arc::new(self.fixture.function()?));
         Ok(())
     }
 
     /// A delivery, perhaps with a fault on its way.
     async fn deliver(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, BoxError> {
         let (fault, dies_after) = {
-            let rng = &mut self.state().rng;
+            let Record { rng, counts, faults_are_over, .. } = &mut *self.fixture.record.lock();
+            counts.deliveries += 1;
             let fault = (rng.f64() < self.fixture.scenario.fault_rate).then(|| rng.u8(..3));
-            (fault, Duration::from_millis(rng.u64(0..3_000)))
-        };
-        let fault = {
-            let mut record = self.fixture.record.lock();
-            record.counts.deliveries += 1;
-            fault.filter(|_| !record.faults_are_over)
+            let dies_after = Duration::from_millis(rng.u64(0..3_000));
+            (fault.filter(|_| !*faults_are_over), dies_after)
         };
         let count = |fault| self.fixture.record.lock().counts.add_fault(fault, 1);
         match fault {
@@ -223,7 +204,7 @@ impl Run {
                     return response;
                 }
                 count(Fault::ProcessesDied);
-                let is_stopped = self.state().function.is_none();
+                let is_stopped = self.function().is_none();
                 if !is_stopped {
                     self.start_function()?;
                 }
@@ -244,14 +225,14 @@ impl Run {
     /// One invocation of the function, whose response is checked.
     async fn invoke(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, BoxError> {
         let fixture = &self.fixture;
-        let Some(function) = self.state().function.clone() else {
+        let Some(function) = self.function().clone() else {
             // Lambda's response where no concurrency is reserved.
             let throttled = Response::builder().status(StatusCode::TOO_MANY_REQUESTS);
             return Ok(throttled.body(Bytes::new())?);
         };
         let header = |name: &str| request.headers().get(name).and_then(|it| it.to_str().ok());
         let event = header("x-hookdeck-eventid").unwrap_or_default();
-        let sent = self.state().events.get(event).copied();
+        let sent = fixture.record.lock().events.get(event).copied();
         let (user, event_type) = sent.ok_or("a delivery of an event that was not sent")?;
         let event_time = fixture.scenario.users[user].event_time(event_type);
         let age = fixture.started_at.elapsed().saturating_sub(event_time);
@@ -270,7 +251,7 @@ impl Run {
         let users = &self.fixture.scenario.users;
         let record = &mut *self.fixture.record.lock();
         for event in events.iter().filter(|it| it.status != EventStatus::Successful) {
-            let (user, _) = self.event(event);
+            let (user, _) = record.events[event.id.as_ref()];
             record.add_violation(user, &format!("{} ended as {:?}", event.id, event.status));
         }
         let trace = with_trace.then(|| self.trace(events, record));
@@ -299,7 +280,7 @@ impl Run {
         let users = scenario.users.iter().zip(&record.users).enumerate();
         let users = users.map(|(index, (user, of_user))| {
             let events = events.iter().filter_map(|event| {
-                let (user, event_type) = self.event(event);
+                let (user, event_type) = record.events[event.id.as_ref()];
                 (user == index).then(|| EventTrace::new(event_type, event))
             });
             let left_after = user.deleted_at.map(|at| at.saturating_sub(user.signed_up_at));
@@ -317,12 +298,8 @@ impl Run {
         Trace { scenario: format!("{without_users:?}"), users: users.collect() }
     }
 
-    fn event(&self, event: &Event) -> (usize, EventType) {
-        self.state().events[event.id.as_ref()]
-    }
-
     /// Never held over an await.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn function(&self) -> MutexGuard<'_, Option<Arc<Worker>>> {
+        self.function.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -22,8 +22,9 @@ const CLIENTS: [(&str, &str, &str); 6] = [
 ];
 
 /// The type of an event about a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr)]
 pub(crate) enum EventType {
+    #[default]
     #[strum(serialize = "user.created")]
     Created,
     #[strum(serialize = "user.deleted")]

@@ -46,24 +46,36 @@ pub(crate) struct Arguments {
 const PLACEMENT_SETTINGS: [&str; 5] =
     ["DEFAULT_REGION", "REGION_BY_CONTINENT", "REGION_BY_COUNTRY", "ALLOWED_REGIONS", "GEO_LOOKUP"];
 
+/// The settings that a run with stand-ins ignores, with what it says about each.
+const UNUSED_SETTINGS: [(&str, &str); 3] = [
+    ("XATA_API_KEY", "XATA_API_KEY is set and not used: Xata's stand-in answers, unless --live"),
+    (
+        "CLERK_SECRET_KEY",
+        "CLERK_SECRET_KEY is set and not used: Clerk's stand-in answers, unless --live",
+    ),
+    (
+        "HOOKDECK_WEBHOOK_SECRET",
+        "Real events are accepted, but Clerk's stand-in knows nobody real: a fresh sign-up gets a \
+         database, and an event that needs a look-up at Clerk is answered foreign_key, unless --live",
+    ),
+];
+
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let with_samples = !arguments.live || arguments.samples;
     if arguments.once && !with_samples {
         bail!("--once with --live needs --samples: without samples, it has nothing to show");
     }
     let variables = environment::variables();
-    let own_secret = variables.get("HOOKDECK_WEBHOOK_SECRET");
-    let (settings, services, secret) = if arguments.live {
-        let settings = live(&variables)?;
-        (settings, None, own_secret.map_or("", |it| environment::first_secret(it)))
+    let secret = variables.get("HOOKDECK_WEBHOOK_SECRET").filter(|_| arguments.live);
+    let secret = secret.map_or(SIGNING_SECRET, |setting| environment::first_secret(setting));
+    let (settings, services) = if arguments.live {
+        (live(&variables)?, None)
     } else {
-        let (settings, services) = with_stand_ins(arguments.api, &variables)?;
-        (settings, Some(services), SIGNING_SECRET)
+        let unused = UNUSED_SETTINGS.iter().filter(|(name, _)| variables.contains_key(*name));
+        unused.for_each(|(_, note)| output::note(note));
+        with_stand_ins(arguments.api, &variables)?
     };
     settings.warnings.iter().for_each(output::note);
-    if !arguments.live {
-        note_unused_settings(&variables);
-    }
 
     let listener = server::listen(server::bind(arguments.port)?)?;
     let address = listener.local_addr()?;
@@ -97,30 +109,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn note_unused_settings(variables: &BTreeMap<String, String>) {
-    for (name, service) in [("XATA_API_KEY", "Xata"), ("CLERK_SECRET_KEY", "Clerk")] {
-        if variables.contains_key(name) {
-            output::note(format_args!(
-                "{name} is set and not used: {service}'s stand-in answers, unless --live"
-            ));
-        }
-    }
-    if variables.contains_key("HOOKDECK_WEBHOOK_SECRET") {
-        output::note(
-            "Real events are accepted, but Clerk's stand-in knows nobody real: a fresh sign-up gets a \
-             database, and an event that needs a look-up at Clerk is answered foreign_key, unless \
-             --live",
-        );
-    }
-}
-
 /// The stand-ins, which listen, and the settings that point the function at them. Settings of the
 /// environment count only where they cannot lead to a real service. Its signing secret is accepted,
 /// too, for events that `hookdeck listen` forwards.
 fn with_stand_ins(
     api: Api,
     variables: &BTreeMap<String, String>,
-) -> anyhow::Result<(Settings, Services)> {
+) -> anyhow::Result<(Settings, Option<Services>)> {
     let placement = PLACEMENT_SETTINGS.iter().filter_map(|&name| {
         let value = variables.get(name).filter(|value| *value != "ip-api")?;
         Some((name, value.clone()))
@@ -138,7 +133,7 @@ fn with_stand_ins(
         settings.insert("ON_USER_DELETED", "delete".to_owned());
     }
     tokio::spawn(standin::serve::serve(listener, services.router()));
-    Ok((environment::settings(&settings)?, services))
+    Ok((environment::settings(&settings)?, Some(services)))
 }
 
 fn live(variables: &BTreeMap<String, String>) -> anyhow::Result<Settings> {

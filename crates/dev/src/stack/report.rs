@@ -62,11 +62,8 @@ impl Report {
 
     /// Whether every sample ended as it must.
     pub(crate) fn holds(&self) -> bool {
-        self.every_user_has_one_database && self.no_other_has_one()
-    }
-
-    fn no_other_has_one(&self) -> bool {
-        self.deleted.iter().chain(&self.others).all(|other| other.databases.is_empty())
+        let mut others = self.deleted.iter().chain(&self.others);
+        self.every_user_has_one_database && others.all(|other| other.databases.is_empty())
     }
 
     pub(crate) fn print(&self, as_json: bool) -> anyhow::Result<()> {
@@ -77,6 +74,9 @@ impl Report {
         let header = ["user", "from", "region", "why", "attempts", "answers", "database", "entry"];
         table.set_header(header);
         for row in self.users.iter().chain(&self.deleted).chain(&self.others) {
+            // On Xata Lite, a database has no id.
+            let id = |it: &'_ Value| it["id"].as_str().or(it["name"].as_str()).map(str::to_owned);
+            let databases: Vec<_> = row.databases.iter().filter_map(id).collect();
             table.add_row([
                 row.id.as_str(),
                 row.from,
@@ -84,7 +84,7 @@ impl Report {
                 row.reason.as_str().unwrap_or("–"),
                 &row.attempts.to_string(),
                 &row.answers.join(", "),
-                &row.database(),
+                &if databases.is_empty() { "–".to_owned() } else { databases.join(", ") },
                 match row.entry_agrees {
                     Some(true) => "agrees",
                     Some(false) => "differs",
@@ -103,11 +103,8 @@ impl Report {
                 self.users.len(),
             ))?;
         }
-        if !self.every_user_has_one_database {
-            output::line("Not every user has exactly one database.")?;
-        }
-        if !self.no_other_has_one() {
-            output::line("A database exists that should not: of a deleted user, or of no user.")?;
+        if !self.holds() {
+            output::line("A user does not have exactly one database, or another sample has one.")?;
         }
         Ok(())
     }
@@ -117,21 +114,18 @@ impl Row {
     fn new(run: &SampleRun, services: Option<&Services>) -> Self {
         let SampleRun { user_id, from, responses, .. } = run;
         let (mut databases, mut entry) = (Vec::new(), None);
+        let database =
+            |region: Value, id: Value| json!({ "name": user_id, "region": region, "id": id });
         if let Some(Services { xata, clerk, .. }) = services {
             let found = xata.databases_named(user_id).into_iter();
-            databases.extend(
-                found.map(|it| json!({ "name": it.name, "region": it.region, "id": it.id })),
-            );
+            databases.extend(found.map(|it| database(it.region.into(), it.id.into())));
             let user = clerk.user(user_id);
             entry = user.and_then(|user| user.private_metadata.get("database").cloned());
-        } else if let Some(response) =
-            responses.iter().find(|it| it["status"] == "created" || it["status"] == "exists")
-        {
-            // `exists` has no details.
-            let database = &response["database"];
-            databases.push(
-                json!({ "name": user_id, "region": database["region"], "id": database["id"] }),
-            );
+        } else {
+            let success = |it: &&Value| it["status"] == "created" || it["status"] == "exists";
+            // The response `exists` has no details.
+            let details = responses.iter().find(success).map(|it| &it["database"]);
+            databases.extend(details.map(|it| database(it["region"].clone(), it["id"].clone())));
         }
         let names = |entry: &Value, database: &Value| {
             ["name", "region", "id"].iter().all(|name| entry[name] == database[name])
@@ -151,16 +145,6 @@ impl Row {
             answers: responses.iter().map(word).collect(),
             entry_agrees: entry.map(|entry| databases.iter().any(|it| names(&entry, it))),
             databases,
-        }
-    }
-
-    /// The ids of the databases, or their number where they have none.
-    fn database(&self) -> String {
-        let ids: Option<Vec<_>> = self.databases.iter().map(|it| it["id"].as_str()).collect();
-        match ids {
-            Some(ids) if ids.is_empty() => "–".to_owned(),
-            Some(ids) => ids.join(", "),
-            None => self.databases.len().to_string(),
         }
     }
 }
