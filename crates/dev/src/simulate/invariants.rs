@@ -89,7 +89,7 @@ fn check_database(
         && delivery.n_faults == 0
         && (outcome == "created" || !delivery.is_fresh);
     if !existed && !is_one_in_region(&fixture.databases(user), user) {
-        Some("there is no such database")
+        Some("the database is not the only one, or not in its region")
     } else if delivery.began_after_deletion && !delivery.is_fresh {
         Some("the user was deleted before")
     } else if must_have_entry && !fixture.has_entry(user) {

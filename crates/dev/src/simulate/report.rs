@@ -33,7 +33,6 @@ pub(crate) struct Report {
 #[derive(Serialize)]
 pub(crate) struct Failure {
     pub(crate) seed: u64,
-    #[serde(rename = "wrong")]
     pub(crate) violations: Vec<String>,
     /// The command that repeats the run.
     pub(crate) replay: String,
@@ -42,7 +41,6 @@ pub(crate) struct Failure {
 /// The details of a single run.
 #[derive(Serialize)]
 pub(crate) struct Trace {
-    #[serde(rename = "world")]
     pub(crate) scenario: String,
     #[serde(rename = "stories")]
     pub(crate) users: Vec<UserTrace>,

@@ -10,8 +10,8 @@ use strum::IntoStaticStr;
 
 use crate::services::Api;
 
-/// Public addresses that are no user's, with the region of a user there: on the platform, and on
-/// Xata Lite.
+/// Public addresses that belong to no user, with the region that each leads to: on the platform, and
+/// on Xata Lite.
 const CLIENTS: [(&str, &str, &str); 6] = [
     ("84.200.69.80", "eu-central-1", "eu-west-1"),
     ("2001:67c:2e8:22::c100:68b", "eu-central-1", "eu-west-1"),

@@ -12,7 +12,6 @@ use per_user_db::handler::Handler;
 use per_user_db::settings::Settings;
 use per_user_db::worker::Worker;
 use per_user_db::{Clock, http_client, telemetry};
-use standin::xata::Xata;
 
 use self::report::Report;
 use crate::server;
@@ -129,7 +128,7 @@ fn with_stand_ins(
     if let Some(level) = variables.get("LOG_LEVEL") {
         settings.insert("LOG_LEVEL", level.clone());
     }
-    if matches!(services.xata, Xata::Platform(_)) {
+    if api == Api::Platform {
         settings.insert("ON_USER_DELETED", "delete".to_owned());
     }
     tokio::spawn(standin::serve::serve(listener, services.router()));

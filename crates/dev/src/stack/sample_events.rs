@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use standin::clerk::{SignUp, user_id};
 use standin::fault::{Answer, Effect, Fault};
 use standin::hookdeck::{Connection, Engine, RetryRule, from_router};
-use standin::xata::{Call, Xata};
+use standin::xata::Call;
 
-use crate::services::Services;
+use crate::services::{Api, Services};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -74,7 +74,7 @@ pub(crate) async fn send_all(
     services: Option<&Services>,
 ) -> anyhow::Result<Vec<SampleRun>> {
     // Xata Lite and `--live` keep the database of a deleted user.
-    let deletes = services.is_some_and(|it| matches!(it.xata, Xata::Platform(_)));
+    let deletes = services.is_some_and(|it| it.api == Api::Platform);
     let bar = output::bar("sample events", SAMPLES.len() as u64);
     let mut runs = Vec::new();
     for (sample, seed) in SAMPLES.into_iter().zip(1..) {
