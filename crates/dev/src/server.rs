@@ -13,31 +13,21 @@ use http::{Request, Response, StatusCode};
 use per_user_db::telemetry::InvocationIds;
 use per_user_db::worker::{Invocation, TIMEOUT, Worker};
 use standin::function_url::{self, BodyEncoding};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpSocket;
 
 /// The largest payload that a Function URL accepts.
 const PAYLOAD_LIMIT_BYTES: usize = 6 * 1024 * 1024;
 
 /// How many connections can wait to be accepted; tokio's own default.
-const BACKLOG: u32 = 1024;
+pub(crate) const BACKLOG: u32 = 1024;
 
-/// Binds a loopback port; 0 takes any free one. No client can connect until [`listen`].
+/// Binds a loopback port; 0 takes any free one. No client can connect until the socket listens.
 pub(crate) fn bind(port: u16) -> anyhow::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
     let bound = socket.bind((Ipv4Addr::LOCALHOST, port).into());
-    bound.with_context(|| in_use(port))?;
+    bound.with_context(|| format!("cannot use port {port}; choose another one with --port"))?;
     Ok(socket)
-}
-
-/// Accepts connections from now on.
-pub(crate) fn listen(socket: TcpSocket) -> anyhow::Result<TcpListener> {
-    let port = socket.local_addr()?.port();
-    socket.listen(BACKLOG).with_context(|| in_use(port))
-}
-
-fn in_use(port: u16) -> String {
-    format!("cannot listen on port {port}; choose another one with --port")
 }
 
 /// The function as an HTTP server.

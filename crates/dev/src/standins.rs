@@ -65,7 +65,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     std::io::stdout().flush()?;
     let router = Admin::new(hookdeck).beside(services.router());
-    let listener = server::listen(socket)?;
+    let listener = socket.listen(server::BACKLOG)?;
     tokio::select! {
         ended = standin::serve::serve(listener, router) => ended?,
         interrupted = tokio::signal::ctrl_c() => interrupted?,

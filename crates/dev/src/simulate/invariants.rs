@@ -149,15 +149,15 @@ fn check_user(fixture: &Fixture, record: &mut Record, index: usize, parked: &[St
     let n_parked = parked.iter().filter(|name| parked_since(name, &user_id).is_some()).count();
     let databases = fixture.databases(user);
     let is_deleted = user.deleted_at.is_some();
-    let of_user = &mut record.users[index];
+    let user_record = &mut record.users[index];
     let is_right = if is_deleted {
-        databases.iter().all(|it| of_user.late(it.id.as_deref()).is_some())
+        databases.iter().all(|it| user_record.late(it.id.as_deref()).is_some())
     } else {
         is_one_in_region(&databases, user)
     };
-    of_user.is_left_behind = is_right && is_deleted && !databases.is_empty();
-    let (n_created, n_removed) = (of_user.databases.len(), of_user.n_removed());
-    let n_late = of_user.databases.iter().filter(|it| it.is_late).count();
+    user_record.is_left_behind = is_right && is_deleted && !databases.is_empty();
+    let (n_created, n_removed) = (user_record.databases.len(), user_record.n_removed());
+    let n_late = user_record.databases.iter().filter(|it| it.is_late).count();
     if !is_right {
         record.add_violation(index, &format!("ends with {databases:?}"));
     } else if !is_deleted && scenario.has_clerk_key && !fixture.has_entry(user) {

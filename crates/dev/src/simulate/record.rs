@@ -100,13 +100,13 @@ impl SharedRecord {
 impl Record {
     /// Returns the index of the delivery that begins.
     pub(super) fn begin(&mut self, user: usize, event_type: EventType, is_fresh: bool) -> usize {
-        let of_user = &self.users[user];
+        let user_record = &self.users[user];
         self.deliveries.push(Delivery {
             user,
             event_type,
             is_fresh,
-            began_after_deletion: of_user.is_deleted,
-            n_removed_before: of_user.n_removed(),
+            began_after_deletion: user_record.is_deleted,
+            n_removed_before: user_record.n_removed(),
             ..Delivery::default()
         });
         self.deliveries.len() - 1
@@ -143,17 +143,18 @@ impl Record {
     fn on_create(&mut self, delivery: usize, project: &str, id: &str) {
         let Delivery { user, event_type, is_fresh, is_user_confirmed, .. } =
             self.deliveries[delivery];
-        let of_user = &mut self.users[user];
-        let is_late = of_user.is_deleted && !is_fresh && is_user_confirmed;
-        let is_early = is_fresh && !of_user.is_deletion_acknowledged && of_user.n_removed() == 0;
-        of_user.databases.push(CreatedDatabase {
+        let user_record = &mut self.users[user];
+        let is_late = user_record.is_deleted && !is_fresh && is_user_confirmed;
+        let is_early =
+            is_fresh && !user_record.is_deletion_acknowledged && user_record.n_removed() == 0;
+        user_record.databases.push(CreatedDatabase {
             id: id.to_owned(),
             project: project.to_owned(),
             created_at: self.n_observed,
             is_late,
             is_removed: false,
         });
-        let is_allowed = !of_user.is_deleted || is_late || is_early;
+        let is_allowed = !user_record.is_deleted || is_late || is_early;
         if event_type != EventType::Created || !is_allowed {
             self.add_violation(user, "a database was created for a deleted user");
         }
@@ -161,11 +162,11 @@ impl Record {
 
     fn on_remove(&mut self, delivery: usize, id: &str) {
         let Delivery { user, event_type, .. } = self.deliveries[delivery];
-        let of_user = &mut self.users[user];
+        let user_record = &mut self.users[user];
         // Two deletions at once park the same database twice.
-        let removed = of_user.databases.iter_mut().find(|it| it.id == id);
+        let removed = user_record.databases.iter_mut().find(|it| it.id == id);
         let is_own = removed.map(|it| it.is_removed = true).is_some();
-        if !is_own || event_type != EventType::Deleted || !of_user.is_deleted {
+        if !is_own || event_type != EventType::Deleted || !user_record.is_deleted {
             self.add_violation(user, &format!("the database {id} was removed"));
         }
     }

@@ -34,7 +34,8 @@ const RUN_TIMEOUT: Duration = Duration::from_secs(14 * 24 * 3600);
 /// How often an operator retries the events that failed at Hookdeck, an hour apart.
 const OPERATOR_RETRY_COUNT: u32 = 24;
 
-struct Run {
+/// A run that is under way.
+struct Simulation {
     fixture: Fixture,
     /// None while the function is stopped; replaced when its process dies or its settings change.
     function: Mutex<Option<Arc<Worker>>>,
@@ -52,27 +53,27 @@ pub(crate) fn simulate(scenario: Scenario, with_trace: bool) -> anyhow::Result<S
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     runtime.block_on(async {
-        let run = Arc::new(Run::new(scenario)?);
-        let deliverer = run.clone();
+        let simulation = Arc::new(Simulation::new(scenario)?);
+        let of_destination = simulation.clone();
         let destination = from_fn(move |request| {
-            let run = deliverer.clone();
-            async move { Box::pin(run.deliver(&request)).await }
+            let simulation = of_destination.clone();
+            async move { Box::pin(simulation.deliver(&request)).await }
         });
         let connection = Connection {
             secret: SIGNING_SECRET.to_owned(),
             retry: Some(RetryRule { count: RETRY_COUNT, ..RetryRule::default() }),
-            concurrency: Some(run.fixture.scenario.concurrency as usize),
-            clock: run.fixture.clock,
+            concurrency: Some(simulation.fixture.scenario.concurrency as usize),
+            clock: simulation.fixture.clock,
             ..Connection::default()
         };
         let engine = Engine::new(connection, destination);
-        let end = timeout(RUN_TIMEOUT, run.run(&engine)).await;
+        let end = timeout(RUN_TIMEOUT, simulation.run(&engine)).await;
         end.context("a delivery never ends")??;
-        Ok(run.finish(&engine.events(), with_trace))
+        Ok(simulation.finish(&engine.events(), with_trace))
     })
 }
 
-impl Run {
+impl Simulation {
     fn new(scenario: Scenario) -> anyhow::Result<Self> {
         let fixture = Fixture::new(scenario)?;
         let function = Mutex::new(Some(Arc::new(fixture.function()?)));
@@ -278,7 +279,7 @@ impl Run {
     fn trace(&self, events: &[Event], record: &Record) -> Trace {
         let scenario = &self.fixture.scenario;
         let users = scenario.users.iter().zip(&record.users).enumerate();
-        let users = users.map(|(index, (user, of_user))| {
+        let users = users.map(|(index, (user, user_record))| {
             let events = events.iter().filter_map(|event| {
                 let (user, event_type) = record.events[event.id.as_ref()];
                 (user == index).then(|| EventTrace::new(event_type, event))
@@ -288,9 +289,9 @@ impl Run {
                 user: user.id.clone(),
                 region: user.region,
                 signed_up_after_seconds: user.signed_up_at.as_secs_f64(),
-                served_after_seconds: of_user.time_to_success.map(|it| it.as_secs_f64()),
+                served_after_seconds: user_record.time_to_success.map(|it| it.as_secs_f64()),
                 left_after_seconds: left_after.map(|it| it.as_secs_f64()),
-                is_left_behind: of_user.is_left_behind,
+                is_left_behind: user_record.is_left_behind,
                 events: events.collect(),
             }
         });

@@ -77,11 +77,10 @@ pub(crate) async fn send_all(
     let deletes = services.is_some_and(|it| it.api == Api::Platform);
     let bar = output::bar("sample events", SAMPLES.len() as u64);
     let mut runs = Vec::new();
-    for (sample, seed) in SAMPLES.into_iter().zip(1..) {
+    for (sample, seed) in bar.wrap_iter(SAMPLES.into_iter()).zip(1..) {
         if sample.2 != Case::Deleted || deletes {
             runs.push(send(sample, seed, function, secret, services).await?);
         }
-        bar.inc(1);
     }
     bar.finish_and_clear();
     Ok(runs)
