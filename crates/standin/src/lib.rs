@@ -11,7 +11,8 @@
 //! | [`clerk`] | Clerk: the webhook events it sends; [`clerk::backend`], its Backend API |
 //! | [`function_url`] | a Lambda Function URL: HTTP to payload format 2.0 and back |
 //! | [`fault`] | what can go wrong on the way, as data |
-//! | [`gate`] | what every request passes: record, observer, faults |
+//! | [`service`] | what all of them share: routing, the record of requests, faults, error bodies |
+//! | [`interceptor`] | what happens to every request: record, observer, faults |
 //! | [`record`] | the requests a stand-in has seen |
 //! | [`serve`] | a router as a client sees it, in memory or on a socket |
 //! | [`clock`] | wall-clock time that starts at a fixed moment |
@@ -23,9 +24,10 @@ pub mod clock;
 pub mod conformance;
 pub mod fault;
 pub mod function_url;
-pub mod gate;
 pub mod hookdeck;
 mod id;
+pub mod interceptor;
 pub mod record;
 pub mod serve;
+pub mod service;
 pub mod xata;

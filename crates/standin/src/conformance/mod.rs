@@ -30,8 +30,8 @@ use http::{Request, Response};
 pub use self::deviation::{CLERK_DEVIATIONS, DEVIATIONS, Deviation, HOOKDECK_DEVIATIONS};
 pub use self::document::{Specification, absence};
 use crate::clerk::backend::Backend;
-use crate::gate::Observer;
 use crate::hookdeck::admin::Admin;
+use crate::interceptor::Observer;
 use crate::xata::platform::Platform;
 
 /// Whether it was asked or answered.
@@ -214,13 +214,13 @@ impl Judge {
 }
 
 impl Observer for Judge {
-    fn asked(&self, request: &Request<Bytes>) {
+    fn on_request(&self, request: &Request<Bytes>) {
         if let Requests::All = self.requests {
             self.note(self.specification(request).judge_request(request));
         }
     }
 
-    fn answered(&self, request: &Request<Bytes>, response: &Response<Bytes>) {
+    fn on_response(&self, request: &Request<Bytes>, response: &Response<Bytes>) {
         if let (Requests::Taken(_), true) = (self.requests, response.status().is_success()) {
             self.note(self.specification(request).judge_request(request));
         }

@@ -11,7 +11,7 @@ use axum::Router;
 
 use self::lite::Lite;
 use self::platform::{NewDatabase, Platform};
-use crate::fault::{Fate, Fault};
+use crate::fault::{Chooser, Fault};
 use crate::record::Recorded;
 
 /// One of the two APIs. Clones are the same one.
@@ -78,18 +78,18 @@ impl Xata {
     }
 
     /// Leaves to this what happens to the calls that both APIs have.
-    pub fn leave_to(&self, mut fate: Fate<Call>) {
+    pub fn choose_with(&self, mut choose: Chooser<Call>) {
         match self {
             Self::Platform(platform) => {
-                platform.faults().leave_to(Box::new(move |call| match call {
-                    platform::Call::CreateBranch => fate(Call::Create),
-                    platform::Call::ListBranches => fate(Call::LookUp),
+                platform.faults().choose_with(Box::new(move |call| match call {
+                    platform::Call::CreateBranch => choose(Call::Create),
+                    platform::Call::ListBranches => choose(Call::LookUp),
                     _ => None,
                 }));
             }
-            Self::Lite(lite) => lite.faults().leave_to(Box::new(move |call| match call {
-                lite::Call::CreateDatabase => fate(Call::Create),
-                lite::Call::GetDatabase => fate(Call::LookUp),
+            Self::Lite(lite) => lite.faults().choose_with(Box::new(move |call| match call {
+                lite::Call::CreateDatabase => choose(Call::Create),
+                lite::Call::GetDatabase => choose(Call::LookUp),
                 _ => None,
             })),
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 use standin::serve;
 use standin::xata::platform::Call;
 use tokio::time::{Instant, timeout};
@@ -13,8 +13,8 @@ use crate::helpers::{BRANCHES, World, child, request};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn gateway_timeout() -> Answer {
-    Answer::html(StatusCode::GATEWAY_TIMEOUT)
+fn gateway_timeout() -> CannedResponse {
+    CannedResponse::html(StatusCode::GATEWAY_TIMEOUT)
 }
 
 /// Strikes one create, and tells what the client saw (none: no answer) and whether the branch is there.
@@ -93,7 +93,8 @@ async fn a_fault_skips_strikes_and_is_over() {
         skip: 1,
         times: 2,
         effect: Effect::Answer(
-            Answer::message(StatusCode::TOO_MANY_REQUESTS, "slow down").with_retry_after("7"),
+            CannedResponse::message(StatusCode::TOO_MANY_REQUESTS, "slow down")
+                .with_retry_after("7"),
         ),
     });
     let mut statuses = Vec::new();
@@ -107,7 +108,7 @@ async fn a_fault_skips_strikes_and_is_over() {
 async fn faults_aim_at_one_call_and_come_in_their_order() {
     let world = World::new();
     let faults = world.platform.faults();
-    let answer = |status| Effect::Answer(Answer::new(status));
+    let answer = |status| Effect::Answer(CannedResponse::new(status));
     faults.push(Fault::once(Call::CreateBranch, answer(StatusCode::BAD_GATEWAY)));
     faults.push(Fault::always(Call::CreateBranch, answer(StatusCode::SERVICE_UNAVAILABLE)));
     assert_eq!(world.get(BRANCHES).await.status, 200);

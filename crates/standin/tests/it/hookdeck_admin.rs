@@ -7,7 +7,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use standin::conformance::{HOOKDECK_DEVIATIONS, Requests, Watch};
 use standin::fault::{Effect, Fault};
-use standin::hookdeck::admin::{Admin, Call, Options, Swap};
+use standin::hookdeck::admin::{Admin, Call, Options, Replacement};
 use standin::serve;
 use tower::ServiceExt;
 
@@ -273,10 +273,12 @@ async fn an_inline_config_replaces_the_whole_or_changes_what_it_names() {
 
 #[tokio::test(start_paused = true)]
 async fn the_name_of_a_connection_with_another_destination_does_as_the_switch_says() {
-    for (swap, status, n) in
-        [(Swap::Refuse, 422, 1), (Swap::Another, 200, 2), (Swap::Ignore, 200, 1)]
-    {
-        let world = World::with(|options| options.on_swap = swap);
+    for (swap, status, n) in [
+        (Replacement::Refuse, 422, 1),
+        (Replacement::Another, 200, 2),
+        (Replacement::Ignore, 200, 1),
+    ] {
+        let world = World::with(|options| options.on_replacement = swap);
         world.taken(connection()).await;
         assert_eq!(world.put(changed("/destination/name", json!("other"))).await.0, status);
         let named = world.admin.connections("per-user-db");
@@ -335,9 +337,9 @@ async fn lists_are_filtered_and_a_misspelt_filter_is_none() {
 #[derive(Debug)]
 struct Nobody;
 
-impl standin::gate::Observer for Nobody {
-    fn asked(&self, _: &Request<bytes::Bytes>) {}
-    fn answered(&self, _: &Request<bytes::Bytes>, _: &http::Response<bytes::Bytes>) {}
+impl standin::interceptor::Observer for Nobody {
+    fn on_request(&self, _: &Request<bytes::Bytes>) {}
+    fn on_response(&self, _: &Request<bytes::Bytes>, _: &http::Response<bytes::Bytes>) {}
 }
 
 #[tokio::test(start_paused = true)]

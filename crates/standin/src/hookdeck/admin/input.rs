@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::OLD_VERSION;
-use super::refusal::Refusal;
+use crate::service::ErrorResponse;
 
 pub(super) type Object = Map<String, Value>;
 
@@ -26,8 +26,8 @@ const AUTH_TYPES: [&str; 9] = [
 ];
 const PERIODS: [&str; 4] = ["second", "minute", "hour", "concurrent"];
 
-pub(super) fn refuse<T>(message: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal::unprocessable(message))
+pub(super) fn refuse<T>(message: impl Into<String>) -> Result<T, ErrorResponse> {
+    Err(ErrorResponse::unprocessable(message))
 }
 
 /// An object that has these members at most.
@@ -35,7 +35,7 @@ pub(super) fn object<'a>(
     value: &'a Value,
     at: &str,
     members: &[&str],
-) -> Result<&'a Object, Refusal> {
+) -> Result<&'a Object, ErrorResponse> {
     let Some(object) = value.as_object() else { return refuse(format!("{at} must be an object")) };
     match object.keys().find(|name| !members.contains(&name.as_str())) {
         Some(name) => refuse(format!("{at}.{name} is not allowed")),
@@ -49,7 +49,12 @@ pub(super) fn given<'a>(object: &'a Object, name: &str) -> Option<&'a Value> {
 }
 
 /// A member that must be one of these texts, if it is given.
-pub(super) fn one_of(object: &Object, at: &str, name: &str, texts: &[&str]) -> Result<(), Refusal> {
+pub(super) fn one_of(
+    object: &Object,
+    at: &str,
+    name: &str,
+    texts: &[&str],
+) -> Result<(), ErrorResponse> {
     match given(object, name) {
         Some(value) if !value.as_str().is_some_and(|text| texts.contains(&text)) => {
             refuse(format!("{at}.{name} must be one of {}", texts.join(", ")))
@@ -64,7 +69,7 @@ pub(super) fn whole(
     at: &str,
     name: &str,
     range: std::ops::RangeInclusive<u64>,
-) -> Result<(), Refusal> {
+) -> Result<(), ErrorResponse> {
     match given(object, name) {
         Some(value) if !value.as_u64().is_some_and(|number| range.contains(&number)) => {
             refuse(format!("{at}.{name} must be a whole number in {range:?}"))
@@ -74,14 +79,14 @@ pub(super) fn whole(
 }
 
 /// A name, by the pattern `^[A-z0-9-_]+$`, which lets a few signs between `Z` and `a` through.
-pub(super) fn name<'a>(object: &'a Object, at: &str) -> Result<&'a str, Refusal> {
+pub(super) fn name<'a>(object: &'a Object, at: &str) -> Result<&'a str, ErrorResponse> {
     let is_allowed = |byte: u8| matches!(byte, b'A'..=b'z' | b'0'..=b'9' | b'-');
     let name = object.get("name").and_then(Value::as_str).unwrap_or_default();
     let is_good = !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(is_allowed);
     if is_good { Ok(name) } else { refuse(format!("{at}.name is missing or not allowed")) }
 }
 
-pub(super) fn description(object: &Object, at: &str) -> Result<(), Refusal> {
+pub(super) fn description(object: &Object, at: &str) -> Result<(), ErrorResponse> {
     match given(object, "description") {
         Some(Value::String(text)) if text.len() <= LONGEST_DESCRIPTION => Ok(()),
         None => Ok(()),
@@ -90,18 +95,18 @@ pub(super) fn description(object: &Object, at: &str) -> Result<(), Refusal> {
 }
 
 /// The type of a source; without one it is a `WEBHOOK`, even where it was another (trap 2).
-pub(super) fn source_type(source: &Object) -> Result<&str, Refusal> {
+pub(super) fn source_type(source: &Object) -> Result<&str, ErrorResponse> {
     one_of(source, "source", "type", &SOURCE_TYPES)?;
     Ok(given(source, "type").and_then(Value::as_str).unwrap_or("WEBHOOK"))
 }
 
-pub(super) fn destination_type(destination: &Object) -> Result<Option<&str>, Refusal> {
+pub(super) fn destination_type(destination: &Object) -> Result<Option<&str>, ErrorResponse> {
     one_of(destination, "destination", "type", &DESTINATION_TYPES)?;
     Ok(given(destination, "type").and_then(Value::as_str))
 }
 
 /// The config of a source of this type.
-pub(super) fn source_config(kind: &str, config: &Value) -> Result<Object, Refusal> {
+pub(super) fn source_config(kind: &str, config: &Value) -> Result<Object, ErrorResponse> {
     const AT: &str = "source.config";
     let common = ["auth", "allowed_http_methods", "custom_response"];
     let members: &[&str] = if kind == "SVIX" {
@@ -140,7 +145,7 @@ pub(super) fn destination_config(
     kind: &str,
     config: &Value,
     version: &str,
-) -> Result<Object, Refusal> {
+) -> Result<Object, ErrorResponse> {
     const AT: &str = "destination.config";
     let mut members = vec!["path_forwarding_disabled", "http_method", "auth_type", "auth"];
     let is_old = version == OLD_VERSION;

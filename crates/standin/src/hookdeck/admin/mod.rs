@@ -1,130 +1,148 @@
-//! Hookdeck's admin API: the sources, destinations and connections of one project (`contracts/hookdeck.md` sections 7 to
-//! 9 and 11 A, which are cited).
+//! Hookdeck's admin API: the sources, destinations and connections of one project (docs/vendors/hookdeck.md, "Admin API").
 //!
-//! Only what the setup of a connection needs is there; where the contract says that something is unknown, [`Options`]
-//! selects it. What is set up here is not delivered through: [`super::Engine`] is another thing.
-//!
-//! [`Admin::router`] answers as the service would; the other methods of [`Admin`] act behind its back: they set a scene,
-//! or look at the outcome.
+//! It has only what the setup of a connection needs. Where the service's behaviour is unknown, [`Options`] selects it.
+//! The connections stored here deliver nothing: [`super::Engine`] does, and is independent of this API.
 //!
 //! | file | what is in it |
 //! | --- | --- |
-//! | `options` | whose project it is, and which reading of what is unknown |
-//! | `router` | routes, key, version, recording, faults |
-//! | `call` | the names of the calls |
-//! | `handlers` | the calls |
-//! | `input`, `rules` | what a body may hold |
+//! | `routes` | the calls, and what every request is checked for |
+//! | `input`, `rules` | what a body may contain |
 //! | `state`, `upsert` | what is stored, and how it changes |
-//! | `refusal` | errors |
 
-mod call;
-mod handlers;
 mod input;
-mod options;
-mod refusal;
-mod router;
+mod routes;
 mod rules;
 mod state;
 mod upsert;
 
-use std::sync::{Arc, Mutex};
-
-use axum::Router;
-use axum::extract::Request;
 use serde_json::Value;
-use tower::ServiceExt;
 
-pub use self::call::Call;
-pub use self::options::{Options, Swap};
+use self::state::Project;
+use crate::clock::Clock;
+use crate::fault;
+use crate::service::{ErrorResponse, Service};
 
-use self::state::State;
-use crate::gate::{Gate, gated};
-
-/// The version of the API that is spoken today.
+/// The current version of the API.
 pub const VERSION: &str = "2026-09-01";
-/// The one before, which is still served.
+/// The version before it, which the service still accepts.
 pub const OLD_VERSION: &str = "2025-07-01";
 
-/// The service, as one project sees it. Clones are the same one.
-#[derive(Clone, Debug)]
-pub struct Admin(Arc<Shared>);
+/// The stand-in of one project.
+pub type Admin = Service<Project>;
 
-#[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
-    gate: Gate<Call>,
+/// A call of the API, to aim a [`fault::Fault`] at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the vendor's document")]
+pub enum Call {
+    Any,
+    GetConnections,
+    UpsertConnection,
+    GetConnection,
+    EnableConnection,
+    GetSources,
+    UpsertSource,
+    GetSource,
+    GetDestinations,
+    UpsertDestination,
+    GetDestination,
 }
 
-gated!(Admin, Call, State);
+impl fault::Call for Call {
+    const ANY: Self = Self::Any;
+}
 
+/// The settings of an [`Admin`]; changed at run time with [`Service::change`].
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub struct Options {
+    /// The only key that is accepted, as a bearer token or as the user name of Basic.
+    pub api_key: String,
+    /// The project, `tm_…`.
+    pub project: String,
+    /// Whether an inline `config` changes only the members that it names, and not all of them. Unknown.
+    pub merges_config: bool,
+    /// Whether a Svix source that is sent again without `auth` keeps its secret. Probably not ("Upsert traps", 2).
+    pub keeps_secret: bool,
+    /// Whether `?include=config.auth` returns secrets.
+    pub reveals_auth: bool,
+    /// Whether the upsert of a connection enables its source and destination, too; it enables itself
+    /// ("Upsert traps", 5).
+    pub enables_parts: bool,
+    /// Whether a rule in a response has its absent members as null. Unknown.
+    pub spells_out_rules: bool,
+    /// What the upsert of a connection does that names another source or destination. Unknown ("Upsert traps", 4).
+    pub on_replacement: Replacement,
+    /// The wall clock of all timestamps.
+    pub clock: Clock,
+}
+
+/// What the upsert of a connection does that names another source or destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replacement {
+    /// It is refused with 422.
+    Refuse,
+    /// It creates a second connection of that name.
+    Another,
+    /// The connection keeps its source and destination; the rest is changed.
+    Ignore,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            api_key: "hd_fake_local_development_key".into(),
+            project: "tm_local".into(),
+            merges_config: false,
+            keeps_secret: false,
+            reveals_auth: true,
+            enables_parts: false,
+            spells_out_rules: false,
+            on_replacement: Replacement::Refuse,
+            clock: Clock::start(),
+        }
+    }
+}
+
+/// What a test does to the project without a call of the API.
 impl Admin {
-    /// An empty project.
-    pub fn new(options: Options) -> Self {
-        Self(Arc::new(Shared { state: Mutex::new(State::new(options)), gate: Gate::default() }))
-    }
-
-    /// All calls. Routers of one project share everything.
-    pub fn router(&self) -> Router {
-        router::router(self.clone())
-    }
-
-    /// All calls, and another stand-in's router for every path that this service has nothing to do with: both on one
-    /// socket.
-    pub fn beside(&self, other: Router) -> Router {
-        let own = self.router();
-        Router::new().fallback_service(tower::service_fn(move |request: Request| {
-            let version = request.uri().path().split('/').nth(1).unwrap_or_default();
-            let is_own = [VERSION, OLD_VERSION].contains(&version);
-            if is_own { &own } else { &other }.clone().oneshot(request)
-        }))
-    }
-
-    /// Changes the settings; requests under way may have read the old ones.
-    pub fn change(&self, change: impl FnOnce(&mut Options)) {
-        change(&mut self.state().options);
-    }
-
-    /// Puts a connection in place, or changes it, as a `PUT /connections` of today's version would.
+    /// Creates or changes a connection, as `PUT /connections` of the current version does.
     ///
     /// # Panics
     ///
-    /// If that would be refused.
+    /// If that call would be refused.
     pub fn put_connection(&self, body: &Value) -> Value {
-        let upserted = self.state().upsert_connection(body, VERSION);
-        upserted.unwrap_or_else(|refusal| panic!("{refusal:?}: {body}"))
+        accepted(self.state().upsert_connection(body, VERSION), body)
     }
 
-    /// Puts a source in place, or changes it, likewise.
+    /// Creates or changes a source, likewise.
     ///
     /// # Panics
     ///
-    /// If that would be refused.
+    /// If that call would be refused.
     pub fn put_source(&self, body: &Value) -> Value {
-        let upserted = self.state().upsert_source(body);
-        upserted.unwrap_or_else(|refusal| panic!("{refusal:?}: {body}"))
+        accepted(self.state().upsert_source(body), body)
     }
 
-    /// Puts a destination in place, or changes it, likewise.
+    /// Creates or changes a destination, likewise.
     ///
     /// # Panics
     ///
-    /// If that would be refused.
+    /// If that call would be refused.
     pub fn put_destination(&self, body: &Value) -> Value {
-        let upserted = self.state().upsert_destination(body, VERSION);
-        upserted.unwrap_or_else(|refusal| panic!("{refusal:?}: {body}"))
+        accepted(self.state().upsert_destination(body, VERSION), body)
     }
 
-    /// All connections of this name as they are, secrets included.
+    /// All connections of this name, secrets included.
     pub fn connections(&self, name: &str) -> Vec<Value> {
         self.state().connections_named(name)
     }
 
-    /// The source of this name as it is, secrets included.
+    /// The source of this name, secrets included.
     pub fn source(&self, name: &str) -> Option<Value> {
         self.state().source_named(name)
     }
 
-    /// Disables everything that has this name: sources, destinations, connections.
+    /// Disables all sources, destinations and connections of this name.
     pub fn disable(&self, name: &str) {
         self.state().disable(name);
     }
@@ -133,4 +151,8 @@ impl Admin {
     pub fn pause(&self, name: &str) {
         self.state().pause(name);
     }
+}
+
+fn accepted(upserted: Result<Value, ErrorResponse>, body: &Value) -> Value {
+    upserted.unwrap_or_else(|error| panic!("{error:?}: {body}"))
 }

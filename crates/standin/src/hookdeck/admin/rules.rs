@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::input::{given, object, one_of, refuse, whole};
-use super::refusal::Refusal;
+use crate::service::ErrorResponse;
 
 /// Every type of rule, with its members.
 const RULES: [(&str, &[&str]); 5] = [
@@ -15,12 +15,12 @@ const RULES: [(&str, &[&str]); 5] = [
 ];
 const MOST_CODES: usize = 10;
 
-pub(super) fn rules(value: &Value) -> Result<Vec<Value>, Refusal> {
+pub(super) fn rules(value: &Value) -> Result<Vec<Value>, ErrorResponse> {
     let Some(rules) = value.as_array() else { return refuse("rules must be a list") };
     rules.iter().map(rule).collect()
 }
 
-fn rule(rule: &Value) -> Result<Value, Refusal> {
+fn rule(rule: &Value) -> Result<Value, ErrorResponse> {
     let kind = rule["type"].as_str().unwrap_or_default();
     let Some((_, members)) = RULES.iter().find(|(known, _)| *known == kind) else {
         return refuse("rules: a rule has an unknown type");

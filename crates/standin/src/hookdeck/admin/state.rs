@@ -2,16 +2,16 @@
 
 use serde_json::{Value, json};
 
+use super::Options;
 use super::input::Object;
-use super::options::Options;
-use super::refusal::Refusal;
 use super::rules::spelled_out;
 use crate::clock::rfc3339;
 use crate::id;
+use crate::service::ErrorResponse;
 
 /// Everything stored.
 #[derive(Debug)]
-pub(super) struct State {
+pub struct Project {
     pub(super) options: Options,
     pub(super) sources: Vec<Part>,
     pub(super) destinations: Vec<Part>,
@@ -56,7 +56,7 @@ enum Sight {
     Whole,
 }
 
-impl State {
+impl Project {
     pub(super) fn new(options: Options) -> Self {
         let (sources, destinations) = (Vec::new(), Vec::new());
         Self { options, sources, destinations, connections: Vec::new(), n_ids: 0 }
@@ -83,29 +83,29 @@ impl State {
         self.connections.iter().map(|it| self.link_answer(it, Sight::Masked)).collect()
     }
 
-    pub(super) fn source(&self, id: &str, with_auth: bool) -> Result<Value, Refusal> {
+    pub(super) fn source(&self, id: &str, with_auth: bool) -> Result<Value, ErrorResponse> {
         let source = self.sources.iter().find(|it| it.id == id);
-        let source = source.ok_or_else(|| Refusal::not_found("there is no such source"))?;
+        let source = source.ok_or_else(|| ErrorResponse::not_found("there is no such source"))?;
         Ok(self.source_answer(source, self.sight(with_auth)))
     }
 
-    pub(super) fn destination(&self, id: &str, with_auth: bool) -> Result<Value, Refusal> {
+    pub(super) fn destination(&self, id: &str, with_auth: bool) -> Result<Value, ErrorResponse> {
         let destination = self.destinations.iter().find(|it| it.id == id);
         let destination =
-            destination.ok_or_else(|| Refusal::not_found("there is no such destination"))?;
+            destination.ok_or_else(|| ErrorResponse::not_found("there is no such destination"))?;
         Ok(self.destination_answer(destination, self.sight(with_auth)))
     }
 
-    pub(super) fn connection(&self, id: &str) -> Result<Value, Refusal> {
+    pub(super) fn connection(&self, id: &str) -> Result<Value, ErrorResponse> {
         let link = self.connections.iter().find(|it| it.id == id);
-        let link = link.ok_or_else(|| Refusal::not_found("there is no such connection"))?;
+        let link = link.ok_or_else(|| ErrorResponse::not_found("there is no such connection"))?;
         Ok(self.link_answer(link, Sight::Masked))
     }
 
     /// Enables a connection with its source and its destination (section 9).
-    pub(super) fn enable(&mut self, id: &str) -> Result<Value, Refusal> {
+    pub(super) fn enable(&mut self, id: &str) -> Result<Value, ErrorResponse> {
         let link = self.connections.iter_mut().find(|it| it.id == id);
-        let link = link.ok_or_else(|| Refusal::not_found("there is no such connection"))?;
+        let link = link.ok_or_else(|| ErrorResponse::not_found("there is no such connection"))?;
         link.disabled_at = None;
         let (source, destination) = (link.source_id.clone(), link.destination_id.clone());
         self.enable_parts(&source, &destination);

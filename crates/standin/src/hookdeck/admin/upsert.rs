@@ -3,18 +3,18 @@
 use serde_json::{Value, json};
 
 use super::OLD_VERSION;
+use super::Replacement;
 use super::input::{self, Object, given, object, refuse};
-use super::options::Swap;
-use super::refusal::Refusal;
 use super::rules;
-use super::state::{Link, Part, State};
+use super::state::{Link, Part, Project};
+use crate::service::ErrorResponse;
 
 const PART: [&str; 4] = ["name", "type", "description", "config"];
 const CONNECTION: [&str; 7] =
     ["name", "description", "source", "source_id", "destination", "destination_id", "rules"];
 
-impl State {
-    pub(super) fn upsert_source(&mut self, body: &Value) -> Result<Value, Refusal> {
+impl Project {
+    pub(super) fn upsert_source(&mut self, body: &Value) -> Result<Value, ErrorResponse> {
         let source = self.new_source(body)?;
         let id = source.id.clone();
         store(&mut self.sources, source);
@@ -25,7 +25,7 @@ impl State {
         &mut self,
         body: &Value,
         version: &str,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Value, ErrorResponse> {
         let destination = self.new_destination(body, version)?;
         let id = destination.id.clone();
         store(&mut self.destinations, destination);
@@ -36,7 +36,7 @@ impl State {
         &mut self,
         body: &Value,
         version: &str,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Value, ErrorResponse> {
         let body = object(body, "body", &CONNECTION)?;
         let name = input::name(body, "body")?;
         input::description(body, "body")?;
@@ -54,11 +54,12 @@ impl State {
         let is_it = |it: &&Link| it.name == name;
         let is_here = |it: &&Link| it.source_id == source.id && it.destination_id == destination.id;
         let there = self.connections.iter().filter(is_it).find(is_here);
-        let there = match (there, self.connections.iter().find(is_it), self.options.on_swap) {
-            (None, Some(_), Swap::Refuse) => {
+        let there = match (there, self.connections.iter().find(is_it), self.options.on_replacement)
+        {
+            (None, Some(_), Replacement::Refuse) => {
                 return refuse("the source and destination of a connection cannot be changed");
             }
-            (None, Some(elsewhere), Swap::Ignore) => Some(elsewhere),
+            (None, Some(elsewhere), Replacement::Ignore) => Some(elsewhere),
             (there, ..) => there,
         };
         let now = self.now();
@@ -100,7 +101,7 @@ impl State {
     }
 
     /// The source as it will be.
-    fn new_source(&mut self, body: &Value) -> Result<Part, Refusal> {
+    fn new_source(&mut self, body: &Value) -> Result<Part, ErrorResponse> {
         let body = object(body, "source", &PART)?;
         let name = input::name(body, "source")?;
         input::description(body, "source")?;
@@ -119,7 +120,7 @@ impl State {
     }
 
     /// The destination as it will be. Its type has no default.
-    fn new_destination(&mut self, body: &Value, version: &str) -> Result<Part, Refusal> {
+    fn new_destination(&mut self, body: &Value, version: &str) -> Result<Part, ErrorResponse> {
         let body = object(body, "destination", &PART)?;
         let name = input::name(body, "destination")?;
         input::description(body, "destination")?;
@@ -189,9 +190,9 @@ fn merge(into: &mut Object, from: Object) {
     }
 }
 
-fn known(parts: &[Part], id: &Value) -> Result<Part, Refusal> {
+fn known(parts: &[Part], id: &Value) -> Result<Part, ErrorResponse> {
     let part = parts.iter().find(|it| id == &*it.id);
-    part.cloned().ok_or_else(|| Refusal::unprocessable("there is nothing with that id"))
+    part.cloned().ok_or_else(|| ErrorResponse::unprocessable("there is nothing with that id"))
 }
 
 fn store(parts: &mut Vec<Part>, part: Part) {

@@ -1,19 +1,18 @@
-//! The project calls (section 5).
+//! The project calls.
 
 use axum::Json;
 use axum::extract::{Path, State};
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::Platform;
 use super::decode::{self, ProjectBody};
 use super::options::ScaleToZero;
-use super::refusal::Refusal;
 use super::rows::{Project, ProjectConfiguration, ProjectScaleToZero};
+use super::{Platform, error};
 use crate::clock::rfc3339;
+use crate::service::ErrorResponse;
 
-/// What a project is configured with when it is not told.
+/// The configuration of a project that is created without one.
 pub(super) const DEFAULT_CONFIGURATION: ProjectConfiguration = ProjectConfiguration {
     scale_to_zero: ProjectScaleToZero {
         base_branches: ScaleToZero::OFF,
@@ -30,12 +29,9 @@ pub(super) async fn list(State(platform): State<Platform>) -> Json<Value> {
 
 pub(super) async fn create(
     State(platform): State<Platform>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<(StatusCode, Json<Value>), Refusal> {
+    decode::Body(body): decode::Body<ProjectBody>,
+) -> Result<(StatusCode, Json<Value>), ErrorResponse> {
     let mut state = platform.state();
-    state.refuse_when_disabled()?;
-    let body: ProjectBody = decode::body(&headers, &body, StatusCode::UNSUPPORTED_MEDIA_TYPE)?;
     let name = decode::project_name(body.name)?;
     let configuration = match body.configuration {
         None => DEFAULT_CONFIGURATION,
@@ -50,19 +46,16 @@ pub(super) async fn create(
 pub(super) async fn get(
     State(platform): State<Platform>,
     Path((_, id)): Path<(String, String)>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, ErrorResponse> {
     Ok(Json(shown(platform.state().project(&id)?)))
 }
 
 pub(super) async fn patch(
     State(platform): State<Platform>,
     Path((_, id)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Json<Value>, Refusal> {
+    decode::Body(body): decode::Body<ProjectBody>,
+) -> Result<Json<Value>, ErrorResponse> {
     let mut state = platform.state();
-    state.refuse_when_disabled()?;
-    let body: ProjectBody = decode::body(&headers, &body, StatusCode::UNSUPPORTED_MEDIA_TYPE)?;
     let stored = state.project(&id)?;
     let name = match body.name {
         None => stored.name.clone(),
@@ -81,16 +74,16 @@ pub(super) async fn patch(
     Ok(Json(shown(project)))
 }
 
-/// 204 for a project that is deleted already; only a branch that is left keeps it.
+/// Deletes a project without branches. A project that is deleted already is 204 again.
 pub(super) async fn delete(
     State(platform): State<Platform>,
     Path((_, id)): Path<(String, String)>,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, ErrorResponse> {
     let mut state = platform.state();
     let project = state.projects.get_mut(&id);
-    let project = project.ok_or_else(|| Refusal::unknown_project(&id))?;
+    let project = project.ok_or_else(|| error::unknown_project(&id))?;
     if project.n_branches() > 0 {
-        return Err(Refusal::bad_request(format!(
+        return Err(ErrorResponse::bad_request(format!(
             "project {id} is not empty. Please delete its branches first."
         )));
     }

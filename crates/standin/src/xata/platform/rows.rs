@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::error;
 use super::options::ScaleToZero;
-use super::refusal::Refusal;
+use crate::service::ErrorResponse;
 
-/// Children of a branch that is itself a child; a root has no limit (section 6.2).
+/// Children of a branch that is itself a child; a root has no limit.
 const CHILDREN_OF_A_CHILD: usize = 100;
 const DEEPEST: usize = 50;
 
@@ -21,7 +22,7 @@ pub(super) struct Project {
     pub(super) created_at: Duration,
     pub(super) updated_at: Duration,
     pub(super) configuration: ProjectConfiguration,
-    /// A deleted project keeps its row: deleting it again is 204 (section 5).
+    /// A deleted project keeps its row: deleting it again is 204.
     pub(super) deleted: bool,
     /// Active branches in order of creation. A list hands out the rows as they were.
     branches: BTreeMap<u64, Arc<Branch>>,
@@ -132,39 +133,43 @@ impl Project {
         self.branches.values()
     }
 
-    pub(super) fn branch(&self, id: &str) -> Result<&Arc<Branch>, Refusal> {
+    pub(super) fn branch(&self, id: &str) -> Result<&Arc<Branch>, ErrorResponse> {
         let serial = self.ids.get(id);
         let branch = serial.and_then(|serial| self.branches.get(serial));
-        branch.ok_or_else(|| Refusal::unknown_branch(id))
+        branch.ok_or_else(|| unknown_branch(id))
     }
 
     pub(super) fn branch_named(&self, name: &str) -> Option<&Arc<Branch>> {
         self.branches.get(self.names.get(name)?)
     }
 
-    pub(super) fn free_branch_name(&self, name: &str, except: Option<&str>) -> Result<(), Refusal> {
+    pub(super) fn free_branch_name(
+        &self,
+        name: &str,
+        except: Option<&str>,
+    ) -> Result<(), ErrorResponse> {
         match self.branch_named(name) {
             Some(branch) if Some(branch.id.as_str()) != except => {
-                Err(Refusal::name_taken("branch", name))
+                Err(error::name_taken("branch", name))
             }
             _ => Ok(()),
         }
     }
 
-    /// Whether the branch can have one more child (section 6.2).
-    pub(super) fn admit_child(&self, parent_id: &str) -> Result<(), Refusal> {
-        let parent = self.branch(parent_id).map_err(|_| Refusal::unknown_parent(parent_id))?;
+    /// Whether the branch can have one more child.
+    pub(super) fn admit_child(&self, parent_id: &str) -> Result<(), ErrorResponse> {
+        let parent = self.branch(parent_id).map_err(|_| error::unknown_parent(parent_id))?;
         if parent.depth == 0 {
             return Ok(());
         }
         if parent.depth + 1 > DEEPEST {
-            return Err(Refusal::bad_request(format!(
+            return Err(ErrorResponse::bad_request(format!(
                 "branch [{parent_id}] has reached the maximum depth of {DEEPEST}"
             )));
         }
         let is_child = |branch: &&Arc<Branch>| branch.parent.as_deref() == Some(parent_id);
         if self.branches().filter(is_child).count() >= CHILDREN_OF_A_CHILD {
-            return Err(Refusal::bad_request(format!(
+            return Err(ErrorResponse::bad_request(format!(
                 "branch [{parent_id}] has reached the limit of {CHILDREN_OF_A_CHILD} children"
             )));
         }
@@ -177,8 +182,8 @@ impl Project {
         self.branches.insert(serial, branch);
     }
 
-    pub(super) fn remove(&mut self, id: &str) -> Result<(), Refusal> {
-        let serial = self.ids.remove(id).ok_or_else(|| Refusal::unknown_branch(id))?;
+    pub(super) fn remove(&mut self, id: &str) -> Result<(), ErrorResponse> {
+        let serial = self.ids.remove(id).ok_or_else(|| unknown_branch(id))?;
         if let Some(branch) = self.branches.remove(&serial) {
             self.names.remove(&branch.name);
         }
@@ -191,7 +196,7 @@ impl Project {
         id: &str,
         now: Duration,
         change: impl FnOnce(&mut Branch),
-    ) -> Result<Arc<Branch>, Refusal> {
+    ) -> Result<Arc<Branch>, ErrorResponse> {
         let mut branch = Branch::clone(self.branch(id)?);
         let serial = self.ids[id];
         self.names.remove(&branch.name);
@@ -201,4 +206,8 @@ impl Project {
         self.add(serial, Arc::clone(&branch));
         Ok(branch)
     }
+}
+
+fn unknown_branch(id: &str) -> ErrorResponse {
+    ErrorResponse::not_found(format!("branch [{id}] not found"))
 }

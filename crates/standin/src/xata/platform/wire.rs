@@ -1,4 +1,4 @@
-//! Branches as the API shows them (sections 6.1 to 6.3, 6.6, 7 and 9).
+//! Branches as the API shows them.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -122,7 +122,7 @@ fn status(branch: &Branch, now: Duration) -> Value {
     })
 }
 
-/// Present once the password is. The credentials' own has no `sslmode` (sections 6.6 and 9).
+/// Present once the password is. The credentials' own has no `sslmode`.
 pub(super) fn connection_string(branch: &Branch, now: Duration) -> Option<String> {
     (now >= branch.credentials_at).then(|| url(branch) + "?sslmode=require")
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use serde_json::json;
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 use standin::xata::lite::{Call, rate_limited};
 use tokio::time::timeout;
 
@@ -13,7 +13,7 @@ use crate::helpers::request;
 
 #[tokio::test(start_paused = true)]
 async fn each_fault_strikes_before_or_after_the_change() {
-    let page = || Answer::html(StatusCode::CREATED);
+    let page = || CannedResponse::html(StatusCode::CREATED);
     for (effect, expected) in [
         (Effect::Answer(page()), (Some(201), false)),
         (Effect::AnswerAfter(page()), (Some(201), true)),
@@ -71,7 +71,7 @@ async fn a_fault_strikes_only_the_call_it_is_aimed_at() {
     for (aim, ..) in &calls {
         for (call, method, path) in &calls {
             workspace.lite.faults().clear();
-            let effect = Effect::Answer(Answer::new(StatusCode::BAD_GATEWAY));
+            let effect = Effect::Answer(CannedResponse::new(StatusCode::BAD_GATEWAY));
             workspace.lite.faults().push(Fault::once(*aim, effect));
             let answer = workspace.call(method.clone(), path, None).await;
             assert_eq!(answer.status == 502, aim == call, "{aim:?} {call:?}");

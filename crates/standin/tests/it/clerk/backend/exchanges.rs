@@ -6,7 +6,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use standin::clerk::SignUp;
 use standin::clerk::backend::Call;
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 
 use super::{Instance, SECOND};
 
@@ -102,7 +102,7 @@ async fn set_the_scene(name: &str, instance: &Instance, request: &mut Request<Fu
             tokio::time::advance(3 * SECOND).await;
         }
         "upstream_html_error" => {
-            let answer = Answer::new(StatusCode::BAD_GATEWAY);
+            let answer = CannedResponse::new(StatusCode::BAD_GATEWAY);
             let page = answer.with_body("text/html", "<html><body>bad gateway</body></html>");
             instance.backend.faults().push(Fault::once(Call::GetUserList, Effect::Answer(page)));
         }

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use standin::clerk::backend::Call;
 use standin::clerk::user_id;
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 use tokio::time::timeout;
 
 use super::{Instance, SECOND, metadata, request, user};
@@ -17,7 +17,7 @@ fn body() -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn each_fault_strikes_before_or_after_the_change_and_its_event() {
-    let page = || Answer::html(StatusCode::BAD_GATEWAY);
+    let page = || CannedResponse::html(StatusCode::BAD_GATEWAY);
     for (effect, expected) in [
         (Effect::Answer(page()), (Some(502), 0)),
         (Effect::AnswerAfter(page()), (Some(502), 1)),
@@ -60,7 +60,7 @@ async fn a_fault_strikes_only_the_call_it_is_aimed_at() {
     for (aim, ..) in &calls {
         for (call, method, path) in &calls {
             instance.backend.faults().clear();
-            let effect = Effect::Answer(Answer::new(StatusCode::BAD_GATEWAY));
+            let effect = Effect::Answer(CannedResponse::new(StatusCode::BAD_GATEWAY));
             instance.backend.faults().push(Fault::once(*aim, effect));
             let body = (method != Method::GET && method != Method::DELETE).then(|| json!({}));
             let answer = instance.call(method.clone(), path, body).await;
