@@ -59,7 +59,7 @@ impl<C: Call> Interceptor<C> {
         let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes) else {
             return StatusCode::BAD_REQUEST.into_response();
         };
-        let key = self.log.begin(Recorded {
+        let status = self.log.add(Recorded {
             method: head.method.clone(),
             path: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
             body: body.clone(),
@@ -79,7 +79,7 @@ impl<C: Call> Interceptor<C> {
         };
         let response = self.faults.apply(call, response).await;
         if response.extensions().get::<Reset>().is_none() {
-            self.log.finish(key, response.status().as_u16());
+            let _ = status.set(response.status().as_u16());
         }
         response
     }

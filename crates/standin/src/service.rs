@@ -26,7 +26,7 @@ use crate::interceptor::{Interceptor, Observer};
 use crate::record::Recorded;
 
 /// What makes one API differ from another; implemented by the state that the API stores.
-pub trait Api: Debug + Send + Sized + 'static {
+pub trait Api: Debug + Default + Send + 'static {
     /// The calls that a fault can be aimed at.
     type Call: Call;
     /// The settings.
@@ -38,9 +38,6 @@ pub trait Api: Debug + Send + Sized + 'static {
     const IGNORES_TRAILING_SLASH: bool = false;
     /// The response header that carries the request's id.
     const REQUEST_ID: Option<HeaderName> = None;
-
-    /// The state with nothing stored.
-    fn new(options: Self::Options) -> Self;
 
     /// The settings.
     fn options(&mut self) -> &mut Self::Options;
@@ -82,15 +79,21 @@ pub struct Route<A: Api> {
     handler: MethodRouter<Service<A>>,
 }
 
-impl<A: Api> Route<A> {
-    pub(crate) fn new<H, T>(method: Method, path: &str, call: A::Call, handler: H) -> Self
-    where
-        H: Handler<T, Service<A>>,
-        T: 'static,
-    {
-        let filter = MethodFilter::try_from(method.clone()).expect("axum routes every method used");
-        Self { method, path: path.into(), call, handler: on(filter, handler) }
-    }
+pub(crate) const GET: Method = Method::GET;
+pub(crate) const POST: Method = Method::POST;
+pub(crate) const PUT: Method = Method::PUT;
+pub(crate) const PATCH: Method = Method::PATCH;
+pub(crate) const DELETE: Method = Method::DELETE;
+
+/// A row of the table that [`Api::routes`] returns.
+pub(crate) fn route<A, H, T>(method: Method, path: &str, call: A::Call, handler: H) -> Route<A>
+where
+    A: Api,
+    H: Handler<T, Service<A>>,
+    T: 'static,
+{
+    let filter = MethodFilter::try_from(method.clone()).expect("axum routes every method used");
+    Route { method, path: path.into(), call, handler: on(filter, handler) }
 }
 
 /// An error that a service answers with. [`Api::error_body`] writes its body.
@@ -162,8 +165,10 @@ impl<A: Api> Clone for Service<A> {
 impl<A: Api> Service<A> {
     /// A stand-in with nothing stored.
     pub fn new(options: A::Options) -> Self {
+        let mut state = A::default();
+        *state.options() = options;
         Self(Arc::new(Shared {
-            state: Mutex::new(A::new(options)),
+            state: Mutex::new(state),
             n_requests: AtomicU64::new(0),
             interceptor: Interceptor::default(),
         }))

@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Uri};
 use serde_json::{Map, Value, json};
 
 use super::query::{self, Filter, Page};
@@ -16,7 +16,9 @@ use super::{Backend, Call, Options, error};
 use crate::clerk::SignUp;
 use crate::clock::Clock;
 use crate::id;
-use crate::service::{Api, ErrorResponse, Route, bearer_token, is_json};
+use crate::service::{
+    Api, DELETE, ErrorResponse, GET, PATCH, PUT, Route, bearer_token, is_json, route,
+};
 
 const API_VERSION: &str = "clerk-api-version";
 
@@ -29,10 +31,6 @@ impl Api for Instance {
 
     const PREFIXES: &'static [&'static str] = &["/v1/"];
 
-    fn new(options: Options) -> Self {
-        Self::new(options)
-    }
-
     fn options(&mut self) -> &mut Options {
         &mut self.options
     }
@@ -44,14 +42,14 @@ impl Api for Instance {
     fn routes() -> Vec<Route<Self>> {
         let metadata = "/v1/users/{user_id}/metadata";
         vec![
-            Route::new(Method::GET, "/v1/instance", Call::GetInstance, instance),
-            Route::new(Method::GET, "/v1/users", Call::GetUserList, list),
-            Route::new(Method::GET, "/v1/users/count", Call::GetUsersCount, count),
-            Route::new(Method::GET, "/v1/users/{user_id}", Call::GetUser, get),
-            Route::new(Method::PATCH, "/v1/users/{user_id}", Call::UpdateUser, update),
-            Route::new(Method::DELETE, "/v1/users/{user_id}", Call::DeleteUser, delete),
-            Route::new(Method::PATCH, metadata, Call::UpdateUserMetadata, merge_metadata),
-            Route::new(Method::PUT, metadata, Call::ReplaceUserMetadata, replace_metadata),
+            route(GET, "/v1/instance", Call::GetInstance, instance),
+            route(GET, "/v1/users", Call::GetUserList, list),
+            route(GET, "/v1/users/count", Call::GetUsersCount, count),
+            route(GET, "/v1/users/{user_id}", Call::GetUser, get),
+            route(PATCH, "/v1/users/{user_id}", Call::UpdateUser, update),
+            route(DELETE, "/v1/users/{user_id}", Call::DeleteUser, delete),
+            route(PATCH, metadata, Call::UpdateUserMetadata, merge_metadata),
+            route(PUT, metadata, Call::ReplaceUserMetadata, replace_metadata),
         ]
     }
 

@@ -15,7 +15,7 @@ use crate::service::ErrorResponse;
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// The instance.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Instance {
     pub(super) options: Options,
     pub(super) events: Vec<Vec<u8>>,
@@ -64,16 +64,6 @@ impl Window {
 }
 
 impl Instance {
-    pub(super) fn new(options: Options) -> Self {
-        Self {
-            options,
-            events: Vec::new(),
-            users: BTreeMap::new(),
-            requests: Window::default(),
-            changes: HashMap::new(),
-        }
-    }
-
     /// Counts a request towards the limit of the whole API.
     pub(super) fn count_request(&mut self) -> Result<(), ErrorResponse> {
         self.requests.count(self.options.most_requests, self.options.clock.now())

@@ -6,18 +6,17 @@
 //! | file | what is in it |
 //! | --- | --- |
 //! | `routes` | the calls, and what every request is checked for |
-//! | `input`, `rules` | what a body may contain |
+//! | `input` | what a body may contain |
 //! | `state`, `upsert` | what is stored, and how it changes |
 
 mod input;
 mod routes;
-mod rules;
 mod state;
 mod upsert;
 
 use serde_json::Value;
 
-use self::state::Project;
+use self::state::{Project, Role, Secrets};
 use crate::clock::Clock;
 use crate::fault;
 use crate::service::{ErrorResponse, Service};
@@ -120,7 +119,7 @@ impl Admin {
     ///
     /// If that call would be refused.
     pub fn put_source(&self, body: &Value) -> Value {
-        accepted(self.state().upsert_source(body), body)
+        accepted(self.state().upsert_endpoint(Role::Source, body, VERSION), body)
     }
 
     /// Creates or changes a destination, likewise.
@@ -129,27 +128,42 @@ impl Admin {
     ///
     /// If that call would be refused.
     pub fn put_destination(&self, body: &Value) -> Value {
-        accepted(self.state().upsert_destination(body, VERSION), body)
+        accepted(self.state().upsert_endpoint(Role::Destination, body, VERSION), body)
     }
 
     /// All connections of this name, secrets included.
     pub fn connections(&self, name: &str) -> Vec<Value> {
-        self.state().connections_named(name)
+        let state = self.state();
+        let connections = state.connections.iter().filter(|it| it.name == name);
+        connections.map(|it| state.show_connection(it, Secrets::Shown)).collect()
     }
 
     /// The source of this name, secrets included.
     pub fn source(&self, name: &str) -> Option<Value> {
-        self.state().source_named(name)
+        let state = self.state();
+        let source = state.endpoints(Role::Source).find(|it| it.name == name)?;
+        Some(state.show_endpoint(source, Secrets::Shown))
     }
 
     /// Disables all sources, destinations and connections of this name.
     pub fn disable(&self, name: &str) {
-        self.state().disable(name);
+        let mut state = self.state();
+        let now = state.now();
+        for endpoint in state.endpoints.iter_mut().filter(|it| it.name == name) {
+            endpoint.disabled_at = Some(now.clone());
+        }
+        for connection in state.connections.iter_mut().filter(|it| it.name == name) {
+            connection.disabled_at = Some(now.clone());
+        }
     }
 
     /// Pauses the connections of this name.
     pub fn pause(&self, name: &str) {
-        self.state().pause(name);
+        let mut state = self.state();
+        let now = state.now();
+        for connection in state.connections.iter_mut().filter(|it| it.name == name) {
+            connection.paused_at = Some(now.clone());
+        }
     }
 }
 

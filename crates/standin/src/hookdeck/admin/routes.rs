@@ -7,15 +7,15 @@ use axum::extract::{Path, Query, State};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 
-use super::state::Project;
+use super::state::{Project, Role, Secrets};
 use super::{Admin, Call, OLD_VERSION, Options, VERSION};
 use crate::clock::Clock;
-use crate::service::{Api, ErrorResponse, Route, bearer_token};
+use crate::service::{Api, ErrorResponse, GET, PUT, Route, bearer_token, route};
 
 type Parameters = Path<HashMap<String, String>>;
 type Pairs = Query<Vec<(String, String)>>;
@@ -27,10 +27,6 @@ impl Api for Project {
 
     const PREFIXES: &'static [&'static str] = &["/2026-09-01/", "/2025-07-01/"];
 
-    fn new(options: Options) -> Self {
-        Self::new(options)
-    }
-
     fn options(&mut self) -> &mut Options {
         &mut self.options
     }
@@ -40,26 +36,23 @@ impl Api for Project {
     }
 
     fn routes() -> Vec<Route<Self>> {
+        let connections_path = "/{version}/connections";
         let connection_path = "/{version}/connections/{id}";
         let enable_path = "/{version}/connections/{id}/enable";
-        let connections_path = "/{version}/connections";
-        let destinations_path = "/{version}/destinations";
+        let (sources, source) = ("/{version}/sources", "/{version}/sources/{id}");
+        let (destinations, destination) =
+            ("/{version}/destinations", "/{version}/destinations/{id}");
         vec![
-            Route::new(Method::GET, connections_path, Call::GetConnections, connections),
-            Route::new(Method::PUT, connections_path, Call::UpsertConnection, upsert_connection),
-            Route::new(Method::GET, connection_path, Call::GetConnection, connection),
-            Route::new(Method::PUT, enable_path, Call::EnableConnection, enable),
-            Route::new(Method::GET, "/{version}/sources", Call::GetSources, sources),
-            Route::new(Method::PUT, "/{version}/sources", Call::UpsertSource, upsert_source),
-            Route::new(Method::GET, "/{version}/sources/{id}", Call::GetSource, source),
-            Route::new(Method::GET, destinations_path, Call::GetDestinations, destinations),
-            Route::new(Method::PUT, destinations_path, Call::UpsertDestination, upsert_destination),
-            Route::new(
-                Method::GET,
-                "/{version}/destinations/{id}",
-                Call::GetDestination,
-                destination,
-            ),
+            route(GET, connections_path, Call::GetConnections, connections),
+            route(PUT, connections_path, Call::UpsertConnection, upsert_connection),
+            route(GET, connection_path, Call::GetConnection, connection),
+            route(PUT, enable_path, Call::EnableConnection, enable),
+            route(GET, sources, Call::GetSources, endpoints::<true>),
+            route(PUT, sources, Call::UpsertSource, upsert_endpoint::<true>),
+            route(GET, source, Call::GetSource, endpoint::<true>),
+            route(GET, destinations, Call::GetDestinations, endpoints::<false>),
+            route(PUT, destinations, Call::UpsertDestination, upsert_endpoint::<false>),
+            route(GET, destination, Call::GetDestination, endpoint::<false>),
         ]
     }
 
@@ -135,7 +128,9 @@ impl Filters {
 
 async fn connections(State(admin): State<Admin>, Query(query): Pairs) -> Outcome {
     let filters = Filters(query);
-    let models = admin.state().connections();
+    let state = admin.state();
+    let connections = state.connections.iter();
+    let models = connections.map(|it| state.show_connection(it, Secrets::Masked)).collect();
     filters.page(models, |it| {
         filters.admits("name", &it["name"])
             && filters.admits("source_id", &it["source"]["id"])
@@ -143,40 +138,10 @@ async fn connections(State(admin): State<Admin>, Query(query): Pairs) -> Outcome
     })
 }
 
-async fn sources(State(admin): State<Admin>, Query(query): Pairs) -> Outcome {
-    let filters = Filters(query);
-    let models = admin.state().sources();
-    filters.page(models, |it| filters.admits("name", &it["name"]))
-}
-
-async fn destinations(State(admin): State<Admin>, Query(query): Pairs) -> Outcome {
-    let filters = Filters(query);
-    let models = admin.state().destinations();
-    filters.page(models, |it| filters.admits("name", &it["name"]))
-}
-
 async fn connection(State(admin): State<Admin>, Path(path): Parameters) -> Outcome {
-    admin.state().connection(&path["id"]).map(Json)
-}
-
-async fn source(
-    State(admin): State<Admin>,
-    Path(path): Parameters,
-    Query(query): Pairs,
-) -> Outcome {
-    admin.state().source(&path["id"], includes_auth(query)).map(Json)
-}
-
-async fn destination(
-    State(admin): State<Admin>,
-    Path(path): Parameters,
-    Query(query): Pairs,
-) -> Outcome {
-    admin.state().destination(&path["id"], includes_auth(query)).map(Json)
-}
-
-fn includes_auth(query: Vec<(String, String)>) -> bool {
-    Filters(query).all("include").contains(&"config.auth")
+    let state = admin.state();
+    let connection = state.connection(&path["id"])?;
+    Ok(Json(state.show_connection(connection, Secrets::Masked)))
 }
 
 async fn enable(State(admin): State<Admin>, Path(path): Parameters) -> Outcome {
@@ -191,16 +156,41 @@ async fn upsert_connection(
     admin.state().upsert_connection(&parsed(&body)?, &path["version"]).map(Json)
 }
 
-async fn upsert_source(State(admin): State<Admin>, body: Bytes) -> Outcome {
-    admin.state().upsert_source(&parsed(&body)?).map(Json)
+async fn endpoints<const IS_SOURCE: bool>(
+    State(admin): State<Admin>,
+    Query(query): Pairs,
+) -> Outcome {
+    let filters = Filters(query);
+    let state = admin.state();
+    let endpoints = state.endpoints(role(IS_SOURCE));
+    let models = endpoints.map(|it| state.show_endpoint(it, Secrets::Masked)).collect();
+    filters.page(models, |it| filters.admits("name", &it["name"]))
 }
 
-async fn upsert_destination(
+async fn endpoint<const IS_SOURCE: bool>(
+    State(admin): State<Admin>,
+    Path(path): Parameters,
+    Query(query): Pairs,
+) -> Outcome {
+    let state = admin.state();
+    let endpoint = state.endpoint(role(IS_SOURCE), &path["id"])?;
+    let asks_for_auth = Filters(query).all("include").contains(&"config.auth");
+    let is_shown = asks_for_auth && state.options.reveals_auth;
+    let secrets = if is_shown { Secrets::Shown } else { Secrets::Masked };
+    Ok(Json(state.show_endpoint(endpoint, secrets)))
+}
+
+async fn upsert_endpoint<const IS_SOURCE: bool>(
     State(admin): State<Admin>,
     Path(path): Parameters,
     body: Bytes,
 ) -> Outcome {
-    admin.state().upsert_destination(&parsed(&body)?, &path["version"]).map(Json)
+    let body = parsed(&body)?;
+    admin.state().upsert_endpoint(role(IS_SOURCE), &body, &path["version"]).map(Json)
+}
+
+const fn role(is_source: bool) -> Role {
+    if is_source { Role::Source } else { Role::Destination }
 }
 
 fn parsed(body: &[u8]) -> Result<Value, ErrorResponse> {

@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -19,7 +19,9 @@ use super::state::{Workspace, unknown_database};
 use super::{Call, Database, FIRST_BRANCH, Lite};
 use crate::clock::{Clock, rfc3339};
 use crate::id;
-use crate::service::{Api, ErrorResponse, Route, bearer_token, is_json};
+use crate::service::{
+    Api, DELETE, ErrorResponse, GET, PATCH, POST, PUT, Route, bearer_token, is_json, route,
+};
 
 const LONGEST_NAME: usize = 255;
 
@@ -29,10 +31,6 @@ impl Api for Workspace {
 
     const PREFIXES: &'static [&'static str] = &["/workspaces/"];
     const REQUEST_ID: Option<HeaderName> = Some(HeaderName::from_static("x-request-id"));
-
-    fn new(options: Options) -> Self {
-        Self::new(options)
-    }
 
     fn options(&mut self) -> &mut Options {
         &mut self.options
@@ -47,13 +45,13 @@ impl Api for Workspace {
         let database = "/workspaces/{workspace}/dbs/{database}";
         let rename_path = "/workspaces/{workspace}/dbs/{database}/rename";
         vec![
-            Route::new(Method::GET, databases, Call::ListDatabases, list),
-            Route::new(Method::PUT, database, Call::CreateDatabase, create),
-            Route::new(Method::GET, database, Call::GetDatabase, get),
-            Route::new(Method::PATCH, database, Call::UpdateDatabase, update),
-            Route::new(Method::POST, rename_path, Call::RenameDatabase, rename),
-            Route::new(Method::DELETE, database, Call::DeleteDatabase, delete),
-            Route::new(Method::GET, "/workspaces/{workspace}/regions", Call::ListRegions, regions),
+            route(GET, databases, Call::ListDatabases, list),
+            route(PUT, database, Call::CreateDatabase, create),
+            route(GET, database, Call::GetDatabase, get),
+            route(PATCH, database, Call::UpdateDatabase, update),
+            route(POST, rename_path, Call::RenameDatabase, rename),
+            route(DELETE, database, Call::DeleteDatabase, delete),
+            route(GET, "/workspaces/{workspace}/regions", Call::ListRegions, regions),
         ]
     }
 

@@ -9,7 +9,7 @@ use super::options::{Options, Status};
 use crate::service::ErrorResponse;
 
 /// The workspace.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Workspace {
     pub(super) options: Options,
     /// By name, compared exactly.
@@ -17,10 +17,6 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    pub(super) fn new(options: Options) -> Self {
-        Self { options, databases: BTreeMap::new() }
-    }
-
     pub(super) fn databases(&self) -> impl Iterator<Item = &Database> {
         self.databases.values()
     }

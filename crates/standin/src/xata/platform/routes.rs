@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use serde_json::{Value, json};
 
 use super::options::Options;
@@ -11,7 +11,7 @@ use super::state::Organization;
 use super::{Call, branches, create, discovery, projects, sql};
 use crate::clock::Clock;
 use crate::id;
-use crate::service::{Api, ErrorResponse, Route, bearer_token};
+use crate::service::{Api, DELETE, ErrorResponse, GET, PATCH, POST, Route, bearer_token, route};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST_REQUEST_ID: usize = 100;
@@ -25,10 +25,6 @@ impl Api for Organization {
     const PREFIXES: &'static [&'static str] = &["/organizations", "/sql"];
     const IGNORES_TRAILING_SLASH: bool = true;
     const REQUEST_ID: Option<HeaderName> = Some(REQUEST_ID);
-
-    fn new(options: Options) -> Self {
-        Self::new(options)
-    }
 
     fn options(&mut self) -> &mut Options {
         &mut self.options
@@ -54,51 +50,26 @@ impl Api for Organization {
         let instance_types = &format!("{organization}/instanceTypes");
         let images = &format!("{organization}/images");
         vec![
-            Route::new(
-                Method::GET,
-                "/organizations",
-                Call::ListOrganizations,
-                discovery::organizations,
-            ),
-            Route::new(Method::GET, regions, Call::ListRegions, discovery::regions),
-            Route::new(
-                Method::GET,
-                instance_types,
-                Call::ListInstanceTypes,
-                discovery::instance_types,
-            ),
-            Route::new(Method::GET, images, Call::ListImages, discovery::images),
-            Route::new(
-                Method::GET,
-                limits,
-                Call::GetOrganizationLimits,
-                discovery::organization_limits,
-            ),
-            Route::new(
-                Method::GET,
-                default_limits,
-                Call::GetDefaultLimits,
-                discovery::default_limits,
-            ),
-            Route::new(
-                Method::GET,
-                project_limits,
-                Call::GetProjectLimits,
-                discovery::project_limits,
-            ),
-            Route::new(Method::GET, projects, Call::ListProjects, projects::list),
-            Route::new(Method::POST, projects, Call::CreateProject, projects::create),
-            Route::new(Method::GET, project, Call::GetProject, projects::get),
-            Route::new(Method::PATCH, project, Call::PatchProject, projects::patch),
-            Route::new(Method::DELETE, project, Call::DeleteProject, projects::delete),
-            Route::new(Method::GET, branches, Call::ListBranches, branches::list),
-            Route::new(Method::POST, branches, Call::CreateBranch, create::create),
-            Route::new(Method::GET, branch, Call::DescribeBranch, branches::describe),
-            Route::new(Method::PATCH, branch, Call::PatchBranch, branches::patch),
-            Route::new(Method::DELETE, branch, Call::DeleteBranch, branches::delete),
-            Route::new(Method::GET, credentials, Call::GetCredentials, branches::credentials),
-            Route::new(Method::POST, rotate, Call::RotateCredentials, branches::rotate),
-            Route::new(Method::POST, "/sql", Call::RunSql, sql::answer),
+            route(GET, "/organizations", Call::ListOrganizations, discovery::organizations),
+            route(GET, regions, Call::ListRegions, discovery::regions),
+            route(GET, instance_types, Call::ListInstanceTypes, discovery::instance_types),
+            route(GET, images, Call::ListImages, discovery::images),
+            route(GET, limits, Call::GetOrganizationLimits, discovery::organization_limits),
+            route(GET, default_limits, Call::GetDefaultLimits, discovery::default_limits),
+            route(GET, project_limits, Call::GetProjectLimits, discovery::project_limits),
+            route(GET, projects, Call::ListProjects, projects::list),
+            route(POST, projects, Call::CreateProject, projects::create),
+            route(GET, project, Call::GetProject, projects::get),
+            route(PATCH, project, Call::PatchProject, projects::patch),
+            route(DELETE, project, Call::DeleteProject, projects::delete),
+            route(GET, branches, Call::ListBranches, branches::list),
+            route(POST, branches, Call::CreateBranch, create::create),
+            route(GET, branch, Call::DescribeBranch, branches::describe),
+            route(PATCH, branch, Call::PatchBranch, branches::patch),
+            route(DELETE, branch, Call::DeleteBranch, branches::delete),
+            route(GET, credentials, Call::GetCredentials, branches::credentials),
+            route(POST, rotate, Call::RotateCredentials, branches::rotate),
+            route(POST, "/sql", Call::RunSql, sql::answer),
         ]
     }
 

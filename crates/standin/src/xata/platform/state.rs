@@ -16,7 +16,7 @@ use crate::service::ErrorResponse;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// The organization. All times are since the Unix epoch.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Organization {
     pub(super) options: Options,
     pub(super) projects: BTreeMap<String, Project>,
@@ -30,20 +30,6 @@ pub struct Organization {
 }
 
 impl Organization {
-    pub(super) fn new(options: Options) -> Self {
-        Self {
-            options,
-            projects: BTreeMap::new(),
-            locks: HashMap::new(),
-            n_created: 0,
-            project_creations: VecDeque::new(),
-            branch_creations: VecDeque::new(),
-            n_branches_ever: 0,
-            #[cfg(feature = "postgres")]
-            server: None,
-        }
-    }
-
     pub(super) fn project(&self, id: &str) -> Result<&Project, ErrorResponse> {
         let project = self.projects.get(id).filter(|project| !project.deleted);
         project.ok_or_else(|| error::unknown_project(id))
