@@ -4,6 +4,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use serde::Serializer;
 use tokio::time::Instant;
 
 /// What every [`Clock`] shows when it starts, since the Unix epoch: 2026-01-07T11:06:40Z.
@@ -34,6 +35,11 @@ impl Clock {
 /// After the year 9999.
 pub fn rfc3339(since_epoch: Duration) -> String {
     humantime::format_rfc3339_millis(UNIX_EPOCH + since_epoch).to_string()
+}
+
+/// [`rfc3339`] for a member of a response.
+pub(crate) fn serialize<S: Serializer>(since_epoch: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&rfc3339(*since_epoch))
 }
 
 /// A time since the Unix epoch as an HTTP date, the second form of `Retry-After`.

@@ -114,8 +114,9 @@ pub enum AttemptError {
     Connection(String),
 }
 
-/// Why an attempt was made (section 2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why an attempt was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum Trigger {
     /// The first one.
     Initial,
@@ -125,18 +126,6 @@ pub enum Trigger {
     Manual,
     /// Held back by a pause that is over.
     Unpause,
-}
-
-impl Trigger {
-    /// The text of the header.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Initial => "INITIAL",
-            Self::Automatic => "AUTOMATIC",
-            Self::Manual => "MANUAL",
-            Self::Unpause => "UNPAUSE",
-        }
-    }
 }
 
 /// The provider's headers as they are stored: without those that belong to one connection only.
@@ -179,7 +168,7 @@ impl Attributes<'_> {
             ("eventid", self.event_id.to_owned()),
             ("requestid", self.request_id.to_owned()),
             ("attempt-count", self.number.to_string()),
-            ("attempt-trigger", self.trigger.as_str().to_owned()),
+            ("attempt-trigger", self.trigger.to_string()),
             ("event-url", url),
             ("source-name", connection.source_name.clone()),
             ("connection-name", connection.name.clone()),

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::Method;
 use serde_json::json;
-use standin::conformance::{DEVIATIONS, Specification, absence};
+use standin::conformance::{DEVIATIONS, Specification, unavailable};
 use standin::xata::platform::Region;
 
 use crate::helpers::{BRANCHES, LENIENT, World, child, request};
@@ -13,7 +13,7 @@ const REGIONS: &str = "/organizations/org123/regions";
 
 #[test]
 fn the_document_is_read_or_it_is_said_why_not() {
-    assert_eq!(Specification::xata_platform().is_some(), absence().is_none());
+    assert_eq!(Specification::xata_platform().is_some(), unavailable().is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -21,7 +21,7 @@ async fn a_wrong_field_fails_a_check_that_names_operation_place_and_fault() {
     let world = World::with(|options| {
         options.regions.push(Region { provider: "moon".into(), ..Region::aws("mare-1") });
     });
-    if world.watch.n_judged().is_none() {
+    if world.watch.n_validated().is_none() {
         return;
     }
     assert_eq!(world.get(REGIONS).await.status, 200);
@@ -37,7 +37,7 @@ async fn a_wrong_field_fails_a_check_that_names_operation_place_and_fault() {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_taken_against_the_document_fails_a_check() {
     let world = World::new();
-    if world.watch.n_judged().is_none() {
+    if world.watch.n_validated().is_none() {
         return;
     }
     let mut body = child("user_a");
@@ -56,7 +56,7 @@ async fn a_request_that_is_taken_against_the_document_fails_a_check() {
 #[tokio::test(start_paused = true)]
 async fn every_known_deviation_is_met() {
     let world = World::new();
-    if world.watch.n_judged().is_none() {
+    if world.watch.n_validated().is_none() {
         return;
     }
     let created = world.clone_template("user_a").await.json();
@@ -74,7 +74,7 @@ async fn every_known_deviation_is_met() {
     let nowhere = "postgresql://xata:fake@nowhere.eu-central-1.xata.tech/xata";
     unknown.headers_mut().insert("connection-string", nowhere.parse().unwrap());
     assert_eq!(world.send(unknown).await.unwrap().status, 404);
-    let met = world.watch.met();
+    let met = world.watch.observed_deviations();
     for known in DEVIATIONS.iter().chain(&LENIENT) {
         assert!(met.contains(&known), "nothing deviates there any more: {known:?}");
     }

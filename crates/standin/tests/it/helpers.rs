@@ -6,7 +6,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
-use standin::conformance::{Deviation, Requests, Side, Watch};
+use standin::conformance::{Checker, Deviation, Requests, Side};
 use standin::serve;
 use standin::xata::platform::{Options, Platform};
 use tower::{BoxError, ServiceExt};
@@ -48,7 +48,7 @@ impl Answer {
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) platform: Platform,
-    pub(crate) watch: Watch,
+    pub(crate) watch: Checker,
     router: Router,
 }
 
@@ -63,7 +63,7 @@ impl World {
         let platform = Platform::new(options);
         platform.insert_project(PROJECT, "shard-one");
         platform.insert_template(PROJECT, TEMPLATE, "eu-central-1");
-        let watch = Watch::platform(&platform, Requests::Taken(&LENIENT));
+        let watch = Checker::platform(&platform, Requests::Accepted(&LENIENT));
         let router = platform.router();
         Self { platform, watch, router }
     }

@@ -5,7 +5,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use standin::conformance::{HOOKDECK_DEVIATIONS, Requests, Watch};
+use standin::conformance::{Checker, HOOKDECK_DEVIATIONS, Requests};
 use standin::fault::{Effect, Fault};
 use standin::hookdeck::admin::{Admin, Call, Options, Replacement};
 use standin::serve;
@@ -16,7 +16,7 @@ const OLD: &str = "/2025-07-01/connections";
 
 struct World {
     admin: Admin,
-    watch: Watch,
+    watch: Checker,
 }
 
 impl World {
@@ -24,7 +24,7 @@ impl World {
         let mut options = Options::default();
         change(&mut options);
         let admin = Admin::new(options);
-        let watch = Watch::hookdeck(&admin, Requests::Taken(&[]));
+        let watch = Checker::hookdeck(&admin, Requests::Accepted(&[]));
         Self { admin, watch }
     }
 
@@ -357,7 +357,7 @@ async fn a_key_opens_as_bearer_and_as_basic_and_no_other_does() {
             assert_eq!((status, &answer["code"]), (401, &json!("UNAUTHORIZED")), "{path} {key}");
         }
     }
-    let met = world.watch.met();
+    let met = world.watch.observed_deviations();
     let is_met = |known| met.is_empty() || met.contains(&known);
     assert!(HOOKDECK_DEVIATIONS.iter().all(is_met), "{met:?}");
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
-use standin::conformance::{Deviation, Requests, Side, Watch};
+use standin::conformance::{Checker, Deviation, Requests, Side};
 use standin::serve;
 use standin::xata::platform::sql::postgres::{self, Server};
 use standin::xata::platform::{Options, Platform};
@@ -27,7 +27,7 @@ const LENIENT: [Deviation; 1] = [Deviation {
 struct World {
     platform: Platform,
     router: Router,
-    _watch: Watch,
+    _watch: Checker,
 }
 
 impl World {
@@ -36,7 +36,7 @@ impl World {
         let platform = Platform::new(options);
         platform.insert_project(PROJECT, "shard-one");
         platform.insert_template(PROJECT, TEMPLATE, "eu-central-1");
-        let watch = Watch::platform(&platform, Requests::Taken(&LENIENT));
+        let watch = Checker::platform(&platform, Requests::Accepted(&LENIENT));
         let router = platform.router();
         Self { platform, router, _watch: watch }
     }

@@ -16,10 +16,12 @@ mod state;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
 
 pub use self::options::{Duplicate, Options, Region, Status};
 
 use self::state::Workspace;
+use crate::clock;
 use crate::fault::{self, CannedResponse};
 use crate::service::Service;
 
@@ -48,23 +50,36 @@ impl fault::Call for Call {
     const ANY: Self = Self::Any;
 }
 
-/// A database as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A database as it is stored, and as all calls but create show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Database {
     /// The name, unique within the workspace.
     pub name: String,
     /// Where it is.
     pub region: String,
     /// When it was created, since the Unix epoch.
+    #[serde(serialize_with = "clock::serialize")]
     pub created_at: Duration,
     /// Its first branch.
+    #[serde(skip)]
     pub branch: String,
-    /// `ui.color`, all that can be stored on a database.
-    pub color: Option<String>,
+    /// `ui`, all that can be stored on a database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ui: Option<Ui>,
     /// `postgresEnabled`, if the create gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub postgres_enabled: Option<bool>,
     /// `defaultClusterID`, if the create gave it.
+    #[serde(rename = "defaultClusterID", skip_serializing_if = "Option::is_none")]
     pub default_cluster: Option<String>,
+}
+
+/// How the vendor's web page shows a database.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Ui {
+    /// The color; a database whose `ui` has none is stored without `ui`.
+    pub color: Option<String>,
 }
 
 /// What a test does to the workspace without a call of the API.
@@ -83,7 +98,7 @@ impl Lite {
                 region: region.into(),
                 created_at,
                 branch: FIRST_BRANCH.into(),
-                color: None,
+                ui: None,
                 postgres_enabled: None,
                 default_cluster: None,
             };

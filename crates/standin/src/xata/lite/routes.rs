@@ -10,14 +10,14 @@ use axum::extract::{Path, State};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::options::{Options, Status};
 use super::state::{Workspace, unknown_database};
-use super::{Call, Database, FIRST_BRANCH, Lite};
-use crate::clock::{Clock, rfc3339};
+use super::{Call, Database, FIRST_BRANCH, Lite, Ui};
+use crate::clock::Clock;
 use crate::id;
 use crate::service::{
     Api, DELETE, ErrorResponse, GET, PATCH, POST, PUT, Route, bearer_token, is_json, route,
@@ -97,14 +97,12 @@ struct CreateBody {
     postgres_enabled: Option<bool>,
     #[serde(rename = "defaultClusterID")]
     default_cluster: Option<String>,
-    #[serde(default)]
-    ui: Ui,
+    ui: Option<Ui>,
 }
 
 #[derive(Debug, Deserialize)]
 struct UpdateBody {
-    #[serde(default)]
-    ui: Ui,
+    ui: Option<Ui>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -113,52 +111,19 @@ struct RenameBody {
     new_name: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize, Serialize)]
-struct Ui {
-    color: Option<String>,
-}
-
-/// What list, get, update and rename answer; create answers a body of its own.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata {
-    name: String,
-    region: String,
-    created_at: String,
-    #[serde(rename = "defaultClusterID", skip_serializing_if = "Option::is_none")]
-    default_cluster: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    postgres_enabled: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ui: Option<Ui>,
-}
-
-impl From<&Database> for Metadata {
-    fn from(database: &Database) -> Self {
-        let Database { name, region, color, default_cluster, .. } = database.clone();
-        Self {
-            name,
-            region,
-            created_at: rfc3339(database.created_at),
-            default_cluster,
-            postgres_enabled: database.postgres_enabled,
-            ui: color.map(|color| Ui { color: Some(color) }),
-        }
-    }
-}
-
 /// All databases, by name; the service's order is unknown.
 async fn list(State(lite): State<Lite>) -> Json<Value> {
-    let databases: Vec<Metadata> = lite.state().databases().map(Metadata::from).collect();
+    let state = lite.state();
+    let databases: Vec<&Database> = state.databases().collect();
     Json(json!({ "databases": databases }))
 }
 
 async fn get(
     State(lite): State<Lite>,
     Path((_, database)): Path<(String, String)>,
-) -> Result<Json<Metadata>, ErrorResponse> {
+) -> Result<Json<Database>, ErrorResponse> {
     let database = checked_name("database", database)?;
-    lite.state().known(&database).map(|database| Json(Metadata::from(database)))
+    lite.state().known(&database).cloned().map(Json)
 }
 
 async fn create(
@@ -202,7 +167,7 @@ fn draft(
         region,
         created_at: Duration::ZERO,
         branch: checked_name("branch", branch)?,
-        color: body.ui.color,
+        ui: body.ui.filter(|ui| ui.color.is_some()),
         postgres_enabled: body.postgres_enabled,
         default_cluster: body.default_cluster,
     })
@@ -213,15 +178,13 @@ async fn update(
     Path((_, database)): Path<(String, String)>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Json<Metadata>, ErrorResponse> {
+) -> Result<Json<Database>, ErrorResponse> {
     let database = checked_name("database", database)?;
     let body: UpdateBody = parsed(&headers, &body)?;
     let mut state = lite.state();
     let database = state.known_mut(&database)?;
-    if body.ui.color.is_some() {
-        database.color = body.ui.color;
-    }
-    Ok(Json(Metadata::from(&*database)))
+    database.ui = body.ui.filter(|ui| ui.color.is_some()).or(database.ui.take());
+    Ok(Json(database.clone()))
 }
 
 /// The vendor's document does not say what an unknown name answers; 404 has no other meaning.
@@ -230,11 +193,11 @@ async fn rename(
     Path((_, database)): Path<(String, String)>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Json<Metadata>, ErrorResponse> {
+) -> Result<Json<Database>, ErrorResponse> {
     let database = checked_name("database", database)?;
     let body: RenameBody = parsed(&headers, &body)?;
     let new_name = checked_name("database", required("newName", body.new_name)?)?;
-    lite.state().rename(&database, &new_name).map(|database| Json(Metadata::from(database)))
+    lite.state().rename(&database, &new_name).cloned().map(Json)
 }
 
 async fn delete(

@@ -124,9 +124,6 @@ impl Quotas {
         largest_instance_millicores: 32_000,
     };
 
-    /// An organization without a payment method, in its first 12 hours.
-    pub const NEW: Self = Self { new_organization_branches: Some(10), ..Self::T1 };
-
     /// An organization without a payment method.
     pub const T1: Self = Self {
         projects: Some(10),

@@ -7,9 +7,8 @@ use serde_json::{Value, json};
 
 use super::decode::{self, ProjectBody};
 use super::options::ScaleToZero;
-use super::rows::{Project, ProjectConfiguration, ProjectScaleToZero};
+use super::rows::{ProjectConfiguration, ProjectScaleToZero};
 use super::{Platform, error};
-use crate::clock::rfc3339;
 use crate::service::ErrorResponse;
 
 /// The configuration of a project that is created without one.
@@ -23,7 +22,7 @@ pub(super) const DEFAULT_CONFIGURATION: ProjectConfiguration = ProjectConfigurat
 
 pub(super) async fn list(State(platform): State<Platform>) -> Json<Value> {
     let state = platform.state();
-    let projects: Vec<Value> = state.active_projects().map(shown).collect();
+    let projects: Vec<_> = state.active_projects().collect();
     Json(json!({ "projects": projects }))
 }
 
@@ -40,14 +39,14 @@ pub(super) async fn create(
     state.admit_project()?;
     state.free_project_name(&name, None)?;
     let project = state.insert_project(None, name, configuration);
-    Ok((StatusCode::CREATED, Json(shown(project))))
+    Ok((StatusCode::CREATED, Json(json!(project))))
 }
 
 pub(super) async fn get(
     State(platform): State<Platform>,
     Path((_, id)): Path<(String, String)>,
 ) -> Result<Json<Value>, ErrorResponse> {
-    Ok(Json(shown(platform.state().project(&id)?)))
+    Ok(Json(json!(platform.state().project(&id)?)))
 }
 
 pub(super) async fn patch(
@@ -71,7 +70,7 @@ pub(super) async fn patch(
     project.name = name;
     project.configuration = configuration;
     project.updated_at = now;
-    Ok(Json(shown(project)))
+    Ok(Json(json!(project)))
 }
 
 /// Deletes a project without branches. A project that is deleted already is 204 again.
@@ -89,14 +88,4 @@ pub(super) async fn delete(
     }
     project.deleted = true;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn shown(project: &Project) -> Value {
-    json!({
-        "id": project.id,
-        "name": project.name,
-        "createdAt": rfc3339(project.created_at),
-        "updatedAt": rfc3339(project.updated_at),
-        "configuration": project.configuration,
-    })
 }

@@ -8,25 +8,33 @@ use serde::{Deserialize, Serialize};
 
 use super::error;
 use super::options::ScaleToZero;
+use crate::clock;
 use crate::service::ErrorResponse;
 
 /// Children of a branch that is itself a child; a root has no limit.
 const CHILDREN_OF_A_CHILD: usize = 100;
 const DEEPEST: usize = 50;
 
-/// A project. All moments are times since the Unix epoch.
-#[derive(Debug)]
+/// A project, as the API shows it. All times are since the Unix epoch.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Project {
     pub(super) id: String,
     pub(super) name: String,
+    #[serde(serialize_with = "clock::serialize")]
     pub(super) created_at: Duration,
+    #[serde(serialize_with = "clock::serialize")]
     pub(super) updated_at: Duration,
     pub(super) configuration: ProjectConfiguration,
     /// A deleted project keeps its row: deleting it again is 204.
+    #[serde(skip)]
     pub(super) deleted: bool,
-    /// Active branches in order of creation. A list hands out the rows as they were.
+    /// Active branches in order of creation. A list shows the rows as they were when it was asked for.
+    #[serde(skip)]
     branches: BTreeMap<u64, Arc<Branch>>,
+    #[serde(skip)]
     ids: HashMap<String, u64>,
+    #[serde(skip)]
     names: HashMap<String, u64>,
 }
 
@@ -45,26 +53,40 @@ pub(super) struct ProjectScaleToZero {
     pub(super) child_branches: ScaleToZero,
 }
 
-#[derive(Clone, Debug)]
+/// A branch, as a list of the API shows it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Branch {
     pub(super) id: String,
     pub(super) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) description: Option<String>,
+    #[serde(serialize_with = "clock::serialize")]
+    pub(super) created_at: Duration,
+    #[serde(serialize_with = "clock::serialize")]
+    pub(super) updated_at: Duration,
+    #[serde(rename = "parentID")]
     pub(super) parent: Option<String>,
     pub(super) region: String,
     pub(super) public_access: bool,
     pub(super) backups_enabled: bool,
+    #[serde(skip)]
     pub(super) configuration: ClusterConfiguration,
+    #[serde(skip)]
     pub(super) scale_to_zero: ScaleToZero,
+    #[serde(skip)]
     pub(super) hibernated: bool,
-    pub(super) created_at: Duration,
-    pub(super) updated_at: Duration,
-    /// Before this it reports itself hibernated, without instances.
+    /// Before this time it reports itself hibernated, without instances.
+    #[serde(skip)]
     pub(super) appears_at: Duration,
+    #[serde(skip)]
     pub(super) ready_at: Duration,
+    #[serde(skip)]
     pub(super) credentials_at: Duration,
+    #[serde(skip)]
     pub(super) n_rotations: u32,
     /// A root has 0.
+    #[serde(skip)]
     pub(super) depth: usize,
 }
 

@@ -18,7 +18,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use standin::clerk::backend::{Backend, Options};
 use standin::clerk::{SignUp, user_id};
-use standin::conformance::{Deviation, Requests, Side, Watch};
+use standin::conformance::{Checker, Deviation, Requests, Side};
 use standin::serve;
 use standin::xata::lite::Lite;
 use tower::{BoxError, ServiceExt};
@@ -43,7 +43,7 @@ const fn query(operation: &'static str, pointer: &'static str, why: &'static str
 /// as specified.
 struct Instance {
     backend: Backend,
-    watch: Watch,
+    watch: Checker,
     router: Router,
 }
 
@@ -60,7 +60,7 @@ impl Instance {
         let mut options = Options::default();
         change(&mut options);
         let backend = Backend::new(options);
-        let watch = Watch::clerk(&backend, Requests::Taken(&LENIENT));
+        let watch = Checker::clerk(&backend, Requests::Accepted(&LENIENT));
         let router = backend.router();
         Self { backend, watch, router }
     }

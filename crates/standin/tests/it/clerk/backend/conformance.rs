@@ -4,19 +4,19 @@ use http::Method;
 use http::header::AUTHORIZATION;
 use serde_json::json;
 use standin::clerk::{SignUp, user_id};
-use standin::conformance::{CLERK_DEVIATIONS, Specification, absence};
+use standin::conformance::{CLERK_DEVIATIONS, Specification, unavailable};
 
 use super::{Instance, LENIENT, metadata, request, user};
 
 #[test]
 fn the_document_is_read_or_it_is_said_why_not() {
-    assert_eq!(Specification::clerk_backend().is_some(), absence().is_none());
+    assert_eq!(Specification::clerk_backend().is_some(), unavailable().is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_wrong_user_fails_a_check_that_names_operation_place_and_fault() {
     let instance = Instance::new();
-    if instance.watch.n_judged().is_none() {
+    if instance.watch.n_validated().is_none() {
         return;
     }
     instance.backend.change_user(&user_id(1), |it| it.public_metadata = json!(7));
@@ -43,7 +43,7 @@ async fn a_user_that_signed_up_without_anything_is_as_specified() {
 #[tokio::test(start_paused = true)]
 async fn every_known_deviation_is_met() {
     let instance = Instance::new();
-    if instance.watch.n_judged().is_none() {
+    if instance.watch.n_validated().is_none() {
         return;
     }
     instance.get("/v1/users/count?starting_after=user_1").await;
@@ -64,7 +64,7 @@ async fn every_known_deviation_is_met() {
     ] {
         assert_eq!(instance.call(method, path, None).await.status, 429);
     }
-    let met = instance.watch.met();
+    let met = instance.watch.observed_deviations();
     for known in CLERK_DEVIATIONS.iter().chain(&LENIENT) {
         assert!(met.contains(&known), "nothing deviates there any more: {known:?}");
     }
@@ -72,5 +72,5 @@ async fn every_known_deviation_is_met() {
     let mut stranger = request(Method::GET, &user, None);
     stranger.headers_mut().remove(AUTHORIZATION);
     assert_eq!(instance.send(stranger).await.unwrap().status, 401);
-    assert_eq!(instance.watch.met().len(), met.len());
+    assert_eq!(instance.watch.observed_deviations().len(), met.len());
 }
