@@ -1,6 +1,6 @@
-//! In-memory stand-ins of the services around the function, faithful to `contracts/`.
+//! In-memory stand-ins of the services that the function uses, as docs/vendors/ describes them.
 //!
-//! They judge the product, so they share no code with it.
+//! The tests validate the product against them, so they share no code with it.
 //! Each is an axum router or an engine on tokio's clock: called in memory under a paused clock,
 //! hours pass in no time; put on a loopback socket, the same code serves real clients.
 //!

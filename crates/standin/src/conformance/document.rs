@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_paths_begin_behind_the_servers_own() {
+    fn paths_are_relative_to_the_address_of_the_server() {
         let specification = Specification::new(&json!({
             "openapi": "3.0.3",
             "servers": [{ "url": "https://api.example.com/v1" }],

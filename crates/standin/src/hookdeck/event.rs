@@ -1,4 +1,4 @@
-//! An event as others see it, and the headers of an attempt.
+//! Events, attempts, and the headers of an attempt.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use super::connection::{Connection, LastRetryHeader};
 use super::signature;
 
-/// Where the sender of every event sits: an address reserved for documentation.
+/// The address of every sender, reserved for documentation.
 const ORIGINAL_IP: &str = "203.0.113.7";
 
-/// The id of an event, `evt_…`: the same on every attempt (section 2).
+/// The id of an event, `evt_…`: the same on every attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EventId(pub(super) String);
 
@@ -32,18 +32,18 @@ impl fmt::Display for EventId {
     }
 }
 
-/// An event, as it stood when asked for.
+/// An event and its attempts so far.
 #[derive(Clone, Debug)]
 pub struct Event {
     /// Its id.
     pub id: EventId,
-    /// How it stands.
+    /// Its status.
     pub status: EventStatus,
     /// The attempts that are over, in the order in which they ended.
     pub attempts: Vec<Attempt>,
 }
 
-/// How an event stands (section 4).
+/// The status of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventStatus {
     /// Being delivered, or waiting for a free delivery.
@@ -56,7 +56,7 @@ pub enum EventStatus {
     Successful,
     /// Given up.
     Failed,
-    /// Given up on command.
+    /// Cancelled by hand.
     Cancelled,
     /// Ignored: the connection's filter does not let it through.
     Filtered,
@@ -120,9 +120,9 @@ pub enum AttemptError {
 pub enum Trigger {
     /// The first one.
     Initial,
-    /// By rule or `Retry-After`.
+    /// Because of the rule or `Retry-After`.
     Automatic,
-    /// On command.
+    /// A manual retry.
     Manual,
     /// Held back by a pause that is over.
     Unpause,
@@ -160,7 +160,7 @@ pub(super) struct Attributes<'a> {
 }
 
 impl Attributes<'_> {
-    /// Adds the headers of section 2, over any of that name which the sender chose.
+    /// Adds the headers of a delivery (docs/vendors/hookdeck.md, "Delivery headers"). They replace headers of the same name from the sender.
     pub(super) fn write(&self, headers: &mut HeaderMap) {
         let connection = self.connection;
         let url = format!("https://dashboard.hookdeck.com/events/{}", self.event_id);

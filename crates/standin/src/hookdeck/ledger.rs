@@ -1,4 +1,4 @@
-//! What the engine keeps: the events, and how the next attempt of each looks.
+//! What the engine stores: the events, and what the next attempt of each needs.
 
 use std::time::Duration;
 

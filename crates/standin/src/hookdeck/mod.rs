@@ -1,16 +1,16 @@
-//! Hookdeck's delivery engine (`contracts/hookdeck.md`, whose sections are cited; section 11 B above all), and beside it
-//! [`admin`], the API that sets it up.
+//! Hookdeck's delivery engine (docs/vendors/hookdeck.md, "Delivery headers" to "Filter" and "Choices of the stand-in"), and
+//! its admin API in [`admin`].
 //!
 //! | file | what is in it |
 //! | --- | --- |
 //! | `connection` | the settings of source, connection and destination |
 //! | `filter` | which events are delivered at all |
-//! | `rule` | when there is another attempt: a pure decision |
-//! | `event` | an event as others see it, and the headers of an attempt |
-//! | `ledger` | what the engine keeps of each event |
+//! | `rule` | when there is another attempt |
+//! | `event` | events, attempts, and the headers of an attempt |
+//! | `ledger` | what the engine stores of each event |
 //! | `engine` | deliveries, the schedule, pause, manual retries |
-//! | `destination` | what is delivered to |
-//! | [`admin`] | the admin API, another thing altogether |
+//! | `destination` | the service that Hookdeck delivers to |
+//! | [`admin`] | the admin API, independent of the engine |
 
 pub mod admin;
 mod connection;
@@ -33,7 +33,7 @@ pub use self::event::{Attempt, AttemptError, Event, EventId, EventStatus, Trigge
 pub use self::filter::matches;
 pub use self::rule::{RetryRule, Strategy};
 
-/// The value of `x-hookdeck-signature` (section 1): base64 of HMAC-SHA256 over the raw body,
+/// The value of `x-hookdeck-signature`: base64 of HMAC-SHA256 over the raw body,
 /// keyed with the secret's text as it stands.
 ///
 /// # Panics

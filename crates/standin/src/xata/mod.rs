@@ -1,6 +1,6 @@
-//! Xata: the platform of today, and Xata Lite that came before it.
+//! Xata: the current platform, and its predecessor Xata Lite.
 //!
-//! [`Xata`] is either, for whoever only wants databases made.
+//! [`Xata`] is one of the two, for tests that only create and look up databases.
 
 pub mod lite;
 pub mod platform;
@@ -54,7 +54,7 @@ impl Xata {
         }
     }
 
-    /// Lets something go wrong.
+    /// Adds a fault.
     pub fn fault(&self, fault: Fault<Call>) {
         let Fault { on, skip, times, effect } = fault;
         match self {
@@ -77,7 +77,7 @@ impl Xata {
         }
     }
 
-    /// Leaves to this what happens to the calls that both APIs have.
+    /// Chooses the effects on the calls that both APIs have.
     pub fn choose_with(&self, mut choose: Chooser<Call>) {
         match self {
             Self::Platform(platform) => {
@@ -95,8 +95,8 @@ impl Xata {
         }
     }
 
-    /// Takes all faults away.
-    pub fn mend(&self) {
+    /// Removes all faults.
+    pub fn clear_faults(&self) {
         match self {
             Self::Platform(platform) => platform.faults().clear(),
             Self::Lite(lite) => lite.faults().clear(),
@@ -111,7 +111,7 @@ impl Xata {
         }
     }
 
-    /// The requests it has seen, in order of arrival.
+    /// The requests received, in order of arrival.
     pub fn requests(&self) -> Vec<Recorded> {
         match self {
             Self::Platform(platform) => platform.requests(),
@@ -119,7 +119,7 @@ impl Xata {
         }
     }
 
-    /// Forgets the requests seen so far.
+    /// Forgets the requests received so far.
     pub fn clear_requests(&self) {
         match self {
             Self::Platform(platform) => platform.clear_requests(),
@@ -127,7 +127,7 @@ impl Xata {
         }
     }
 
-    /// Puts databases of these names in place; on the platform in this project.
+    /// Stores databases of these names; on the platform in this project.
     ///
     /// # Panics
     ///
@@ -142,7 +142,7 @@ impl Xata {
         }
     }
 
-    /// The databases of this name, wherever they are.
+    /// The databases of this name, in all projects.
     pub fn databases_named(&self, name: &str) -> Vec<Database> {
         match self {
             Self::Platform(platform) => {

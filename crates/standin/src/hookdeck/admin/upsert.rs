@@ -64,11 +64,11 @@ impl Project {
         if let Some(description) = body.get("description") {
             connection.description = description.clone();
         }
-        // Without rules the stored ones stay; with rules all are replaced (trap 1).
+        // Without rules the stored ones stay; with rules all are replaced ("Upsert traps", 1).
         if let Some(rules) = rules {
             connection.rules = rules;
         }
-        connection.disabled_at = None; // trap 5
+        connection.disabled_at = None; // "Upsert traps", 5
         connection.updated_at = now;
         for mut endpoint in [source, destination] {
             if self.options.enables_parts {
@@ -117,7 +117,7 @@ impl Project {
         let stored = self.endpoints(role).find(|it| it.name == name).cloned();
         let kind = match (text(body, "type"), role, &stored) {
             (Some(kind), ..) => kind.to_owned(),
-            // A source without a type is a webhook, even if it was something else (trap 2).
+            // A source without a type is a webhook, even if it was something else ("Upsert traps", 2).
             (None, Role::Source, _) => "WEBHOOK".to_owned(),
             (None, Role::Destination, Some(stored)) => stored.kind.clone(),
             (None, Role::Destination, None) => return refuse("destination.type is required"),

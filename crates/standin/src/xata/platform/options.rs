@@ -1,4 +1,4 @@
-//! How a platform is set up: what it allows, how long things take, how it behaves under contention.
+//! The settings of a platform: what it allows, how long things take, how it behaves under contention.
 
 use std::time::Duration;
 
@@ -158,7 +158,7 @@ impl Quotas {
 /// What a create does while another one holds the lock of its project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contention {
-    /// \[Apr\]\[Jun\]: it waits its turn.
+    /// \[Apr\]\[Jun\]: it waits.
     Queue,
     /// \[Late\]: it fails at once. The message never says `already exists`.
     Refuse {
@@ -178,7 +178,7 @@ pub enum Readiness {
     TransientFirst,
 }
 
-/// When an idle branch goes to sleep.
+/// When an idle branch is hibernated (docs/vendors/xata.md, "Scale to zero").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScaleToZero {
@@ -189,7 +189,7 @@ pub struct ScaleToZero {
 }
 
 impl ScaleToZero {
-    /// What a project uses when it is not told.
+    /// The default of a project.
     pub(super) const OFF: Self = Self { enabled: false, inactivity_period_minutes: 30 };
 
     /// As the service stores it: 0 means 30, and nothing outside 1 to 1440 is taken.

@@ -114,7 +114,7 @@ pub(super) struct Draft {
 }
 
 impl ClusterConfiguration {
-    /// What a branch has that was put in place by hand.
+    /// The configuration of a branch that a test stores.
     pub(super) fn smallest() -> Self {
         Self {
             image: "postgres:17.10".into(),

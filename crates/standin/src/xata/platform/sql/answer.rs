@@ -1,8 +1,8 @@
 //! Results and errors of PostgreSQL, as the gateway writes them.
 //!
-//! The driver brings values in PostgreSQL's binary form, and the gateway as text. So a statement is
-//! prepared to see that it is one and what it returns, and then run by the simple protocol, which
-//! brings text; what has parameters, by way of `PREPARE` and `EXECUTE`.
+//! The driver returns values in PostgreSQL's binary form, but the gateway shows text. So a statement is
+//! prepared, which shows that it is one and what it returns, and then run by the simple protocol, which
+//! returns text. A statement with parameters is run by `PREPARE` and `EXECUTE`.
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -16,10 +16,10 @@ use crate::service::ErrorResponse;
 
 const RESPONSE_LIMIT_BYTES: usize = 10 * 1024 * 1024;
 
-/// PostgreSQL's word for a statement that took too long.
+/// PostgreSQL's code for a statement that took too long.
 const CANCELLED: &str = "57014";
 
-/// The commands that tell a number of rows.
+/// The commands that return a number of rows.
 const COUNTING: [&str; 8] =
     ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "FETCH", "MOVE", "COPY"];
 
@@ -158,7 +158,7 @@ fn shown(row: &SimpleQueryRow, columns: &[Column], as_array: bool, modes: &Modes
     Value::Object(named.collect::<Map<_, _>>())
 }
 
-/// Small numbers, truth values and JSON are told as such, everything else as text.
+/// Small numbers, booleans and JSON are shown as such, everything else as text.
 fn value(text: &str, kind: &Type) -> Value {
     match *kind {
         Type::BOOL => (text == "t").into(),

@@ -1,10 +1,9 @@
-//! The SQL gateway: `POST /sql` on a branch's hostname (section 9).
+//! The SQL gateway: `POST /sql` on a branch's hostname (docs/vendors/xata.md, "SQL over HTTP").
 //!
-//! Here every hostname is this socket, so the host inside the `Connection-String` header alone tells
-//! the branch, as it does in the service. Behind it is a real PostgreSQL server, where one was given
-//! (`Platform::use_postgres`, with the feature `postgres`): each branch is a database of its own
-//! there, and a child's is created from its parent's. Without one, the gateway answers that it cannot
-//! connect.
+//! The stand-in has one socket for all hostnames. The host inside the `Connection-String` header selects
+//! the branch, as it does in the service. With the feature `postgres`, `Platform::use_postgres` gives the
+//! gateway a PostgreSQL server, where each branch is a database; a child is created from its parent.
+//! Without a server, the gateway answers that it cannot connect.
 //!
 //! | file | what is in it |
 //! | --- | --- |
@@ -31,7 +30,6 @@ use super::state::Organization;
 use super::wire;
 use crate::service::ErrorResponse;
 
-/// What a request may weigh.
 pub(super) const REQUEST_LIMIT_BYTES: usize = 64 * 1024 * 1024;
 
 /// The only role and the only database that the stand-in knows.
@@ -41,8 +39,7 @@ const DATABASE: &str = "xata";
 /// What follows the id in the first label of a hostname, by kind of endpoint.
 const ENDPOINTS: [&str; 5] = ["-rw", "-ro", "-r", "-pooler", "-deprecated"];
 
-/// A branch and those it was cloned from: the root first, itself last. Where an ancestor is gone, it
-/// begins below that.
+/// A branch and its ancestors, the root first. It begins below the last ancestor that was deleted.
 type Lineage = Vec<String>;
 
 pub(super) async fn answer(
@@ -73,7 +70,7 @@ fn fatal(code: &str, message: impl Into<String>) -> ErrorResponse {
     error(StatusCode::BAD_REQUEST, code, message).with("severity", "FATAL")
 }
 
-/// There is no PostgreSQL behind the gateway, or it does not answer.
+/// The gateway has no PostgreSQL server, or the server does not answer.
 fn unreachable() -> ErrorResponse {
     error(StatusCode::INTERNAL_SERVER_ERROR, "XX000", "cannot connect to the database")
 }
@@ -89,8 +86,7 @@ async fn execute(
     let (client, connection) = server.open(&lineage).await.map_err(|_| unreachable())?;
     let connection = tokio::spawn(connection);
     let answer = answer::run(&client, &modes, &request).await;
-    // Nothing is kept between calls; and once this is answered, nobody is connected any more, so the
-    // branch can be cloned.
+    // No connection is kept between calls, so the branch can be cloned after this one.
     drop(client);
     let _ = connection.await;
     answer
@@ -102,7 +98,7 @@ async fn execute(_: &Platform, _: Lineage, _: Modes, _: Request) -> Result<Value
     Err(unreachable())
 }
 
-/// Finds the branch that is meant, if it can be connected to with these credentials.
+/// Finds the branch, if a client can connect to it with these credentials.
 fn admit(
     state: &mut Organization,
     connection: &ConnectionString,
@@ -157,15 +153,14 @@ fn lineage(project: &Project, id: &str) -> Lineage {
 
 #[cfg(feature = "postgres")]
 impl Platform {
-    /// Keeps the data of all branches on this server from now on. Those that are there already begin
-    /// empty.
+    /// Keeps the data of all branches on this server from now on. Existing branches begin empty.
     ///
     /// # Panics
     ///
-    /// If it has a server already.
+    /// If the platform has a server already.
     pub fn use_postgres(&self, server: postgres::Server) {
         let previous = self.state().server.replace(server);
-        assert!(previous.is_none(), "a platform keeps the server that it has");
+        assert!(previous.is_none(), "the platform has a server already");
     }
 
     fn server(&self) -> Option<postgres::Server> {
@@ -180,7 +175,7 @@ impl Platform {
             let project = state.active_projects().find(|it| it.branch(&branch.id).is_ok());
             project.map(|project| lineage(project, &branch.id)).unwrap_or_default()
         };
-        // What fails here fails again, and is told, when somebody connects.
+        // An error here occurs again when a client connects, and is answered then.
         let _ = tokio::spawn(async move { server.create(&lineage).await }).await;
     }
 

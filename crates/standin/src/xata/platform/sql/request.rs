@@ -1,4 +1,4 @@
-//! What is asked of the gateway.
+//! The headers and the body of a request.
 
 use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
@@ -7,13 +7,13 @@ use serde_json::Value;
 use super::{bad_request, error};
 use crate::service::ErrorResponse;
 
-/// What the header is called, or ends in.
+/// The end of the header's name.
 const CONNECTION_STRING: &str = "connection-string";
 
 const MOST_QUERIES: usize = 100;
 const MOST_PARAMETERS: usize = 65_535;
 
-/// Who wants to be connected, and to what.
+/// The user, the password and the database.
 pub(super) struct ConnectionString {
     pub(super) user: String,
     pub(super) password: String,
@@ -54,12 +54,12 @@ impl ConnectionString {
     }
 }
 
-/// How results are wanted, and what a batch's transaction is like.
+/// The form of the results, and the transaction of a batch.
 #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "there is nothing to run it on"))]
 pub(super) struct Modes {
     pub(super) rows_as_arrays: bool,
     pub(super) raw_text: bool,
-    /// `ISOLATION LEVEL …`, `READ ONLY`, `DEFERRABLE`, as far as they are asked for.
+    /// `ISOLATION LEVEL …`, `READ ONLY`, `DEFERRABLE`, if the client asks for them.
     pub(super) transaction: String,
 }
 
