@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use standin::xata::platform::{Contention, NewDatabase, Quotas};
 use tokio::time::{Instant, timeout};
 
-use crate::helpers::{BRANCHES, PROJECT, World, child, root};
+use crate::helpers::{BRANCHES, Client, PROJECT, World, child, root};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -9,43 +9,21 @@ use standin::xata::platform::Call;
 use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
 
-use crate::helpers::{BRANCHES, World, child, request};
+use crate::helpers::{BRANCHES, Client, World, child, effects, request, summary};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn gateway_timeout() -> CannedResponse {
-    CannedResponse::html(StatusCode::GATEWAY_TIMEOUT)
-}
-
-/// Strikes one create, and tells what the client saw (none: no answer) and whether the branch is there.
-async fn struck(effect: Effect) -> (Option<u16>, bool) {
-    let world = World::new();
-    world.platform.faults().push(Fault::once(Call::CreateBranch, effect));
-    let create = world.try_call(Method::POST, BRANCHES, Some(child("user_a")));
-    let status = match timeout(60 * SECOND, create).await {
-        Ok(Ok(answer)) => Some(answer.status),
-        Ok(Err(_)) | Err(_) => None,
-    };
-    assert_eq!(world.platform.faults().n_left(), 0);
-    assert_eq!(world.clone_template("user_b").await.status, 201);
-    (status, !world.platform.databases_named("user_a").is_empty())
-}
-
 #[tokio::test(start_paused = true)]
-async fn each_effect_strikes_before_or_after_the_change() {
-    for (effect, expected) in [
-        (Effect::Answer(gateway_timeout()), (Some(504), false)),
-        (Effect::AnswerAfter(gateway_timeout()), (Some(504), true)),
-        (Effect::ResetBefore, (None, false)),
-        (Effect::ResetAfter, (None, true)),
-        (Effect::HangBefore, (None, false)),
-        (Effect::HangAfter, (None, true)),
-        (Effect::TruncatedAfter, (None, true)),
-        (Effect::Trickle { chunk: 10, every: Duration::from_millis(1) }, (Some(201), true)),
-        (Effect::Detached, (Some(201), true)),
-    ] {
+async fn each_effect_comes_before_or_after_the_change() {
+    for (effect, status, changes) in effects(201) {
         let name = format!("{effect:?}");
-        assert_eq!(struck(effect).await, expected, "{name}");
+        let world = World::new();
+        let create = request(Method::POST, BRANCHES, Some(child("user_a")));
+        let fault = Fault::once(Call::CreateBranch, effect);
+        let seen = world.status_with(world.platform.faults(), fault, create).await;
+        assert_eq!(world.clone_template("user_b").await.status, 201);
+        let exists = !world.platform.databases_named("user_a").is_empty();
+        assert_eq!((seen, exists), (status, changes), "{name}");
     }
 }
 
@@ -123,14 +101,13 @@ async fn faults_aim_at_one_call_and_come_in_their_order() {
 async fn every_request_is_recorded_and_a_reset_has_no_status() {
     let world = World::new();
     world.platform.faults().push(Fault::once(Call::CreateBranch, Effect::ResetAfter));
-    assert!(world.try_call(Method::POST, BRANCHES, Some(child("user_a"))).await.is_err());
+    assert!(world.send(request(Method::POST, BRANCHES, Some(child("user_a")))).await.is_err());
     world.get("/nowhere?at=all").await;
     let requests = world.platform.requests();
-    let seen: Vec<_> = requests
-        .iter()
-        .map(|request| (request.method.as_str(), request.path.as_str(), request.status))
-        .collect();
-    assert_eq!(seen, [("POST", BRANCHES, None), ("GET", "/nowhere?at=all", Some(404))]);
+    assert_eq!(
+        summary(&requests),
+        [("POST", BRANCHES, None), ("GET", "/nowhere?at=all", Some(404))]
+    );
     assert_eq!(requests[0].body, child("user_a").to_string().as_str());
     world.platform.clear_requests();
     assert!(world.platform.requests().is_empty());

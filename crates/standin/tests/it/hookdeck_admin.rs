@@ -16,7 +16,7 @@ const OLD: &str = "/2025-07-01/connections";
 
 struct World {
     admin: Admin,
-    watch: Checker,
+    checker: Checker,
 }
 
 impl World {
@@ -24,8 +24,8 @@ impl World {
         let mut options = Options::default();
         change(&mut options);
         let admin = Admin::new(options);
-        let watch = Checker::hookdeck(&admin, Requests::Accepted(&[]));
-        Self { admin, watch }
+        let checker = Checker::hookdeck(&admin, Requests::Accepted(&[]));
+        Self { admin, checker }
     }
 
     fn new() -> Self {
@@ -357,7 +357,7 @@ async fn a_key_opens_as_bearer_and_as_basic_and_no_other_does() {
             assert_eq!((status, &answer["code"]), (401, &json!("UNAUTHORIZED")), "{path} {key}");
         }
     }
-    let met = world.watch.observed_deviations();
+    let met = world.checker.observed_deviations();
     let is_met = |known| met.is_empty() || met.contains(&known);
     assert!(HOOKDECK_DEVIATIONS.iter().all(is_met), "{met:?}");
 }

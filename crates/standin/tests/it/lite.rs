@@ -5,18 +5,15 @@ mod faults;
 use std::time::Duration;
 
 use axum::Router;
-use bytes::Bytes;
+use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{Method, Request};
-use http_body_util::{BodyExt, Full};
-use serde_json::{Value, json};
+use http_body_util::Full;
+use serde_json::json;
 use standin::clerk::user_id;
-use standin::serve;
 use standin::xata::lite::{Duplicate, Lite, Options, Status};
 use tokio::time::timeout;
-use tower::{BoxError, ServiceExt};
 
-use crate::helpers::{Answer, KEY, request};
+use crate::helpers::{Answer, Client, KEY, request};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DATABASES: &str = "/workspaces/tutorial-abc123/dbs";
@@ -26,6 +23,12 @@ const USER_A: &str = "/workspaces/tutorial-abc123/dbs/user_a";
 struct Workspace {
     lite: Lite,
     router: Router,
+}
+
+impl Client for Workspace {
+    fn router(&self) -> Router {
+        self.router.clone()
+    }
 }
 
 impl Workspace {
@@ -39,21 +42,6 @@ impl Workspace {
         let lite = Lite::new(options);
         let router = lite.router();
         Self { lite, router }
-    }
-
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, BoxError> {
-        let response = serve::service(self.router.clone()).oneshot(request).await?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await?.to_bytes();
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
-    }
-
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        self.send(request(method, path, body)).await.unwrap()
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        self.call(Method::GET, path, None).await
     }
 
     async fn create(&self, region: &str) -> Answer {

@@ -7,7 +7,7 @@ use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 use standin::xata::platform::{NewDatabase, Quotas, Readiness};
 
-use crate::helpers::{BRANCHES, PROJECT, TEMPLATE, World, child, request, root};
+use crate::helpers::{BRANCHES, Client, PROJECT, TEMPLATE, World, child, request, root};
 
 const PROJECTS: &str = "/organizations/org123/projects";
 const SECOND: Duration = Duration::from_secs(1);

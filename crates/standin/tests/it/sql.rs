@@ -2,18 +2,14 @@
 
 use std::time::Duration;
 
-use axum::Router;
 use bytes::Bytes;
 use http::{Method, Request};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use serde_json::{Value, json};
-use standin::conformance::{Checker, Deviation, Requests, Side};
-use standin::serve;
+use standin::conformance::{Deviation, Side};
 use standin::xata::platform::sql::postgres::{self, Server};
-use standin::xata::platform::{Options, Platform};
-use tower::ServiceExt;
 
-use crate::helpers::{BRANCHES, PROJECT, TEMPLATE, child, request};
+use crate::helpers::{self, BRANCHES, Client, TEMPLATE, child, request};
 
 const LENIENT: [Deviation; 1] = [Deviation {
     operation: "query",
@@ -23,37 +19,25 @@ const LENIENT: [Deviation; 1] = [Deviation {
     why: "a batch may be a bare list, as the document says in words; its schema does not",
 }];
 
-/// A project with one template, and whoever asks it.
-struct World {
-    platform: Platform,
-    router: Router,
-    _watch: Checker,
-}
+/// A project with one template, and a client of the gateway.
+struct World(helpers::World);
 
 impl World {
     fn without_server() -> Self {
-        let options = Options { ready_after: Duration::ZERO, ..Options::default() };
-        let platform = Platform::new(options);
-        platform.insert_project(PROJECT, "shard-one");
-        platform.insert_template(PROJECT, TEMPLATE, "eu-central-1");
-        let watch = Checker::platform(&platform, Requests::Accepted(&LENIENT));
-        let router = platform.router();
-        Self { platform, router, _watch: watch }
+        Self(helpers::World::lenient(|options| options.ready_after = Duration::ZERO, &LENIENT))
     }
 
     /// None where there is no server.
     async fn start() -> Option<Self> {
         let server = Server::connect(&postgres::url()?).await.unwrap();
         let world = Self::without_server();
-        world.platform.use_postgres(server);
+        world.0.platform.use_postgres(server);
         Some(world)
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> (u16, Value) {
-        let response = serve::service(self.router.clone()).oneshot(request).await.unwrap();
-        let status = response.status().as_u16();
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        (status, serde_json::from_slice(&body).unwrap_or_default())
+        let answer = self.0.send(request).await.unwrap();
+        (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
     }
 
     async fn connection_string(&self, branch: &str) -> String {
@@ -147,7 +131,7 @@ async fn a_branch_that_sleeps_is_woken_only_where_it_may_sleep_by_itself() {
 async fn a_branch_that_is_being_made_counts_as_asleep() {
     let world = World::without_server();
     let connection = world.connection_string(TEMPLATE).await;
-    world.platform.change(|options| options.ready_after = Duration::from_secs(3600));
+    world.0.platform.change(|options| options.ready_after = Duration::from_secs(3600));
     let id = world.tenant("user_a").await;
     let (status, body) = world.post(&connection.replace(TEMPLATE, &id), &query(""), &[]).await;
     assert_eq!((status, &body["code"]), (409, &json!("BRANCH_HIBERNATED")));

@@ -14,16 +14,16 @@ use axum::Router;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{Method, Request};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use serde_json::{Value, json};
 use standin::clerk::backend::{Backend, Options};
 use standin::clerk::{SignUp, user_id};
 use standin::conformance::{Checker, Deviation, Requests, Side};
 use standin::serve;
 use standin::xata::lite::Lite;
-use tower::{BoxError, ServiceExt};
+use tower::ServiceExt;
 
-use crate::helpers::Answer;
+use crate::helpers::{self, Answer, Client};
 
 const VERSION: &str = "2026-05-12";
 const AGENT: &str = "per-user-db/test";
@@ -43,7 +43,7 @@ const fn query(operation: &'static str, pointer: &'static str, why: &'static str
 /// as specified.
 struct Instance {
     backend: Backend,
-    watch: Checker,
+    checker: Checker,
     router: Router,
 }
 
@@ -60,34 +60,29 @@ impl Instance {
         let mut options = Options::default();
         change(&mut options);
         let backend = Backend::new(options);
-        let watch = Checker::clerk(&backend, Requests::Accepted(&LENIENT));
+        let checker = Checker::clerk(&backend, Requests::Accepted(&LENIENT));
         let router = backend.router();
-        Self { backend, watch, router }
+        Self { backend, checker, router }
+    }
+}
+
+impl Client for Instance {
+    fn router(&self) -> Router {
+        self.router.clone()
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, BoxError> {
-        let response = serve::service(self.router.clone()).oneshot(request).await?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await?.to_bytes();
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
-    }
-
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        self.send(request(method, path, body)).await.unwrap()
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        self.call(Method::GET, path, None).await
+    fn request(&self, method: Method, path: &str, body: Option<Value>) -> Request<Full<Bytes>> {
+        request(method, path, body)
     }
 }
 
 fn request(method: Method, path: &str, body: Option<Value>) -> Request<Full<Bytes>> {
-    let key = Options::default().secret_key;
-    let request = Request::builder().method(method).uri(path);
-    let request = request.header(AUTHORIZATION, format!("Bearer {key}"));
-    let request = request.header("Clerk-API-Version", VERSION).header(USER_AGENT, AGENT);
-    let request = request.header(CONTENT_TYPE, "application/json");
-    request.body(Full::from(body.map(|body| body.to_string()).unwrap_or_default())).unwrap()
+    let mut request = helpers::request(method, path, body);
+    let key = format!("Bearer {}", Options::default().secret_key).parse().unwrap();
+    request.headers_mut().insert(AUTHORIZATION, key);
+    request.headers_mut().insert("clerk-api-version", VERSION.parse().unwrap());
+    request.headers_mut().insert(USER_AGENT, AGENT.parse().unwrap());
+    request
 }
 
 fn user(n: u64) -> String {
@@ -99,7 +94,7 @@ fn metadata(n: u64) -> String {
 }
 
 /// Status and first error code.
-fn refusal(answer: &Answer) -> (u16, String) {
+fn error_of(answer: &Answer) -> (u16, String) {
     let body = answer.json();
     let [error] = &body["errors"].as_array().unwrap()[..] else { panic!("{body}") };
     assert!(error["message"].is_string() && error["long_message"].is_string(), "{body}");
@@ -108,7 +103,7 @@ fn refusal(answer: &Answer) -> (u16, String) {
     (answer.status, error["code"].as_str().unwrap().to_owned())
 }
 
-fn refused(status: u16, code: &str) -> (u16, String) {
+fn error(status: u16, code: &str) -> (u16, String) {
     (status, code.to_owned())
 }
 
@@ -166,7 +161,7 @@ async fn a_deleted_user_is_gone_and_told_of_once() {
         (Method::PUT, metadata(1)),
     ] {
         let gone = instance.call(method.clone(), &path, None).await;
-        assert_eq!(refusal(&gone), refused(404, "resource_not_found"), "{method} {path}");
+        assert_eq!(error_of(&gone), error(404, "resource_not_found"), "{method} {path}");
     }
     assert_eq!(events(&instance), [] as [Value; 0]);
 }

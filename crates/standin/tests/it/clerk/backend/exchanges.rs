@@ -9,6 +9,7 @@ use standin::clerk::backend::Call;
 use standin::fault::{CannedResponse, Effect, Fault};
 
 use super::{Instance, SECOND};
+use crate::helpers::Client;
 
 const EXCHANGES: &str = include_str!(concat!(
     env!("CARGO_MANIFEST_DIR"),

@@ -6,12 +6,12 @@ use serde_json::json;
 use standin::clerk::backend::Options;
 use standin::clerk::{SignUp, user_id};
 
-use super::{Instance, SECOND, metadata, refusal, refused, user};
-use crate::helpers::Answer;
+use super::{Instance, SECOND, error, error_of, metadata, user};
+use crate::helpers::{Answer, Client};
 
 fn limited(answer: &Answer) -> Option<&str> {
     (answer.status == 429).then(|| {
-        assert_eq!(refusal(answer), refused(429, "too_many_requests"));
+        assert_eq!(error_of(answer), error(429, "too_many_requests"));
         answer.headers[RETRY_AFTER].to_str().unwrap()
     })
 }

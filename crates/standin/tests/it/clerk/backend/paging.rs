@@ -2,7 +2,8 @@
 
 use standin::clerk::{SignUp, user_id};
 
-use super::{Instance, refusal, refused};
+use super::{Instance, error, error_of};
+use crate::helpers::Client;
 
 /// Users `1..=n`, created a second apart, and of one name each two.
 fn instance(n: u64) -> Instance {
@@ -152,7 +153,7 @@ async fn a_bad_parameter_is_refused_by_name() {
         ("email_address=a%40example.com".into(), "form_param_unknown", "email_address"),
     ] {
         let answer = instance.get(&format!("/v1/users?{query}")).await;
-        assert_eq!(refusal(&answer), refused(422, code), "{query}");
+        assert_eq!(error_of(&answer), error(422, code), "{query}");
         assert_eq!(answer.json()["errors"][0]["meta"]["param_name"], parameter, "{query}");
     }
     let cursor = format!("?starting_after={two}&offset=0");
