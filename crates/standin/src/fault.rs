@@ -45,6 +45,11 @@ impl<C> Fault<C> {
     pub const fn always(on: C, effect: Effect) -> Self {
         Self { on, skip: 0, times: u32::MAX, effect }
     }
+
+    /// The same for another API's call.
+    pub(crate) fn map<D>(self, call: impl FnOnce(C) -> D) -> Fault<D> {
+        Fault { on: call(self.on), skip: self.skip, times: self.times, effect: self.effect }
+    }
 }
 
 /// What happens to a call.

@@ -1,7 +1,7 @@
 //! Where the services are known to deviate from their documents. Nothing else is allowed, and a test
 //! observes each deviation.
 
-use super::{Side, Violation};
+use super::violation::{Side, Violation};
 
 /// One place where a service is known to deviate from its document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,14 +14,15 @@
 //! | `document` | reads a document, and finds the operation of a request |
 //! | `schema` | OpenAPI 3.0's schemas as JSON Schema |
 //! | `validate` | compares a request or a response with an operation |
+//! | `violation` | a place where an exchange deviates from the document |
 //! | `deviation` | where the services are known to deviate from their documents |
 
 mod deviation;
 mod document;
 mod schema;
 mod validate;
+mod violation;
 
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -29,49 +30,12 @@ use http::{Request, Response};
 
 pub use self::deviation::{CLERK_DEVIATIONS, DEVIATIONS, Deviation, HOOKDECK_DEVIATIONS};
 pub use self::document::{Specification, unavailable};
+pub use self::violation::{Side, Violation};
 use crate::clerk::backend::Backend;
 use crate::hookdeck::admin::Admin;
 use crate::interceptor::Observer;
 use crate::service::{Api, Service};
 use crate::xata::platform::Platform;
-
-/// A half of an exchange.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// The request.
-    Request,
-    /// The response.
-    Response,
-}
-
-/// One place where an exchange deviates from the document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// The document's name of the operation; method and path where it has none.
-    pub operation: String,
-    /// Request or response.
-    pub side: Side,
-    /// The status of a response.
-    pub status: Option<u16>,
-    /// JSON pointer into the body; for what is not in a body, what it is, such as `query region`.
-    pub pointer: String,
-    /// The keyword of the schema that is violated.
-    pub keyword: String,
-    /// What is wrong, in words.
-    pub what: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { operation, side, status, pointer, keyword, what } = self;
-        let side = match (side, status) {
-            (Side::Request, _) => "request".to_owned(),
-            (Side::Response, Some(status)) => format!("response {status}"),
-            (Side::Response, None) => "response".to_owned(),
-        };
-        write!(f, "{operation} {side}, {pointer:?} breaks `{keyword}`: {what}")
-    }
-}
 
 /// Which requests are validated.
 #[derive(Clone, Copy, Debug)]

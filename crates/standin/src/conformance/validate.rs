@@ -9,7 +9,7 @@ use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 
 use super::document::{Operation, Specification, escaped};
-use super::{Side, Violation};
+use super::violation::{Side, Violation};
 
 /// The length of a schema's own message, which quotes the value.
 const LONGEST_QUOTE: usize = 300;

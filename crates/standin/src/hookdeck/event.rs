@@ -1,4 +1,4 @@
-//! Events, attempts, and the headers of an attempt.
+//! Events and attempts.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,13 +8,7 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
-
-use super::connection::{Connection, LastRetryHeader};
-use super::signature;
-
-/// The address of every sender, reserved for documentation.
-const ORIGINAL_IP: &str = "203.0.113.7";
+use http::{HeaderMap, HeaderName, Response};
 
 /// The id of an event, `evt_…`: the same on every attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -146,55 +140,4 @@ pub(super) fn stored_headers(mut headers: HeaderMap) -> HeaderMap {
         headers.remove(name);
     }
     headers
-}
-
-/// What the headers of an attempt are made of.
-pub(super) struct Attributes<'a> {
-    pub(super) connection: &'a Connection,
-    pub(super) event_id: &'a str,
-    pub(super) request_id: &'a str,
-    pub(super) number: u32,
-    pub(super) trigger: Trigger,
-    pub(super) next_in: Option<Duration>,
-    pub(super) body: &'a [u8],
-}
-
-impl Attributes<'_> {
-    /// Adds the headers of a delivery (docs/vendors/hookdeck.md, "Delivery headers"). They replace headers of the same name from the sender.
-    pub(super) fn write(&self, headers: &mut HeaderMap) {
-        let connection = self.connection;
-        let url = format!("https://dashboard.hookdeck.com/events/{}", self.event_id);
-        let mut own = vec![
-            ("eventid", self.event_id.to_owned()),
-            ("requestid", self.request_id.to_owned()),
-            ("attempt-count", self.number.to_string()),
-            ("attempt-trigger", self.trigger.to_string()),
-            ("event-url", url),
-            ("source-name", connection.source_name.clone()),
-            ("connection-name", connection.name.clone()),
-            ("destination-name", connection.destination_name.clone()),
-            ("original-ip", ORIGINAL_IP.to_owned()),
-            ("verified", connection.verified.to_string()),
-            ("signature", signature(&connection.secret, self.body)),
-        ];
-        if let Some(secret) = &connection.previous_secret {
-            own.push(("signature-2", signature(secret, self.body)));
-        }
-        match (self.next_in, connection.last_retry_header) {
-            (Some(delay), _) => own.push(("will-retry-after", delay.as_secs().to_string())),
-            (None, LastRetryHeader::Empty) => own.push(("will-retry-after", String::new())),
-            (None, LastRetryHeader::Omitted) => {}
-        }
-        for (suffix, value) in own {
-            let name = format!("{}-{suffix}", connection.header_prefix);
-            set(headers, &name, &value);
-        }
-        set(headers, "idempotency-key", self.event_id);
-    }
-}
-
-fn set(headers: &mut HeaderMap, name: &str, value: &str) {
-    let name = HeaderName::try_from(name).expect("the header prefix is a header name");
-    let value = HeaderValue::try_from(value).expect("names of connections are header values");
-    headers.insert(name, value);
 }

@@ -56,24 +56,17 @@ impl Xata {
 
     /// Adds a fault.
     pub fn fault(&self, fault: Fault<Call>) {
-        let Fault { on, skip, times, effect } = fault;
         match self {
-            Self::Platform(platform) => {
-                let on = match on {
-                    Call::Any => platform::Call::Any,
-                    Call::Create => platform::Call::CreateBranch,
-                    Call::LookUp => platform::Call::ListBranches,
-                };
-                platform.faults().push(Fault { on, skip, times, effect });
-            }
-            Self::Lite(lite) => {
-                let on = match on {
-                    Call::Any => lite::Call::Any,
-                    Call::Create => lite::Call::CreateDatabase,
-                    Call::LookUp => lite::Call::GetDatabase,
-                };
-                lite.faults().push(Fault { on, skip, times, effect });
-            }
+            Self::Platform(platform) => platform.faults().push(fault.map(|on| match on {
+                Call::Any => platform::Call::Any,
+                Call::Create => platform::Call::CreateBranch,
+                Call::LookUp => platform::Call::ListBranches,
+            })),
+            Self::Lite(lite) => lite.faults().push(fault.map(|on| match on {
+                Call::Any => lite::Call::Any,
+                Call::Create => lite::Call::CreateDatabase,
+                Call::LookUp => lite::Call::GetDatabase,
+            })),
         }
     }
 
@@ -144,16 +137,15 @@ impl Xata {
 
     /// The databases of this name, in all projects.
     pub fn databases_named(&self, name: &str) -> Vec<Database> {
+        let database = |name, region, id| Database { name, region, id };
         match self {
             Self::Platform(platform) => {
                 let found = platform.databases_named(name).into_iter();
-                found
-                    .map(|it| Database { name: it.name, region: it.region, id: Some(it.id) })
-                    .collect()
+                found.map(|it| database(it.name, it.region, Some(it.id))).collect()
             }
             Self::Lite(lite) => {
                 let found = lite.databases_named(name).into_iter();
-                found.map(|it| Database { name: it.name, region: it.region, id: None }).collect()
+                found.map(|it| database(it.name, it.region, None)).collect()
             }
         }
     }

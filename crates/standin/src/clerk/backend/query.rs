@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::error;
-use super::state::User;
+use super::user::User;
 use crate::service::ErrorResponse;
 
 type Pairs = [(String, String)];

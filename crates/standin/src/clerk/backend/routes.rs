@@ -10,10 +10,12 @@ use http::request::Parts;
 use http::{HeaderMap, Uri};
 use serde_json::{Map, Value, json};
 
+use super::options::Options;
 use super::query::{self, Filter, Page};
-use super::state::{Instance, User};
-use super::{Backend, Call, Options, error};
-use crate::clerk::SignUp;
+use super::state::Instance;
+use super::user::User;
+use super::{Backend, Call, error};
+use crate::clerk::event::SignUp;
 use crate::clock::Clock;
 use crate::id;
 use crate::service::{

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::error;
+use super::options::Options;
 use super::query::{Filter, Page};
-use super::{Options, error};
-use crate::clerk::SignUp;
-use crate::clerk::event::{self, USER_LAG_MS};
+use super::user::User;
+use crate::clerk::event::{self, SignUp, USER_LAG_MS};
 use crate::service::ErrorResponse;
 
 /// The time that a rate limit is for.
@@ -22,22 +23,6 @@ pub struct Instance {
     users: BTreeMap<String, User>,
     requests: Window,
     changes: HashMap<String, Window>,
-}
-
-/// A user: the sign-up, with what was changed since.
-#[derive(Debug)]
-pub(super) struct User {
-    pub(super) sign_up: SignUp,
-    /// In milliseconds since the Unix epoch.
-    pub(super) updated_at: u64,
-}
-
-impl User {
-    pub(super) fn object(&self) -> Value {
-        let mut object = self.sign_up.user();
-        object["updated_at"] = self.updated_at.into();
-        object
-    }
 }
 
 /// What is counted towards a rate limit, from the first request on. When the service's 10 seconds begin is unknown.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::OLD_VERSION;
+use super::options::OLD_VERSION;
 use crate::service::ErrorResponse;
 
 pub(super) type Object = Map<String, Value>;

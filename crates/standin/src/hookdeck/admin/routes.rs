@@ -12,8 +12,9 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use serde_json::{Value, json};
 
+use super::options::{OLD_VERSION, Options, VERSION};
 use super::state::{Project, Role, Secrets};
-use super::{Admin, Call, OLD_VERSION, Options, VERSION};
+use super::{Admin, Call};
 use crate::clock::Clock;
 use crate::service::{Api, ErrorResponse, GET, PUT, Route, bearer_token, route};
 

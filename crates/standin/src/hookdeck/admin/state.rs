@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Options;
 use super::input::{Object, spelled_out};
+use super::options::Options;
 use crate::clock::rfc3339;
 use crate::id;
 use crate::service::ErrorResponse;

@@ -5,8 +5,8 @@
 use serde_json::{Value, json};
 
 use super::input::{self, Object, given, named, refuse, text};
+use super::options::{Options, Replacement};
 use super::state::{Connection, Endpoint, Project, Role, Secrets};
-use super::{Options, Replacement};
 use crate::service::ErrorResponse;
 
 impl Project {

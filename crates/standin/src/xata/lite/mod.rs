@@ -13,20 +13,15 @@ mod options;
 mod routes;
 mod state;
 
-use std::time::Duration;
-
 use http::{HeaderName, HeaderValue, StatusCode};
-use serde::{Deserialize, Serialize};
 
 pub use self::options::{Duplicate, Options, Region, Status};
+pub use self::state::{Database, Ui};
 
-use self::state::Workspace;
-use crate::clock;
+use self::state::{FIRST_BRANCH, Workspace};
 use crate::fault::{self, CannedResponse};
 use crate::service::Service;
 
-/// The branch that every database begins with.
-const FIRST_BRANCH: &str = "main";
 const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// The stand-in of one workspace.
@@ -48,38 +43,6 @@ pub enum Call {
 
 impl fault::Call for Call {
     const ANY: Self = Self::Any;
-}
-
-/// A database as it is stored, and as all calls but create show it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Database {
-    /// The name, unique within the workspace.
-    pub name: String,
-    /// Where it is.
-    pub region: String,
-    /// When it was created, since the Unix epoch.
-    #[serde(serialize_with = "clock::serialize")]
-    pub created_at: Duration,
-    /// Its first branch.
-    #[serde(skip)]
-    pub branch: String,
-    /// `ui`, all that can be stored on a database.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ui: Option<Ui>,
-    /// `postgresEnabled`, if the create gave it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub postgres_enabled: Option<bool>,
-    /// `defaultClusterID`, if the create gave it.
-    #[serde(rename = "defaultClusterID", skip_serializing_if = "Option::is_none")]
-    pub default_cluster: Option<String>,
-}
-
-/// How the vendor's web page shows a database.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Ui {
-    /// The color; a database whose `ui` has none is stored without `ui`.
-    pub color: Option<String>,
 }
 
 /// What a test does to the workspace without a call of the API.

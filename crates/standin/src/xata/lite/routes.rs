@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::options::{Options, Status};
-use super::state::{Workspace, unknown_database};
-use super::{Call, Database, FIRST_BRANCH, Lite, Ui};
+use super::state::{Database, FIRST_BRANCH, Ui, Workspace, unknown_database};
+use super::{Call, Lite};
 use crate::clock::Clock;
 use crate::id;
 use crate::service::{

@@ -1,12 +1,49 @@
 //! What a workspace stores, and the rules that hold for all of it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use http::StatusCode;
+use serde::{Deserialize, Serialize};
 
-use super::Database;
 use super::options::{Options, Status};
+use crate::clock;
 use crate::service::ErrorResponse;
+
+/// The branch that every database begins with.
+pub(super) const FIRST_BRANCH: &str = "main";
+
+/// A database as it is stored, and as all calls but create show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Database {
+    /// The name, unique within the workspace.
+    pub name: String,
+    /// Where it is.
+    pub region: String,
+    /// When it was created, since the Unix epoch.
+    #[serde(serialize_with = "clock::serialize")]
+    pub created_at: Duration,
+    /// Its first branch.
+    #[serde(skip)]
+    pub branch: String,
+    /// `ui`, all that can be stored on a database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ui: Option<Ui>,
+    /// `postgresEnabled`, if the create gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postgres_enabled: Option<bool>,
+    /// `defaultClusterID`, if the create gave it.
+    #[serde(rename = "defaultClusterID", skip_serializing_if = "Option::is_none")]
+    pub default_cluster: Option<String>,
+}
+
+/// How the vendor's web page shows a database.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Ui {
+    /// The color; a database whose `ui` has none is stored without `ui`.
+    pub color: Option<String>,
+}
 
 /// The workspace.
 #[derive(Debug, Default)]

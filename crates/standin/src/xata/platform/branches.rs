@@ -13,13 +13,10 @@ use serde_json::Value;
 
 use super::Platform;
 use super::decode::{self, PatchBranchBody, RotateBody};
-use super::rows::Branch;
+use super::rows::{Branch, ROLE};
 use super::state::Organization;
 use super::{create, discovery, wire};
 use crate::service::ErrorResponse;
-
-/// The only role whose password the API hands out.
-const ROLE: &str = "xata";
 
 pub(super) async fn list(
     State(platform): State<Platform>,

@@ -17,8 +17,6 @@ use super::{discovery, error, wire};
 use crate::service::ErrorResponse;
 
 const MOST_REPLICAS: i64 = 4;
-/// GiB; also what a branch gets when it does not say.
-pub(super) const MOST_STORAGE: i64 = 250;
 
 pub(super) async fn create(
     State(platform): State<Platform>,
@@ -111,7 +109,7 @@ fn custom(
         image,
         instance_type,
         replicas,
-        storage: given.storage.unwrap_or(MOST_STORAGE),
+        storage: given.storage.unwrap_or(discovery::MOST_STORAGE),
         postgres_configuration_parameters: given.postgres_configuration_parameters,
         preload_libraries: given.preload_libraries,
     };
@@ -124,8 +122,8 @@ pub(super) fn size(replicas: Option<i64>, storage: Option<i64>) -> Result<(), Er
         let what = format!("must be between 0 and {MOST_REPLICAS}");
         return Err(error::invalid_parameter("replicas", &what));
     }
-    if storage.is_some_and(|storage| !(1..=MOST_STORAGE).contains(&storage)) {
-        let what = format!("must be between 1 and {MOST_STORAGE}");
+    if storage.is_some_and(|storage| !(1..=discovery::MOST_STORAGE).contains(&storage)) {
+        let what = format!("must be between 1 and {}", discovery::MOST_STORAGE);
         return Err(error::invalid_parameter("storage", &what));
     }
     Ok(())

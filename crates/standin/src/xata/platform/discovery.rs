@@ -7,7 +7,6 @@ use axum::extract::{Path, Query, State};
 use serde_json::{Value, json};
 
 use super::Platform;
-use super::create::MOST_STORAGE;
 use super::error;
 use super::options::{Options, Quotas};
 use crate::clock::rfc3339;
@@ -41,6 +40,8 @@ const POSTGRES_VERSIONS: [(&str, &str); 8] = [
 
 /// What stands for an unlimited quota, which the answers cannot express.
 const UNLIMITED: usize = i32::MAX as usize;
+/// GiB; also the storage of a branch whose create names none.
+pub(super) const MOST_STORAGE: i64 = 250;
 const INSTANCES_PER_BRANCH: (u32, u32) = (1, 5);
 const DESCRIPTION_LENGTH: u32 = 50;
 

@@ -11,6 +11,9 @@ use super::options::ScaleToZero;
 use crate::clock;
 use crate::service::ErrorResponse;
 
+/// The only role of a branch.
+pub(super) const ROLE: &str = "xata";
+
 /// Children of a branch that is itself a child; a root has no limit.
 const CHILDREN_OF_A_CHILD: usize = 100;
 const DEEPEST: usize = 50;

@@ -10,8 +10,8 @@ use tokio_postgres::error::{DbError, ErrorPosition};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Column, Error, SimpleQueryMessage, SimpleQueryRow};
 
+use super::error::{error, fatal, unreachable};
 use super::request::{Modes, Query, Request};
-use super::{error, fatal, unreachable};
 use crate::service::ErrorResponse;
 
 const RESPONSE_LIMIT_BYTES: usize = 10 * 1024 * 1024;

@@ -8,11 +8,13 @@
 //! | file | what is in it |
 //! | --- | --- |
 //! | `request` | the header and the body |
+//! | `error` | the error responses |
 //! | `postgres` | the server: a database for each branch |
 //! | `answer` | results and errors of the server, as the gateway writes them |
 
 #[cfg(feature = "postgres")]
 mod answer;
+mod error;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod request;
@@ -23,17 +25,17 @@ use axum::extract::State;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
+use self::error::{bad_request, error, fatal, unreachable};
 use self::request::{ConnectionString, Modes, Request};
 use super::Platform;
-use super::rows::{Branch, Project};
+use super::rows::{Branch, Project, ROLE};
 use super::state::Organization;
 use super::wire;
 use crate::service::ErrorResponse;
 
 pub(super) const REQUEST_LIMIT_BYTES: usize = 64 * 1024 * 1024;
 
-/// The only role and the only database that the stand-in knows.
-const ROLE: &str = "xata";
+/// The only database of a branch.
 const DATABASE: &str = "xata";
 
 /// What follows the id in the first label of a hostname, by kind of endpoint.
@@ -54,25 +56,6 @@ pub(super) async fn answer(
     let request = Request::read(&body)?;
     let lineage = admit(&mut platform.state(), &connection)?;
     execute(&platform, lineage, modes, request).await.map(Json)
-}
-
-/// An error of the gateway itself.
-fn error(status: StatusCode, code: &str, message: impl Into<String>) -> ErrorResponse {
-    ErrorResponse::new(status, message).with("code", code)
-}
-
-fn bad_request(message: impl Into<String>) -> ErrorResponse {
-    error(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
-}
-
-/// PostgreSQL refuses the connection. The gateway answers like any other error of PostgreSQL's.
-fn fatal(code: &str, message: impl Into<String>) -> ErrorResponse {
-    error(StatusCode::BAD_REQUEST, code, message).with("severity", "FATAL")
-}
-
-/// The gateway has no PostgreSQL server, or the server does not answer.
-fn unreachable() -> ErrorResponse {
-    error(StatusCode::INTERNAL_SERVER_ERROR, "XX000", "cannot connect to the database")
 }
 
 #[cfg(feature = "postgres")]

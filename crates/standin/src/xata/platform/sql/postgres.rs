@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::{Client, Config, Connection, Error, NoTls, Socket};
 
-use super::ROLE;
+use crate::xata::platform::rows::ROLE;
 
 /// The variable with the URL of the server, whose user must be a superuser.
 const VARIABLE: &str = "STANDIN_POSTGRES";

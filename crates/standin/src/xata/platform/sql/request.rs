@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{bad_request, error};
+use super::error::{bad_request, error};
 use crate::service::ErrorResponse;
 
 /// The end of the header's name.
