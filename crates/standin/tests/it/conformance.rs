@@ -12,7 +12,7 @@ use crate::helpers::{BRANCHES, Client, LENIENT, World, child, request};
 const REGIONS: &str = "/organizations/org123/regions";
 
 #[test]
-fn the_document_is_read_or_it_is_said_why_not() {
+fn the_document_is_read_or_a_reason_is_given() {
     assert_eq!(Specification::xata_platform().is_some(), unavailable().is_none());
 }
 
@@ -54,7 +54,7 @@ async fn a_request_that_is_taken_against_the_document_fails_a_check() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_known_deviation_is_met() {
+async fn every_known_deviation_is_observed() {
     let world = World::new();
     if world.checker.n_validated().is_none() {
         return;
@@ -76,6 +76,6 @@ async fn every_known_deviation_is_met() {
     assert_eq!(world.send(unknown).await.unwrap().status, 404);
     let met = world.checker.observed_deviations();
     for known in DEVIATIONS.iter().chain(&LENIENT) {
-        assert!(met.contains(&known), "nothing deviates there any more: {known:?}");
+        assert!(met.contains(&known), "this deviation was not observed: {known:?}");
     }
 }

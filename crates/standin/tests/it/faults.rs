@@ -1,4 +1,4 @@
-//! What goes wrong on the way, and what the platform holds afterwards.
+//! Faults of the platform.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ async fn a_detached_create_commits_after_the_client_has_looked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_skips_strikes_and_is_over() {
+async fn a_fault_skips_calls_applies_and_ends() {
     let world = World::new();
     world.platform.faults().push(Fault {
         on: Call::Any,

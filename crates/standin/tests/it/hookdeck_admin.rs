@@ -1,4 +1,4 @@
-//! Hookdeck's admin API, against the contract (`contracts/hookdeck.md`, section 8 above all) and Hookdeck's document.
+//! Hookdeck's admin API (docs/vendors/hookdeck.md, "Connection upsert"), validated against Hookdeck's document.
 
 use axum::body::Body;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -78,7 +78,7 @@ impl World {
     }
 }
 
-/// The example of section 8.
+/// The example of the vendor's documentation.
 fn connection() -> Value {
     json!({
         "name": "per-user-db",
@@ -191,7 +191,7 @@ async fn rules_stay_unless_they_are_given_and_then_all_are_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_schema_has_no_room_for_is_refused_and_changes_nothing() {
+async fn a_body_that_violates_the_schema_is_refused_and_changes_nothing() {
     let world = World::new();
     for body in [
         json!([]),
@@ -242,7 +242,7 @@ async fn each_version_has_its_own_members_for_the_rate() {
     body["destination"]["config"]["rate_limit_period"] = json!("concurrent");
     assert_eq!(world.put(body.clone()).await.0, 422);
     // That version has another document.
-    world.admin.observe(std::sync::Arc::new(Nobody));
+    world.admin.observe(std::sync::Arc::new(Ignore));
     assert_eq!(world.call(Method::PUT, OLD, Some(body)).await.0, 200);
     assert_eq!(world.call(Method::PUT, OLD, Some(connection())).await.0, 422);
 }
@@ -328,22 +328,22 @@ async fn lists_are_filtered_and_a_misspelt_filter_is_none() {
     }
     assert_eq!(world.get("/2026-09-01/sources?name=clerk").await["models"][0]["id"], id);
     assert_eq!(world.get("/2026-09-01/destinations?name=clerk").await["count"], 0);
-    // Not in the document, which the judge would say.
-    world.admin.observe(std::sync::Arc::new(Nobody));
+    // The document has no such parameter, so the checker would report a violation.
+    world.admin.observe(std::sync::Arc::new(Ignore));
     assert_eq!(world.get(&format!("{CONNECTIONS}?nmae=third")).await["count"], 2);
     assert_eq!(world.get(&format!("{CONNECTIONS}?source_id%5B0%5D={id}")).await["count"], 2);
 }
 
 #[derive(Debug)]
-struct Nobody;
+struct Ignore;
 
-impl standin::interceptor::Observer for Nobody {
+impl standin::interceptor::Observer for Ignore {
     fn on_request(&self, _: &Request<bytes::Bytes>) {}
     fn on_response(&self, _: &Request<bytes::Bytes>, _: &http::Response<bytes::Bytes>) {}
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_opens_as_bearer_and_as_basic_and_no_other_does() {
+async fn the_key_is_accepted_as_bearer_and_as_basic_and_no_other_key_is() {
     let world = World::new();
     let basic = "Basic aGRfZmFrZV9sb2NhbF9kZXZlbG9wbWVudF9rZXk6"; // the key, and a colon
     assert_eq!(world.send(basic, Method::GET, CONNECTIONS, None).await.0, 200);
@@ -363,7 +363,7 @@ async fn a_key_opens_as_bearer_and_as_basic_and_no_other_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_there_is_404() {
+async fn a_missing_version_source_or_path_is_404() {
     let world = World::new();
     for path in ["/2024-03-01/connections", "/2026-09-01/sources/src_1", "/2026-09-01/issues", "/"]
     {
@@ -373,7 +373,7 @@ async fn what_is_not_there_is_404() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_strikes_the_call_it_is_for_and_every_request_is_recorded() {
+async fn a_fault_applies_to_its_call_and_every_request_is_recorded() {
     let world = World::new();
     world.admin.faults().push(Fault::once(Call::UpsertConnection, Effect::ResetAfter));
     world.get(CONNECTIONS).await;

@@ -1,4 +1,4 @@
-//! Xata Lite: what a client of the retired API sees, and what the workspace holds afterwards.
+//! Xata Lite: what a client of the retired API sees, and what the workspace stores afterwards.
 
 mod faults;
 
@@ -74,7 +74,7 @@ async fn a_create_answers_its_own_shape_and_a_look_up_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_create_may_give_everything_that_the_contract_names() {
+async fn a_create_may_have_every_member_that_the_vendor_names() {
     let workspace = Workspace::new();
     let body = json!({
         "region": "us-west-2", "branchName": "trunk", "postgresEnabled": true,
@@ -231,7 +231,7 @@ async fn a_bad_body_is_refused_and_nothing_is_created() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_key_opens_the_workspace() {
+async fn only_the_key_of_the_workspace_is_accepted() {
     let workspace = Workspace::new();
     for authorization in [None, Some("Bearer xau_other"), Some("Basic xau_other"), Some("Bearer")] {
         let mut create = request(Method::PUT, USER_A, Some(json!({ "region": "eu-west-1" })));
@@ -298,7 +298,7 @@ async fn a_database_can_be_coloured_renamed_and_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_there_is_404_with_a_message() {
+async fn a_missing_database_or_path_is_404_with_a_message() {
     let workspace = Workspace::new();
     let rename = format!("{USER_A}/rename");
     for (method, path, body) in [

@@ -54,7 +54,7 @@ impl World {
         self.send(request.body(Full::from(body.to_string())).unwrap()).await
     }
 
-    /// Asks a branch.
+    /// Sends a query to a branch.
     async fn sql(&self, branch: &str, body: Value) -> (u16, Value) {
         self.post(&self.connection_string(branch).await, &body, &[]).await
     }
@@ -76,13 +76,13 @@ fn batch(texts: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn without_a_server_it_cannot_connect() {
+async fn without_a_server_the_gateway_cannot_connect() {
     let (status, body) = World::without_server().sql(TEMPLATE, query("select 1")).await;
     assert_eq!((status, &body["code"]), (500, &json!("XX000")));
 }
 
 #[tokio::test]
-async fn only_the_connection_string_opens_it() {
+async fn only_the_right_connection_string_is_accepted() {
     let world = World::without_server();
     let right = world.connection_string(TEMPLATE).await;
     for (connection, body, status, code) in [
@@ -110,7 +110,7 @@ async fn only_the_connection_string_opens_it() {
 }
 
 #[tokio::test]
-async fn a_branch_that_sleeps_is_woken_only_where_it_may_sleep_by_itself() {
+async fn a_query_wakes_a_hibernated_branch_only_if_it_scales_to_zero() {
     let world = World::without_server();
     let connection = world.connection_string(TEMPLATE).await;
     let path = format!("{BRANCHES}/{TEMPLATE}");
@@ -128,7 +128,7 @@ async fn a_branch_that_sleeps_is_woken_only_where_it_may_sleep_by_itself() {
 }
 
 #[tokio::test]
-async fn a_branch_that_is_being_made_counts_as_asleep() {
+async fn a_branch_that_is_being_created_counts_as_hibernated() {
     let world = World::without_server();
     let connection = world.connection_string(TEMPLATE).await;
     world.0.platform.change(|options| options.ready_after = Duration::from_secs(3600));
@@ -219,7 +219,7 @@ async fn nothing_is_kept_between_calls() {
 }
 
 #[tokio::test]
-async fn a_child_has_what_its_parent_had_and_what_it_gets_is_its_own() {
+async fn a_child_begins_with_its_parents_data_and_then_has_its_own() {
     let Some(world) = World::start().await else { return };
     let schema = batch(&["create table notes (text text)", "insert into notes values ('first')"]);
     assert_eq!(world.sql(TEMPLATE, schema).await.0, 200);
@@ -246,7 +246,7 @@ async fn the_role_is_no_superuser_and_owns_its_database() {
 }
 
 #[tokio::test]
-async fn what_is_deleted_is_gone_from_the_server_too() {
+async fn a_deleted_branch_is_removed_from_the_server_too() {
     let Some(world) = World::start().await else { return };
     let id = world.tenant("user_ann").await;
     let database = query("select current_database()::text as name");

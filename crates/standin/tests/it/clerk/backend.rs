@@ -1,12 +1,12 @@
-//! Clerk's Backend API: what a client sees, what the instance holds afterwards, and what it tells of.
+//! Clerk's Backend API: what a client sees, what the instance stores afterwards, and which events it causes.
 
 mod conformance;
-mod door;
 mod exchanges;
 mod faults;
 mod limits;
 mod metadata;
 mod paging;
+mod requests;
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ const VERSION: &str = "2026-05-12";
 const AGENT: &str = "per-user-db/test";
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What the stand-in takes beside its document, as these tests show.
+/// What the stand-in accepts beside its document, as these tests show.
 const LENIENT: [Deviation; 2] = [
     query("GetInstance", "query __clerk_api_version", "the version may be a parameter of any call"),
     query("GetUsersCount", "query starting_after", "the vendor's client repeats it there"),
@@ -39,7 +39,7 @@ const fn query(operation: &'static str, pointer: &'static str, why: &'static str
     Deviation { operation, side: Side::Request, pointer, keyword: "parameters", why }
 }
 
-/// An instance, and a client that has the key. No test passes in which an answer, or a request that was taken, is not
+/// An instance, and a client that has the key. No test passes in which an answer, or a request that was accepted, is not
 /// as specified.
 struct Instance {
     backend: Backend,
@@ -130,7 +130,7 @@ async fn the_key_belongs_to_one_instance() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_is_the_one_that_the_sign_up_told_of() {
+async fn a_user_is_the_one_of_the_sign_up_event() {
     let instance = Instance::new();
     let event: Value = serde_json::from_slice(&SignUp::new(&user_id(1)).user_created()).unwrap();
     let found = instance.get(&user(1)).await;
@@ -140,19 +140,19 @@ async fn a_user_is_the_one_that_the_sign_up_told_of() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deleted_user_is_gone_and_told_of_once() {
+async fn a_deleted_user_is_gone_and_causes_one_event() {
     let instance = Instance::new();
     let deleted = instance.call(Method::DELETE, &user(1), None).await;
     let left = json!({ "object": "user", "id": user_id(1), "deleted": true });
     assert_eq!((deleted.status, deleted.json()), (200, left.clone()));
-    let told = events(&instance);
-    assert_eq!(told.len(), 1);
-    assert_eq!((&told[0]["type"], &told[0]["data"]), (&json!("user.deleted"), &left));
+    let caused = events(&instance);
+    assert_eq!(caused.len(), 1);
+    assert_eq!((&caused[0]["type"], &caused[0]["data"]), (&json!("user.deleted"), &left));
     assert_eq!(
-        told[0]["event_attributes"]["http_request"],
+        caused[0]["event_attributes"]["http_request"],
         json!({ "client_ip": "", "user_agent": AGENT })
     );
-    assert_eq!(told[0]["instance_id"], Options::default().instance_id);
+    assert_eq!(caused[0]["instance_id"], Options::default().instance_id);
     for (method, path) in [
         (Method::DELETE, user(1)),
         (Method::GET, user(1)),
@@ -167,7 +167,7 @@ async fn a_deleted_user_is_gone_and_told_of_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_done_behind_its_back_is_seen_and_not_told_of() {
+async fn a_change_by_the_test_is_visible_and_causes_no_event() {
     let instance = Instance::new();
     instance.backend.insert(SignUp::new(&user_id(2)));
     instance.backend.change_user(&user_id(2), |it| it.private_metadata = json!({ "a": 1 }));
@@ -181,7 +181,7 @@ async fn what_is_done_behind_its_back_is_seen_and_not_told_of() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_shares_a_socket_with_another_stand_in() {
+async fn the_api_shares_a_socket_with_another_stand_in() {
     let instance = Instance::new();
     let router =
         instance.backend.beside(Lite::new(standin::xata::lite::Options::default()).router());

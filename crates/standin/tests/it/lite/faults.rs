@@ -1,4 +1,4 @@
-//! What goes wrong on the way to Xata Lite.
+//! Faults of Xata Lite.
 
 use http::Method;
 use serde_json::json;
@@ -38,7 +38,7 @@ async fn a_rate_limit_says_when_it_ends_and_has_processed_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_strikes_only_the_call_it_is_aimed_at() {
+async fn a_fault_applies_only_to_the_call_that_it_is_aimed_at() {
     let workspace = Workspace::new();
     workspace.lite.insert("eu-west-1", ["user_a"]);
     let rename = format!("{USER_A}/rename");

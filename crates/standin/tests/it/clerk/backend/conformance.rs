@@ -10,7 +10,7 @@ use super::{Instance, LENIENT, metadata, request, user};
 use crate::helpers::Client;
 
 #[test]
-fn the_document_is_read_or_it_is_said_why_not() {
+fn the_document_is_read_or_a_reason_is_given() {
     assert_eq!(Specification::clerk_backend().is_some(), unavailable().is_none());
 }
 
@@ -43,7 +43,7 @@ async fn a_user_that_signed_up_without_anything_is_as_specified() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_known_deviation_is_met() {
+async fn every_known_deviation_is_observed() {
     let instance = Instance::new();
     if instance.checker.n_validated().is_none() {
         return;
@@ -68,7 +68,7 @@ async fn every_known_deviation_is_met() {
     }
     let met = instance.checker.observed_deviations();
     for known in CLERK_DEVIATIONS.iter().chain(&LENIENT) {
-        assert!(met.contains(&known), "nothing deviates there any more: {known:?}");
+        assert!(met.contains(&known), "this deviation was not observed: {known:?}");
     }
     // A wrong key is declared for a user, and not for the count.
     let mut stranger = request(Method::GET, &user, None);

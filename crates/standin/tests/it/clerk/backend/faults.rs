@@ -1,4 +1,4 @@
-//! What goes wrong on the way to Clerk.
+//! Faults of Clerk's Backend API.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ async fn each_effect_comes_before_or_after_the_change_and_its_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_strikes_only_the_call_it_is_aimed_at() {
+async fn a_fault_applies_only_to_the_call_that_it_is_aimed_at() {
     let instance = Instance::new();
     instance.backend.change(|options| *options = options.clone().unlimited());
     let (user, metadata) = (user(1), metadata(1));

@@ -68,7 +68,7 @@ async fn each_user_may_be_changed_so_often_within_ten_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stranger_uses_nothing_up() {
+async fn a_request_without_the_key_does_not_count_towards_the_limit() {
     let instance = Instance::with(|options| options.most_requests = Some(1));
     for _ in 0..3 {
         let mut request = super::request(Method::GET, "/v1/users", None);

@@ -68,7 +68,7 @@ async fn a_put_replaces_each_kind_that_it_names() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_is_told_of_with_the_whole_user_and_who_asked() {
+async fn a_change_causes_an_event_with_the_whole_user_and_the_clients_program() {
     let instance = Instance::new();
     let body = Some(json!({ "private_metadata": { "database": { "status": "ready" } } }));
     let mut answers = Vec::new();
@@ -76,12 +76,12 @@ async fn a_change_is_told_of_with_the_whole_user_and_who_asked() {
         tokio::time::advance(super::SECOND).await;
         answers.push(instance.call(method, &metadata(1), body.clone()).await.json());
     }
-    let told = events(&instance);
+    let caused = events(&instance);
     assert_eq!(
-        told.iter().map(|event| &event["data"]).collect::<Vec<_>>(),
+        caused.iter().map(|event| &event["data"]).collect::<Vec<_>>(),
         answers.iter().collect::<Vec<_>>()
     );
-    for event in &told {
+    for event in &caused {
         assert_eq!((&event["type"], &event["object"]), (&json!("user.updated"), &json!("event")));
         let request = &event["event_attributes"]["http_request"];
         assert_eq!(request, &json!({ "client_ip": "", "user_agent": AGENT }));
@@ -95,7 +95,7 @@ async fn a_change_is_told_of_with_the_whole_user_and_who_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_metadata_is_refused_and_changes_nothing() {
+async fn a_body_that_is_not_metadata_is_refused_and_changes_nothing() {
     let instance = Instance::new();
     let before = instance.get(&user(1)).await.json();
     let long = "n".repeat(8 * 1024);

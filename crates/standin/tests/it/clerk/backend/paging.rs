@@ -62,7 +62,7 @@ async fn a_cursor_walks_the_whole_list_in_either_direction() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_signs_up_during_an_ascending_walk_comes_last() {
+async fn a_user_who_signs_up_during_an_ascending_walk_comes_last() {
     let instance = instance(3);
     assert_eq!(listed(&instance, "?limit=2&order_by=created_at").await, [1, 2]);
     instance.backend.insert(SignUp { timestamp_ms: 1_767_785_000_000, ..SignUp::new(&user_id(4)) });

@@ -1,4 +1,4 @@
-//! What every request must bring: the key, a known version, a body that says what it is, a path that is there.
+//! What every request needs: the key, a known version, a body with its content type, a known path.
 
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -9,7 +9,7 @@ use super::{Instance, VERSION, error, error_of, metadata, request, user};
 use crate::helpers::Client;
 
 #[tokio::test(start_paused = true)]
-async fn only_the_key_opens_the_instance() {
+async fn only_the_key_of_the_instance_is_accepted() {
     let instance = Instance::new();
     for (authorization, code) in [
         (None, "authentication_invalid"),
@@ -80,7 +80,7 @@ async fn a_body_must_be_json_and_say_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_there_is_404_or_405() {
+async fn an_unknown_path_is_404_and_an_unknown_method_405() {
     let instance = Instance::new();
     for path in ["/v1/nothing", "/users", "/v1/users/user_nobody", "/v1/users/User_1"] {
         assert_eq!(error_of(&instance.get(path).await), error(404, "resource_not_found"), "{path}");
