@@ -1,15 +1,14 @@
 //! Hookdeck's admin API (docs/vendors/hookdeck.md, "Connection upsert"), validated against Hookdeck's document.
 
-use axum::body::Body;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::Router;
+use http::header::AUTHORIZATION;
 use http::{Method, Request};
-use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use standin::conformance::{Checker, HOOKDECK_DEVIATIONS, Requests};
 use standin::fault::{Effect, Fault};
 use standin::hookdeck::admin::{Admin, Call, Options, Replacement};
-use standin::serve;
-use tower::ServiceExt;
+
+use crate::helpers::{Client, request};
 
 const CONNECTIONS: &str = "/2026-09-01/connections";
 const OLD: &str = "/2025-07-01/connections";
@@ -17,6 +16,12 @@ const OLD: &str = "/2025-07-01/connections";
 struct World {
     admin: Admin,
     checker: Checker,
+}
+
+impl Client for World {
+    fn router(&self) -> Router {
+        self.admin.router()
+    }
 }
 
 impl World {
@@ -39,17 +44,10 @@ impl World {
         path: &str,
         body: Option<Value>,
     ) -> (u16, Value) {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(AUTHORIZATION, key)
-            .header(CONTENT_TYPE, "application/json")
-            .body(Body::from(body.map(|body| body.to_string()).unwrap_or_default()))
-            .unwrap();
-        let response = serve::service(self.admin.router()).oneshot(request).await.unwrap();
-        let status = response.status().as_u16();
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        (status, serde_json::from_slice(&body).unwrap())
+        let mut request = request(method, path, body);
+        request.headers_mut().insert(AUTHORIZATION, key.parse().unwrap());
+        let answer = Client::send(self, request).await.unwrap();
+        (answer.status, answer.json())
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
@@ -377,11 +375,10 @@ async fn a_fault_applies_to_its_call_and_every_request_is_recorded() {
     let world = World::new();
     world.admin.faults().push(Fault::once(Call::UpsertConnection, Effect::ResetAfter));
     world.get(CONNECTIONS).await;
-    let key = format!("Bearer {}", Options::default().api_key);
-    let request = Request::put(CONNECTIONS).header(AUTHORIZATION, key);
-    let request = request.header(CONTENT_TYPE, "application/json");
-    let request = request.body(Body::from(connection().to_string())).unwrap();
-    assert!(serve::service(world.admin.router()).oneshot(request).await.is_err());
+    let mut request = request(Method::PUT, CONNECTIONS, Some(connection()));
+    let key = format!("Bearer {}", Options::default().api_key).parse().unwrap();
+    request.headers_mut().insert(AUTHORIZATION, key);
+    assert!(Client::send(&world, request).await.is_err());
     assert_eq!(world.admin.connections("per-user-db").len(), 1);
     let statuses: Vec<_> = world.admin.requests().iter().map(|it| it.status).collect();
     assert_eq!(statuses, [Some(200), None]);

@@ -65,13 +65,13 @@ fn checked(
         decode::branch_name(Some(name.clone()))?;
     }
     let scale_to_zero = body.scale_to_zero.map(decode::scale_to_zero).transpose()?;
-    create::size(body.replicas, body.storage)?;
-    if let Some(instance_type) = &body.instance_type {
+    create::size(body.cluster.replicas, body.cluster.storage)?;
+    if let Some(instance_type) = &body.cluster.instance_type {
         discovery::allowed_instance_type(&state.options.quotas, instance_type)?;
     }
     let project = state.project(project)?;
     let branch = project.branch(id)?;
-    if let Some(image) = &body.image {
+    if let Some(image) = &body.cluster.image {
         discovery::known_image(&branch.name, image)?;
     }
     if let Some(name) = &body.name {
@@ -81,19 +81,17 @@ fn checked(
 }
 
 fn apply(branch: &mut Branch, body: PatchBranchBody) {
-    let configuration = &mut branch.configuration;
     replace(&mut branch.name, body.name);
     replace(&mut branch.scale_to_zero, body.scale_to_zero);
     replace(&mut branch.hibernated, body.hibernate);
-    replace(&mut configuration.image, body.image);
-    replace(&mut configuration.instance_type, body.instance_type);
-    replace(&mut configuration.replicas, body.replicas);
-    replace(&mut configuration.storage, body.storage);
-    replace(
-        &mut configuration.postgres_configuration_parameters,
-        body.postgres_configuration_parameters,
-    );
-    replace(&mut configuration.preload_libraries, body.preload_libraries);
+    let (configuration, given) = (&mut branch.configuration, body.cluster);
+    replace(&mut configuration.image, given.image);
+    replace(&mut configuration.instance_type, given.instance_type);
+    replace(&mut configuration.replicas, given.replicas);
+    replace(&mut configuration.storage, given.storage);
+    let parameters = &mut configuration.postgres_configuration_parameters;
+    replace(parameters, given.postgres_configuration_parameters);
+    replace(&mut configuration.preload_libraries, given.preload_libraries);
     branch.description = body.description.or(branch.description.take());
 }
 

@@ -110,8 +110,10 @@ fn custom(
         instance_type,
         replicas,
         storage: given.storage.unwrap_or(discovery::MOST_STORAGE),
-        postgres_configuration_parameters: given.postgres_configuration_parameters,
-        preload_libraries: given.preload_libraries,
+        postgres_configuration_parameters: given
+            .postgres_configuration_parameters
+            .unwrap_or_default(),
+        preload_libraries: given.preload_libraries.unwrap_or_default(),
     };
     Ok((None, region, configuration))
 }

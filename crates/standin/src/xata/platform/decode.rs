@@ -49,10 +49,8 @@ pub(super) struct ClusterBody {
     pub(super) instance_type: Option<String>,
     pub(super) replicas: Option<i64>,
     pub(super) storage: Option<i64>,
-    #[serde(default)]
-    pub(super) postgres_configuration_parameters: BTreeMap<String, String>,
-    #[serde(default)]
-    pub(super) preload_libraries: Vec<String>,
+    pub(super) postgres_configuration_parameters: Option<BTreeMap<String, String>>,
+    pub(super) preload_libraries: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -62,12 +60,9 @@ pub(super) struct PatchBranchBody {
     pub(super) description: Option<String>,
     pub(super) scale_to_zero: Option<ScaleToZero>,
     pub(super) hibernate: Option<bool>,
-    pub(super) image: Option<String>,
-    pub(super) instance_type: Option<String>,
-    pub(super) replicas: Option<i64>,
-    pub(super) storage: Option<i64>,
-    pub(super) postgres_configuration_parameters: Option<BTreeMap<String, String>>,
-    pub(super) preload_libraries: Option<Vec<String>>,
+    /// Its region is ignored: a branch stays where it is.
+    #[serde(flatten)]
+    pub(super) cluster: ClusterBody,
 }
 
 #[derive(Debug, Deserialize)]
