@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use per_user_db::worker::TIMEOUT;
 use standin::clerk::{SignUp, user_id};
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 use standin::function_url::{self, BodyEncoding};
 use standin::xata::Call;
 
@@ -28,7 +28,7 @@ async fn within_polls<T>(mut polls: usize, future: impl Future<Output = T>) -> O
 
 /// What the create that may be cut off comes to.
 fn stories() -> [Option<Effect>; 5] {
-    let busy = Answer::message(http::StatusCode::CONFLICT, "busy").with_retry_after("1");
+    let busy = CannedResponse::message(http::StatusCode::CONFLICT, "busy").with_retry_after("1");
     [
         None,
         // Xata goes on when nobody waits any more.
@@ -54,7 +54,7 @@ async fn ending_at_any_await_leaves_nothing_but_a_delivery_to_be_made_again() {
             }
             let deadline = (world.clock)() + TIMEOUT;
             let first = within_polls(polls, world.handle(&payload, deadline)).await;
-            world.xata.mend();
+            world.xata.clear_faults();
             let again = world.send(retry(event.clone(), 2)).await;
             assert_eq!(again.status, 200, "{api:?}, {story:?}, {polls} polls: {}", again.body);
             // What is detached may still be under way.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::{Value, json};
 use standin::clerk::backend::Call;
-use standin::clerk::{SignUp, user_id_of};
-use standin::fault::{Answer, Effect, Fault};
+use standin::clerk::{SignUp, user_id_at};
+use standin::fault::{CannedResponse, Effect, Fault};
 use standin::xata;
 
 use crate::world::{ALL_PROJECTS, Api, CLERK, World, delivery, retry};
@@ -21,9 +21,9 @@ type Row = (u16, &'static str, Option<&'static str>, Option<&'static str>);
 /// Whatever Clerk may answer when it cannot be asked, or refuses the key, and what follows.
 fn refusals() -> Vec<(Effect, Row)> {
     let answer = |status: u16, body: &str| {
-        Effect::Answer(Answer::message(StatusCode::from_u16(status).unwrap(), body))
+        Effect::Answer(CannedResponse::message(StatusCode::from_u16(status).unwrap(), body))
     };
-    let limited = Answer::message(StatusCode::TOO_MANY_REQUESTS, "slow down");
+    let limited = CannedResponse::message(StatusCode::TOO_MANY_REQUESTS, "slow down");
     let unavailable = (503, "unavailable", Some("clerk_unavailable"), None);
     vec![
         (answer(500, "down"), unavailable),
@@ -52,7 +52,7 @@ fn world(changes: &[(&str, &str)], sign_up: &SignUp) -> World {
 
 /// Made in the second of the sign-up, as Clerk's are.
 fn id() -> String {
-    user_id_of(1, 1_767_784_000)
+    user_id_at(1, 1_767_784_000)
 }
 
 fn sign_up() -> SignUp {
@@ -287,7 +287,8 @@ async fn to_the_key_of_another_instance_nobody_is_gone() {
 async fn an_answer_about_another_user_is_no_answer() {
     let world = an_hour_later(&[DELETE]).await;
     for body in ["{}", "[]", "<html>", r#"{"id":"user_37vz6BwG1KEMgL1JMSppdaytVY5"}"#] {
-        let answer = Answer { body: body.into(), ..Answer::message(StatusCode::OK, "") };
+        let answer =
+            CannedResponse { body: body.into(), ..CannedResponse::message(StatusCode::OK, "") };
         world.clerk.faults().push(Fault::once(Call::GetUser, Effect::Answer(answer)));
         let answered = world.deliver(deleted(&sign_up())).await;
         assert_eq!(answered.row(), (503, "unavailable", Some("clerk_unavailable"), None), "{body}");

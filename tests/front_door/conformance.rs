@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use serde_json::{Value, json};
 use standin::clerk::{SignUp, user_id};
-use standin::conformance::{Specification, Violation, absence};
-use standin::gate::Observer;
+use standin::conformance::{Specification, Violation, unavailable};
+use standin::interceptor::Observer;
 
 use crate::world::World;
 
@@ -19,9 +19,9 @@ type Edit = fn(&mut Value);
 struct Last(Mutex<Option<(Request<Bytes>, Response<Bytes>)>>);
 
 impl Observer for Last {
-    fn asked(&self, _: &Request<Bytes>) {}
+    fn on_request(&self, _: &Request<Bytes>) {}
 
-    fn answered(&self, request: &Request<Bytes>, response: &Response<Bytes>) {
+    fn on_response(&self, request: &Request<Bytes>, response: &Response<Bytes>) {
         *self.0.lock().unwrap() = Some((request.clone(), response.clone()));
     }
 }
@@ -52,22 +52,22 @@ fn places(violations: &[Violation]) -> Vec<[&str; 3]> {
 
 #[test]
 fn the_document_is_read_or_it_is_said_why_not() {
-    assert_eq!(Specification::xata_platform().is_some(), absence().is_none());
+    assert_eq!(Specification::xata_platform().is_some(), unavailable().is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_delivery_has_its_request_and_the_answer_judged() {
     let world = World::new();
-    let before = world.watch.as_ref().unwrap().n_judged();
+    let before = world.watch.as_ref().unwrap().n_validated();
     assert_eq!(world.deliver(sign_up()).await.word("status"), "created");
-    assert_eq!(world.watch.as_ref().unwrap().n_judged(), before.map(|n| n + 2));
+    assert_eq!(world.watch.as_ref().unwrap().n_validated(), before.map(|n| n + 2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_renamed_field_in_the_answer_is_found() {
     let Some(specification) = Specification::xata_platform() else { return };
     let (request, response) = create().await;
-    assert_eq!(specification.judge_response(&request, &response), []);
+    assert_eq!(specification.validate_response(&request, &response), []);
     let broken = response.map(|body| {
         edited(&body, |body| {
             let region = body.as_object_mut().unwrap().remove("region").unwrap();
@@ -75,7 +75,7 @@ async fn a_renamed_field_in_the_answer_is_found() {
         })
     });
     assert_eq!(
-        places(&specification.judge_response(&request, &broken)),
+        places(&specification.validate_response(&request, &broken)),
         [
             ["createBranch", "/region", "required"],
             ["createBranch", "/reigon", "additionalProperties"],
@@ -87,7 +87,7 @@ async fn a_renamed_field_in_the_answer_is_found() {
 async fn a_wrong_request_is_found() {
     let Some(specification) = Specification::xata_platform() else { return };
     let (request, _) = create().await;
-    assert_eq!(specification.judge_request(&request), []);
+    assert_eq!(specification.validate_request(&request), []);
     let edits: [(Edit, &str, &str); 5] = [
         (|body| body["name"] = 7.into(), "/name", "type"),
         (|body| body["mode"] = "inherits".into(), "/mode", "enum"),
@@ -98,7 +98,7 @@ async fn a_wrong_request_is_found() {
     for (edit, pointer, keyword) in edits {
         let (head, body) = request.clone().into_parts();
         let broken = Request::from_parts(head, edited(&body, edit));
-        let violations = specification.judge_request(&broken);
+        let violations = specification.validate_request(&broken);
         let found = places(&violations);
         assert!(found.contains(&["createBranch", pointer, keyword]), "{violations:#?}");
     }
@@ -108,7 +108,7 @@ async fn a_wrong_request_is_found() {
     ] {
         let mut elsewhere = request.clone();
         *elsewhere.uri_mut() = path.parse().unwrap();
-        let violations = specification.judge_request(&elsewhere);
+        let violations = specification.validate_request(&elsewhere);
         assert!(places(&violations).contains(&expected), "{violations:#?}");
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
 use standin::clerk::{SignUp, user_id};
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 use standin::function_url::{self, BodyEncoding};
 use standin::hookdeck::{Connection, Engine, EventStatus, from_fn};
 use standin::xata::{Call, Xata};
@@ -64,15 +64,15 @@ async fn a_hundred_sign_ups_delivered_twice_make_a_hundred_databases() {
 async fn an_outage_of_hours_that_asks_to_be_asked_again_loses_nobody() {
     for api in Api::BOTH {
         let world = Arc::new(World::on(api, &[]));
-        let down =
-            Answer::message(StatusCode::SERVICE_UNAVAILABLE, "masked").with_retry_after("30");
+        let down = CannedResponse::message(StatusCode::SERVICE_UNAVAILABLE, "masked")
+            .with_retry_after("30");
         world.xata.fault(Fault::always(Call::Any, Effect::Answer(down)));
         let engine = engine(&world);
         for seed in 1..=20 {
             engine.ingest(HeaderMap::new(), event(seed));
         }
         tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
-        world.xata.mend();
+        world.xata.clear_faults();
         engine.settle().await;
         for event in engine.events() {
             assert_eq!(

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use standin::clerk::{SignUp, user_id};
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 use standin::xata::lite::{Duplicate, Lite, Status, rate_limited};
 use standin::xata::{Call, Xata};
 
@@ -53,7 +53,7 @@ async fn an_answer_about_another_database_is_not_taken_for_ours() {
     let created = serde_json::json!({ "databaseName": another, "status": "completed" });
     let read = serde_json::json!({ "name": another, "region": "us-east-1" });
     let answer = |status, body: serde_json::Value| {
-        Effect::Answer(Answer::new(status).with_body("application/json", body.to_string()))
+        Effect::Answer(CannedResponse::new(status).with_body("application/json", body.to_string()))
     };
     let (world, _) = world();
     world.xata.fault(Fault::once(Call::Create, answer(StatusCode::CREATED, created)));
@@ -76,7 +76,7 @@ async fn a_refusal_without_a_database_behind_it_is_one() {
     ] {
         let (world, _) = world();
         let status = StatusCode::from_u16(status).unwrap();
-        let refusal = Effect::Answer(Answer::message(status, "no"));
+        let refusal = Effect::Answer(CannedResponse::message(status, "no"));
         world.xata.fault(Fault::always(Call::Create, refusal));
         let answered = world.deliver(event()).await;
         assert_eq!(answered.row(), (answer, word, Some(reason), None), "{status}");

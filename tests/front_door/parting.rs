@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use standin::clerk::{SignUp, user_id};
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 use standin::function_url::{self, BodyEncoding};
 use standin::xata::platform::Call;
 use tokio::time::Instant;
@@ -95,7 +95,7 @@ async fn what_is_absent_already_is_gone() {
 async fn what_somebody_else_removes_between_look_up_and_change_is_gone() {
     for (change, call) in [(PARK, Call::PatchBranch), (DELETE, Call::DeleteBranch)] {
         let world = world(&[change]).await;
-        let gone = Answer::message(StatusCode::NOT_FOUND, "branch [x] not found");
+        let gone = CannedResponse::message(StatusCode::NOT_FOUND, "branch [x] not found");
         world.platform().faults().push(Fault::once(call, Effect::Answer(gone)));
         assert_eq!(world.deliver(deleted(1)).await.row(), (200, "gone", None, None), "{change:?}");
     }
@@ -114,7 +114,7 @@ async fn a_database_is_found_in_whatever_project_it_is() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unclear_change_is_looked_up_before_it_is_believed() {
-    let error = Answer::message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Error");
+    let error = CannedResponse::message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Error");
     for (change, call, done) in
         [(PARK, Call::PatchBranch, "parked"), (DELETE, Call::DeleteBranch, "removed")]
     {
@@ -148,7 +148,7 @@ async fn a_refusal_says_who_has_to_act_and_leaves_the_database_alone() {
     ] {
         for (change, call) in [(PARK, Call::PatchBranch), (DELETE, Call::DeleteBranch)] {
             let world = world(&[change]).await;
-            let answer = Answer::message(StatusCode::from_u16(status).unwrap(), text);
+            let answer = CannedResponse::message(StatusCode::from_u16(status).unwrap(), text);
             world.platform().faults().push(Fault::once(call, Effect::Answer(answer)));
             let answered = world.deliver(deleted(1)).await;
             let (status, outcome, reason, _) = answered.row();

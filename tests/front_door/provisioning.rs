@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use per_user_db::http_client;
 use standin::clerk::{SignUp, user_id};
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 use standin::xata::Call;
 use standin::xata::platform::{Contention, Quotas};
 
@@ -17,7 +17,7 @@ fn event(seed: u64) -> Vec<u8> {
 }
 
 fn message(status: u16, text: &str) -> Effect {
-    Effect::Answer(Answer::message(StatusCode::from_u16(status).unwrap(), text))
+    Effect::Answer(CannedResponse::message(StatusCode::from_u16(status).unwrap(), text))
 }
 
 /// Each effect with each API.
@@ -40,11 +40,17 @@ async fn an_unclear_create_that_worked_is_found_and_counts_as_created() {
         Effect::ResetAfter,
         Effect::HangAfter,
         Effect::TruncatedAfter,
-        Effect::AnswerAfter(Answer::html(StatusCode::BAD_GATEWAY)),
-        Effect::AnswerAfter(Answer::html(StatusCode::CREATED)),
-        Effect::AnswerAfter(Answer::message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Error")),
-        Effect::AnswerAfter(Answer::new(StatusCode::NO_CONTENT)),
-        Effect::AnswerAfter(Answer::message(StatusCode::REQUEST_TIMEOUT, "Request Timeout")),
+        Effect::AnswerAfter(CannedResponse::html(StatusCode::BAD_GATEWAY)),
+        Effect::AnswerAfter(CannedResponse::html(StatusCode::CREATED)),
+        Effect::AnswerAfter(CannedResponse::message(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Internal Error",
+        )),
+        Effect::AnswerAfter(CannedResponse::new(StatusCode::NO_CONTENT)),
+        Effect::AnswerAfter(CannedResponse::message(
+            StatusCode::REQUEST_TIMEOUT,
+            "Request Timeout",
+        )),
     ];
     for (api, effect) in on_both(&effects) {
         let world = World::on(api, &[]);
@@ -199,7 +205,7 @@ async fn create_beside(xata: &standin::xata::platform::Platform) {
 async fn a_taken_name_that_is_to_be_asked_for_again_is_contention() {
     let world = World::new();
     let status = StatusCode::CONFLICT;
-    let busy = Answer::message(status, "branch [x] already exists").with_retry_after("1");
+    let busy = CannedResponse::message(status, "branch [x] already exists").with_retry_after("1");
     world.xata.fault(once(Effect::Answer(busy)));
     assert_eq!(world.deliver(event(1)).await.row(), (200, "created", None, None));
 }
@@ -236,10 +242,10 @@ async fn a_look_up_that_cannot_be_finished_is_never_an_absence() {
         (Effect::ResetBefore, "xata_unreachable"),
         (Effect::TruncatedAfter, "xata_unreachable"),
         (Effect::HangBefore, "xata_timeout"),
-        (Effect::Answer(Answer::html(StatusCode::OK)), "xata_unreadable"),
+        (Effect::Answer(CannedResponse::html(StatusCode::OK)), "xata_unreadable"),
         (message(200, "no list"), "xata_unreadable"),
         (
-            Effect::Answer(Answer::new(StatusCode::OK).with_body("application/json", cut)),
+            Effect::Answer(CannedResponse::new(StatusCode::OK).with_body("application/json", cut)),
             "xata_unreadable",
         ),
         (message(500, "x"), "xata_error"),
@@ -263,7 +269,7 @@ async fn a_list_is_read_up_to_64_mib_and_beyond_that_it_is_unknown() {
         let (start, end) = (r#"{"branches":["#, "]}");
         let blanks = 64 * 1024 * 1024 - start.len() - end.len() + bytes_beyond;
         let list = [start, &" ".repeat(blanks), end].concat();
-        let list = Answer::new(StatusCode::OK).with_body("application/json", list);
+        let list = CannedResponse::new(StatusCode::OK).with_body("application/json", list);
         world.xata.fault(once(Effect::ResetBefore));
         world.xata.fault(Fault::once(Call::LookUp, Effect::Answer(list)));
         assert_eq!(world.deliver(event(1)).await.row(), row, "{bytes_beyond} more");
@@ -282,8 +288,8 @@ async fn upstream_s_time_may_be_a_date_and_is_kept_within_an_hour() {
         ("soon", None),
     ] {
         let world = World::new();
-        let busy =
-            Answer::message(StatusCode::TOO_MANY_REQUESTS, "slow down").with_retry_after(asked);
+        let busy = CannedResponse::message(StatusCode::TOO_MANY_REQUESTS, "slow down")
+            .with_retry_after(asked);
         world.xata.fault(Fault::always(Call::Any, Effect::Answer(busy)));
         let answered = world.deliver(event(1)).await;
         assert_eq!((answered.status, answered.row().3), (503, sent), "{asked}");
@@ -338,7 +344,7 @@ async fn copies_of_one_event_at_the_same_moment_make_one_database() {
 async fn a_redirect_is_not_followed() {
     for api in Api::BOTH {
         let world = World::on(api, &[]);
-        let moved = Answer::new(StatusCode::TEMPORARY_REDIRECT);
+        let moved = CannedResponse::new(StatusCode::TEMPORARY_REDIRECT);
         world.xata.fault(Fault::always(Call::Any, Effect::Answer(moved)));
         let answered = world.deliver(event(1)).await;
         assert_eq!(answered.row(), (503, "unavailable", Some("xata_error"), None));

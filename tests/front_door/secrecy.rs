@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use standin::clerk::{SignUp, user_id};
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 use standin::xata::{Call, Xata};
 
 use crate::world::{Api, World, delivery};
@@ -19,7 +19,8 @@ async fn nothing_secret_or_personal_is_logged_or_answered() {
         unsafe_metadata: serde_json::json!({ "db_region": "planted-region" }),
         ..SignUp::new(&user_id(1))
     };
-    let upstream = |status| Effect::Answer(Answer::message(status, "planted-upstream-text"));
+    let upstream =
+        |status| Effect::Answer(CannedResponse::message(status, "planted-upstream-text"));
     let effects = [
         None,
         Some(upstream(StatusCode::FORBIDDEN)),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use serde_json::json;
 use standin::clerk::{SignUp, user_id};
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 use standin::function_url::{self, BodyEncoding};
 use standin::xata::Call;
 
@@ -229,8 +229,8 @@ async fn a_header_that_is_not_ascii_is_no_reason_to_fail() {
 async fn an_outage_is_deferred_as_xata_asks_until_the_third_attempt() {
     for api in Api::BOTH {
         let world = World::on(api, &[]);
-        let down =
-            Answer::message(StatusCode::SERVICE_UNAVAILABLE, "masked").with_retry_after("30");
+        let down = CannedResponse::message(StatusCode::SERVICE_UNAVAILABLE, "masked")
+            .with_retry_after("30");
         world.xata.fault(Fault::always(Call::Create, Effect::Answer(down)));
         for (attempt, retry_after) in [(1, Some("30")), (3, Some("30")), (4, None), (50, None)] {
             let answered = world.send(retry(sign_up().user_created(), attempt)).await;

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 use standin::clerk::{SignUp, user_id};
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 use standin::function_url::{self, BodyEncoding};
 use standin::xata::Call;
 use tokio::time::Instant;
@@ -92,7 +92,7 @@ async fn without_time_there_is_no_request_and_a_retryable_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_that_would_outlast_the_time_is_not_begun() {
-    let busy = Answer::message(StatusCode::CONFLICT, "busy").with_retry_after("1");
+    let busy = CannedResponse::message(StatusCode::CONFLICT, "busy").with_retry_after("1");
     for api in Api::BOTH {
         let world = World::on(api, &[]);
         world.xata.fault(Fault::always(Call::Create, Effect::Answer(busy.clone())));

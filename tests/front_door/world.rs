@@ -16,7 +16,7 @@ use per_user_db::worker::{Invocation, TIMEOUT, Worker};
 use per_user_db::{Clock, http_client, telemetry};
 use serde_json::Value;
 use standin::clerk::backend::{self, Backend};
-use standin::conformance::{Requests, Watch};
+use standin::conformance::{Checker, Requests};
 use standin::function_url::{self, BodyEncoding};
 use standin::hookdeck;
 use standin::xata::lite::{self, Lite};
@@ -84,8 +84,8 @@ pub struct World {
     /// Only asked with the settings in [`CLERK`].
     pub clerk: Backend,
     /// Of the platform; nobody specified Xata Lite.
-    pub watch: Option<Watch>,
-    _clerk_watch: Watch,
+    pub watch: Option<Checker>,
+    _clerk_watch: Checker,
     pub clock: Clock,
     worker: Worker,
 }
@@ -131,7 +131,7 @@ impl World {
         let (xata, clock, watch) = match api {
             Api::Platform => {
                 let platform = platform();
-                let watch = Watch::platform(&platform, Requests::All);
+                let watch = Checker::platform(&platform, Requests::All);
                 (Xata::Platform(platform.clone()), platform.clock(), Some(watch))
             }
             Api::Lite => {
@@ -140,7 +140,7 @@ impl World {
             }
         };
         let clerk = Backend::new(backend::Options { clock, ..backend::Options::default() });
-        let clerk_watch = Watch::clerk(&clerk, Requests::All);
+        let clerk_watch = Checker::clerk(&clerk, Requests::All);
         let clock: Clock = Arc::new(move || SystemTime::UNIX_EPOCH + clock.now());
         let services = clerk.beside(routes.merge(xata.router()));
         let client = http_client::boxed(standin::serve::client(services));

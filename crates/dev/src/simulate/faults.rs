@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use http::StatusCode;
-use standin::fault::{Answer, Effect};
+use standin::fault::{CannedResponse, Effect};
 use standin::xata::{Call, Xata, platform};
 use tokio::time::Instant;
 
@@ -69,13 +69,16 @@ pub(super) fn inject(
     match &services.xata {
         // Parking and deleting databases, too.
         Xata::Platform(it) => {
-            it.faults().leave_to(Box::new(move |call| next(call == platform::Call::CreateBranch)));
+            it.faults()
+                .choose_with(Box::new(move |call| next(call == platform::Call::CreateBranch)));
         }
-        Xata::Lite(_) => services.xata.leave_to(Box::new(move |call| next(call == Call::Create))),
+        Xata::Lite(_) => {
+            services.xata.choose_with(Box::new(move |call| next(call == Call::Create)))
+        }
     }
     let mut source_of_clerk = source(5, &scenario.clerk_outage);
     let next = move |_| source_of_clerk.next(Fault::FaultyRequestsToClerk, clerk_effect);
-    services.clerk.faults().leave_to(Box::new(next));
+    services.clerk.faults().choose_with(Box::new(next));
 }
 
 fn xata_effect(rng: &mut Rng, is_create: bool) -> Effect {
@@ -126,12 +129,12 @@ fn unavailable() -> Effect {
     Effect::Answer(message(503, "Service Unavailable").with_retry_after("30"))
 }
 
-fn message(code: u16, text: &str) -> Answer {
-    Answer::message(status(code), text)
+fn message(code: u16, text: &str) -> CannedResponse {
+    CannedResponse::message(status(code), text)
 }
 
-fn html(code: u16) -> Answer {
-    Answer::html(status(code))
+fn html(code: u16) -> CannedResponse {
+    CannedResponse::html(status(code))
 }
 
 fn status(code: u16) -> StatusCode {

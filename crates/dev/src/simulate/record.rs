@@ -9,7 +9,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 use http::{HeaderName, Method, Request, Response, StatusCode};
 use serde_json::Value;
-use standin::gate::Observer;
+use standin::interceptor::Observer;
 
 use super::counts::Counts;
 use super::users::{EventType, User};
@@ -185,9 +185,9 @@ impl UserRecord {
 
 /// Records what Xata does, whatever the function learns of it.
 impl Observer for SharedRecord {
-    fn asked(&self, _: &Request<Bytes>) {}
+    fn on_request(&self, _: &Request<Bytes>) {}
 
-    fn answered(&self, request: &Request<Bytes>, response: &Response<Bytes>) {
+    fn on_response(&self, request: &Request<Bytes>, response: &Response<Bytes>) {
         let header = request.headers().get(&HEADER).filter(|_| response.status().is_success());
         let delivery = header.and_then(|it| it.to_str().ok()?.parse::<usize>().ok());
         let Some(delivery) = delivery else { return };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use standin::clerk::user_id_of;
+use standin::clerk::user_id_at;
 use standin::clock::START;
 
 use super::run;
@@ -48,7 +48,7 @@ fn the_sign_up_undoes_a_deletion_that_does_not_wait() {
         for (seed, user) in (0..).zip(&mut scenario.users) {
             let signed_up_at = START + user.signed_up_at;
             let second = signed_up_at.saturating_sub(Duration::from_secs(3600)).as_secs();
-            user.id = user_id_of(seed, second);
+            user.id = user_id_at(seed, second);
         }
     });
     for text in ["a database was created for a deleted user", "ends with [D"] {

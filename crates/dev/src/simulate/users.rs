@@ -60,7 +60,7 @@ impl User {
     pub(crate) fn draw(rng: &mut Rng, api: Api, at: Duration, fault_rate: f64) -> Self {
         let (client_ip, on_platform, on_lite) = *one_of(rng, &CLIENTS);
         let later = later(rng);
-        let id = clerk::user_id_of(rng.u64(..), (START + at).as_secs());
+        let id = clerk::user_id_at(rng.u64(..), (START + at).as_secs());
         let is_sent_again = rng.f64() < fault_rate;
         Self {
             id,

@@ -8,7 +8,7 @@ use cli::output;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use standin::clerk::{SignUp, user_id};
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 use standin::hookdeck::{Connection, Engine, RetryRule, from_router};
 use standin::xata::Call;
 
@@ -145,7 +145,8 @@ async fn send(
 
 /// The fault of the first create.
 fn effect(case: Case) -> Option<Effect> {
-    let unavailable = || Answer::message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
+    let unavailable =
+        || CannedResponse::message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
     match case {
         Case::XataDown => Some(Effect::Answer(unavailable().with_retry_after("30"))),
         Case::ResponseLost => Some(Effect::ResetAfter),
