@@ -1,7 +1,9 @@
-"""The table in expected-answers, and whether an answer is the one in it.
+"""Compares the responses to the events with the table in .ci/expected-answers.
 
-As a program, `answers.py COMMAND...` runs the command with the path of each event behind it, in the table's order, and
-compares what it prints.
+    answers.py COMMAND...
+
+runs the command once for each row, in the table's order, with the path of the event as its last argument. The command
+prints the Function URL response.
 """
 
 import json
@@ -13,7 +15,7 @@ EVENTS = pathlib.Path("events")
 
 
 def rows():
-    """Path of an event, and what it is answered."""
+    """The path of each event, and the expected response."""
     lines = pathlib.Path(".ci/expected-answers").read_text(encoding="utf-8").splitlines()
     table = [tuple(line.split(maxsplit=1)) for line in lines if line and not line.startswith("#")]
     named, there = {name for name, _ in table}, {path.name for path in EVENTS.glob("*.json")}
@@ -22,7 +24,7 @@ def rows():
 
 
 def answer(text):
-    """Status code and status of a Function URL's response."""
+    """The status code and the status of a Function URL response."""
     try:
         response = json.loads(text)
         return f"{response['statusCode']} {json.loads(response['body'])['status']}"
@@ -31,7 +33,7 @@ def answer(text):
 
 
 def check(invoke):
-    """Holds what `invoke` makes of each event against the table."""
+    """Compares what `invoke` returns for each event with the table."""
     for path, expected in rows():
         got = answer(invoke(path))
         print(f"{path.name:26} {got}", flush=True)

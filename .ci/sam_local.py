@@ -1,11 +1,11 @@
-"""`sam local invoke` with every event, in a container, without pulling an image.
+"""Runs `sam local invoke` with every event, in a container, without pulling an image.
 
     sam_local.py BUILT_TEMPLATE DEV DIRECTORY
 
-Debian's container engine is unpacked into DIRECTORY and started by hand, with a bridge of its own and without packet
-filters, so that nothing on the machine changes for longer than this runs. The base image is made of what is here: a shell,
-the loader, the libraries that the function is linked with, and the certificates.
-Where no engine can run, this says why and succeeds; once one runs, everything must be right.
+Unpacks Debian's container engine into DIRECTORY and starts it with its own bridge and without packet filters, so that it
+changes nothing on the machine after it ends. Builds the base image from this machine's files: a shell, the loader, the
+libraries that the function links, and the certificates.
+Where no engine can run, it prints the reason and succeeds. Where one runs, every response must be right.
 """
 
 import asyncio
@@ -36,11 +36,11 @@ IMAGE, TAG = "public.ecr.aws/lambda/provided", f"al2023-{ARCHITECTURE}"
 
 
 class NoEngine(Exception):
-    """Why no container can run here."""
+    """The reason why no container can run on this machine."""
 
 
 def quietly(*command, **options):
-    """Runs a command that may not be possible here."""
+    """Runs a command. Its failure is a NoEngine."""
     try:
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300, **options).stdout
     except FileNotFoundError as error:
@@ -52,7 +52,7 @@ def quietly(*command, **options):
 
 
 def unpack(directory):
-    """The engine and what it needs, under `directory`; nothing is installed."""
+    """Unpacks the engine and its dependencies into `directory`, without installing them."""
     packages = directory / "packages"
     (packages / "partial").mkdir(parents=True, exist_ok=True)
     if not glob.glob(f"{packages}/docker.io_*.deb"):
@@ -65,7 +65,7 @@ def unpack(directory):
     places = [root / "usr/bin", root / "usr/sbin", root / "bin", root / "sbin"]
     os.environ["PATH"] = ":".join([*map(str, places), os.environ["PATH"]])
     libraries = {os.path.dirname(path) for path in glob.glob(f"{root}/**/lib*.so.*", recursive=True)}
-    # Only for what is ours: the C library of a newer package must not meet the loader that is here.
+    # Without directories that hold a C library: a newer one does not work with this machine's loader.
     libraries = [path for path in libraries if not glob.glob(f"{path}/libc.so.6")]
     if libraries:
         os.environ["LD_LIBRARY_PATH"] = ":".join(libraries)
@@ -74,7 +74,7 @@ def unpack(directory):
 
 @contextlib.contextmanager
 def bridge(busybox):
-    """A network between the containers and this machine."""
+    """A network bridge between the containers and this machine."""
     quietly(busybox, "ip", "link", "add", BRIDGE, "type", "bridge")
     try:
         quietly(busybox, "ip", "addr", "add", f"{GATEWAY}/24", "dev", BRIDGE)
@@ -86,14 +86,14 @@ def bridge(busybox):
 
 @contextlib.contextmanager
 def engine(directory):
-    """A client of an engine that ends with the block."""
-    # Sockets have short names.
+    """A client of an engine, which ends with the block."""
+    # The path of a socket has a small limit of length, so the directory is a short one.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home, open(directory / "dockerd.log", "wb") as log:
         url = f"unix://{home}/socket"
         process = subprocess.Popen(
             ["dockerd", "--host", url, "--data-root", f"{home}/data", "--exec-root", f"{home}/run", "--pidfile", f"{home}/pid",
              "--bridge", BRIDGE, "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
-             # The slowest of its stores, and the only one that needs nothing of the kernel; the images are small.
+             # Slow, but the only storage driver that needs no support of the kernel; the images are small.
              "--storage-driver", "vfs"], stdout=log, stderr=log)
         try:
             os.environ["DOCKER_HOST"] = url
@@ -118,7 +118,7 @@ def engine(directory):
 
 
 def base_image(client, busybox, bootstrap):
-    """What sam builds its own image on, and whether a container of it runs."""
+    """Creates the base image for sam's own image, and runs a container of it."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as image:
         image.add(busybox, "bin/busybox")
@@ -132,7 +132,7 @@ def base_image(client, busybox, bootstrap):
             image.add(os.path.realpath(library), library.lstrip("/"))
         for certificates in glob.glob("/etc/ssl/certs/ca-certificates.crt"):
             image.add(os.path.realpath(certificates), certificates.lstrip("/"))
-        # Loopback's name stands for two addresses, of which only the second one answers: the C library must tell both.
+        # localhost has two addresses, and only the second one answers: the C library must return both.
         for name, text in {"etc/nsswitch.conf": "hosts: files\n", "etc/host.conf": "multi on\n"}.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(text)
@@ -150,7 +150,7 @@ def base_image(client, busybox, bootstrap):
 
 
 def relay(port):
-    """Hands on what containers send to this port of the bridge, because the stand-ins listen on loopback only."""
+    """Forwards this port of the bridge to loopback, where the stand-ins listen."""
     async def pipe(reader, writer):
         while data := await reader.read(65536):
             writer.write(data)
@@ -173,7 +173,7 @@ def relay(port):
 
 @contextlib.contextmanager
 def stand_ins(dev, directory):
-    """The settings by which a container finds the stand-ins."""
+    """The settings with which a container finds the stand-ins."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -186,7 +186,7 @@ def stand_ins(dev, directory):
             time.sleep(0.05)
         lines = (directory / "standins.env").read_text(encoding="utf-8").splitlines()
         settings = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-        # The name of loopback, which the container takes for this machine: the function takes http for it only.
+        # The function accepts http for loopback only, and in the container localhost is this machine.
         settings = {name: value.strip('"').replace("//127.0.0.1:", "//localhost:") for name, value in settings.items()}
         relay(port)
         yield settings
@@ -206,7 +206,7 @@ def main(built, dev, directory):
         base_image(client, busybox, bootstrap)
         print(f"engine {client.version()['Version']}, base image made here", flush=True)
         with stand_ins(dev, directory) as settings:
-            # The deployment's settings are replaced by the stand-ins': sam sets only variables that the template has.
+            # sam sets only variables that the template has, so the stand-ins' settings replace the template's.
             template = yaml_parse(built.read_text(encoding="utf-8"))
             template["Resources"]["Function"]["Properties"]["Environment"]["Variables"] = settings
             local = built.parent / "local.json"

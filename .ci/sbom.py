@@ -1,4 +1,7 @@
-"""Writes what the function is made of to target/per-user-db.cdx.json (CycloneDX), for the architecture in the argument."""
+"""Writes the function's bill of materials (CycloneDX) to target/per-user-db.cdx.json.
+
+    sbom.py x86_64|arm64
+"""
 
 import json
 import pathlib
@@ -14,10 +17,10 @@ try:
                     "--target", TARGET], check=True)
     text = pathlib.Path(BINARY).read_text(encoding="utf-8")
 finally:
-    # It writes beside each manifest of the workspace.
-    for path in [*HERE.glob("*.cdx.json"), *HERE.glob("*/*.cdx.json")]:
+    # cargo-cyclonedx writes a file beside each manifest of the workspace.
+    for path in [*HERE.glob("*.cdx.json"), *HERE.glob("crates/*/*.cdx.json")]:
         path.unlink()
-# Where it was built is nobody's business, and would make two builds differ.
+# The path of the build is private, and would make two builds differ.
 text = text.replace(f"path+file://{HERE}#", "")
 bill = json.loads(text)
 assert str(HERE) not in text, "the directory is still in there"
@@ -29,7 +32,7 @@ for component in components:
     (checksum,) = [each["content"] for each in component["hashes"]]
     assert component["licenses"] and checksum == locked[component["name"], component["version"]], component
 names = {each["name"] for each in components}
-# What the function cannot be without; and what must never be linked into it.
+# Packages that the function must contain, and packages that must never be linked into it.
 assert {"lambda_runtime", "hyper", "rustls"} <= names and not {"standin", "cli", "dev", "ops", "axum", "stateright"} & names, names
 
 pathlib.Path("target").mkdir(exist_ok=True)

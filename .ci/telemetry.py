@@ -1,8 +1,12 @@
-"""Asserts that what watches the function and what the function says fit together.
+"""Compares the log and the metrics of the source with the template and the runbook.
 
-Every metric of ours that an alarm or a dashboard widget names is one that the code writes, by the dimensions it writes;
-every metric that the code writes is on the dashboard and in docs/operations.md; every member of the log's line is in
-that document, and its queries and the dashboard's name nothing else; every alarm's runbook is there.
+    telemetry.py SOURCE TEMPLATE RUNBOOK
+
+- The alarms and the dashboard name only metrics and dimensions that the source writes.
+- The dashboard and the runbook name every metric. The runbook names every field of the delivery line.
+- A query names known fields only, and its filter picks the delivery line or the metrics line: a delivery leaves one of
+  each, and both have `outcome`.
+- Every alarm has its chapter in the runbook.
 """
 
 import json
@@ -22,25 +26,26 @@ def read(path):
 code, runbook = read(source), read(runbook_path)
 resources = yaml_parse(read(template_path))["Resources"]
 
-# What the code writes.
+# The fields and the metrics of the source.
 (table,) = re.findall(r"const METRICS: [^=]*= \[(.*?)\];", code, re.S)
 metrics = dict(re.findall(r'\("(\w+)", "(\w+)"\)', table))
 (namespace,) = re.findall(r'const NAMESPACE: &str = "(\w+)";', code)
-(record,) = re.findall(r"fn record\(.*?json!\(\{(.*?)\n        \}\)", code, re.S)
-members = {"timestamp", *re.findall(r'^ +"(\w+)":', record, re.M)}
+(event,) = re.findall(r"log_at!\(\n(.*?)\n        \);", code, re.S)
+# tracing-subscriber adds three fields of its own.
+fields = {"timestamp", "level", "message", *re.findall(r"^            (\w+)(?: =|,$)", event, re.M)}
 dimensions = {tuple(re.findall(r'"(\w+)"', text)) for text in re.findall(r'"Dimensions": \[\[(.*?)\]\]', code)}
-assert len(metrics) >= 10 and len(members) >= 20 and dimensions == {("function",), ("function", "outcome")}, \
-    f"{source} cannot be read: {metrics} {members} {dimensions}"
+assert len(metrics) >= 10 and len(fields) >= 20 and dimensions == {("function",), ("function", "outcome")}, \
+    f"{source} cannot be read: {metrics} {fields} {dimensions}"
 
 
 def check(where, name, by):
-    """One metric of ours, as somebody names it."""
-    assert name in metrics, f"{where}: nobody writes the metric {name}"
-    assert tuple(by) in dimensions, f"{where}: {name} is not written by {by}"
+    """Checks a reference to a metric of the function."""
+    assert name in metrics, f"{where}: the function writes no metric {name}"
+    assert tuple(by) in dimensions, f"{where}: the function writes no metric by {by}"
     assert name == "Deliveries" or tuple(by) == ("function",), f"{where}: {name} has no {by}"
 
 
-# What the alarms name.
+# The alarms.
 alarms = {name: each["Properties"] for name, each in resources.items() if each["Type"] == "AWS::CloudWatch::Alarm"}
 for name, alarm in alarms.items():
     named = [alarm] + [each["MetricStat"]["Metric"] for each in alarm.get("Metrics", []) if "MetricStat" in each]
@@ -49,11 +54,11 @@ for name, alarm in alarms.items():
             check(name, metric["MetricName"], [each["Name"] for each in metric["Dimensions"]])
     assert alarm["AlarmActions"] == alarm["OKActions"], name
 
-# What the dashboard names.
+# The dashboard.
 (dashboard,) = (each["Properties"] for each in resources.values() if each["Type"] == "AWS::CloudWatch::Dashboard")
 body = dashboard["DashboardBody"]["Fn::Sub"]
 for reference in re.findall(r"\$\{([^!:}]+)\}", body):
-    assert reference.split(".")[0] in resources, f"dashboard: there is no {reference}"
+    assert reference.split(".")[0] in resources, f"dashboard: the template has no {reference}"
 body = json.loads(re.sub(r"\$\{!([^}]*)\}", r"${\1}", body))
 shown, queries = set(), []
 for widget in body["widgets"]:
@@ -66,7 +71,7 @@ for widget in body["widgets"]:
             (name,) = re.findall(r'MetricName="(\w+)"', terms)
             line = [space, name, *(part for each in by for part in (each, ""))]
         else:
-            # "." repeats what stood there in the line before, and "..." all of it.
+            # "." repeats one part of the line before, and "..." repeats all of it.
             line = [each for each in metric if not isinstance(each, dict)]
             line = previous if line == ["..."] else [old if new == "." else new
                                                      for new, old in zip(line, previous or line, strict=True)]
@@ -79,8 +84,9 @@ for widget in body["widgets"]:
 assert shown == metrics.keys(), f"not on the dashboard: {metrics.keys() - shown}"
 
 
-# What the document says. A heading's anchor is what GitHub makes of it.
+# The runbook.
 def anchor(heading):
+    """The anchor that GitHub gives to a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
@@ -90,15 +96,15 @@ for name, alarm in alarms.items():
     if isinstance(description, dict):
         description = description["Fn::Sub"]
     found = re.search(r"docs/operations\.md#([\w-]+)$", description.strip())
-    assert found and found[1] in anchors, f"{name}: no such chapter in {runbook_path}: {description}"
+    assert found and found[1] in anchors, f"{name}: {runbook_path} has no such chapter: {description}"
 
 rows = re.findall(r"^\| `(\w+)` \|", runbook, re.M)
-assert set(rows) >= members | metrics.keys(), f"not in {runbook_path}: {(members | metrics.keys()) - set(rows)}"
+assert set(rows) >= fields | metrics.keys(), f"not in {runbook_path}: {(fields | metrics.keys()) - set(rows)}"
 assert len(rows) == len(set(rows)), f"twice in {runbook_path}: {sorted(each for each in rows if rows.count(each) > 1)}"
-others = set(rows) - members - metrics.keys() - {"function", "_aws"}
-assert not others, f"{runbook_path} has rows for what nobody writes: {others}"
+others = set(rows) - fields - metrics.keys() - {"function", "_aws"}
+assert not others, f"{runbook_path} has rows that the function does not write: {others}"
 
-# Names in queries: ours, those that CloudWatch makes, and those that the query itself makes.
+# The names in a query are the function's, CloudWatch's (which begin with @), and those that the query itself makes.
 queries += re.findall(r"^```text\n(.*?)^```$", runbook, re.M | re.S)
 assert len(queries) > 5, runbook_path
 words = set("""fields filter stats sort limit display parse by as and or not in like desc asc bin count count_distinct sum avg
@@ -106,7 +112,11 @@ words = set("""fields filter stats sort limit display parse by as and or not in 
 for query in queries:
     bare = re.sub(r"/(?:[^/\\\n]|\\.)*/|'[^']*'|\"[^\"]*\"|@\w+|\b\d+\w*\b|#.*", " ", query)
     made = set(re.findall(r"\bas (\w+)", bare))
-    unknown = set(re.findall(r"[A-Za-z_]\w*", bare)) - words - members - metrics.keys() - made - {"function"}
+    names = set(re.findall(r"[A-Za-z_]\w*", bare)) - words - made
+    unknown = names - fields - metrics.keys() - {"function"}
     assert not unknown, f"unknown in a query: {unknown}\n{query}"
+    assert not (names & metrics.keys() and names & (fields - {"outcome"})), f"a query mixes two kinds of line:\n{query}"
+    picked = set(re.findall(r"[A-Za-z_@]\w*", query.split("|")[0])) & (fields - {"outcome"} | metrics.keys() | {"@message"})
+    assert picked, f"the filter of a query picks both kinds of line:\n{query}"
 
-print(f"{len(metrics)} metrics, {len(alarms)} alarms, {len(members)} members of the line, {len(queries)} queries")
+print(f"{len(metrics)} metrics, {len(alarms)} alarms, {len(fields)} fields of the line, {len(queries)} queries")

@@ -1,6 +1,9 @@
-"""Asserts that the transformed template lets the public reach the Function URL, and lets nobody do more.
+"""Checks the permissions of the transformed template.
 
-With a second argument, writes what the transform made there, as JSON.
+    url_permissions.py TEMPLATE [OUTPUT]
+
+The public may call the Function URL and nothing else, the role may do only what ALLOWED lists, and the stack contains no
+secret. With OUTPUT, writes the transformed template there, as JSON.
 """
 
 import json
@@ -10,7 +13,7 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
-# What the role may do, on what: one action, one resource.
+# The permissions of the role: an action, and the resource.
 ALLOWED = {
     "logs:CreateLogStream": {"Fn::GetAtt": ["LogGroup", "Arn"]},
     "logs:PutLogEvents": {"Fn::GetAtt": ["LogGroup", "Arn"]},
@@ -19,12 +22,12 @@ ALLOWED = {
     "xray:PutTraceSegments": "*",
     "xray:PutTelemetryRecords": "*",
 }
-# Only if the parameter asks for it.
+# Permissions that the role has under a condition only.
 CONDITIONS = {"kms:Decrypt": "HasSecretKey", "xray:PutTraceSegments": "IsTraced", "xray:PutTelemetryRecords": "IsTraced"}
 
 with open(sys.argv[1], encoding="utf-8") as file:
     template = yaml_parse(file)
-template["Resources"]["Function"]["Properties"]["CodeUri"] = "s3://bucket/key"  # as `sam package` leaves it
+template["Resources"]["Function"]["Properties"]["CodeUri"] = "s3://bucket/key"  # as `sam package` writes it
 transformed = Translator({}, Parser()).translate(template, {})
 resources = transformed["Resources"]
 
@@ -59,7 +62,7 @@ assert conditions == CONDITIONS, conditions
 
 function = resources["Function"]["Properties"]
 assert function["Role"] == {"Fn::GetAtt": ["Role", "Arn"]}, function["Role"]
-# A secret's value is nowhere in the stack, and CloudFormation never writes one.
+# The stack contains no value of a secret, and CloudFormation never writes one.
 names = {"HOOKDECK_WEBHOOK_SECRET", "XATA_API_KEY", "CLERK_SECRET_KEY", "CLERK_WEBHOOK_SIGNING_SECRET",
          "CLERK_WEBHOOK_SECRET", "IP_API_KEY"}
 variables = function["Environment"]["Variables"]

@@ -1,7 +1,8 @@
 //! The only responses that the function sends.
 //!
 //! Hookdeck takes 2xx as success and retries everything else, unless `Retry-After: -1` says that
-//! the same bytes can never succeed (`docs/vendors/hookdeck.md`, "Retries").
+//! the same bytes can never succeed (`docs/vendors/hookdeck.md`, "Retries and
+//! Retry-After").
 
 use std::time::Duration;
 

@@ -101,11 +101,11 @@ impl Worker {
             return response;
         };
         let timeout = self.time_left(deadline).min(SECRETS_TIMEOUT);
-        let Some(refreshed) = refresher.refresh(&self.clock, timeout).await else {
+        let Some(result) = refresher.refresh(&self.clock, timeout).await else {
             return response;
         };
-        record.secrets = Some(refreshed.as_ref().map_or_else(|word| *word, |_| "renewed"));
-        let Ok(handler) = refreshed.map(Arc::new) else { return response };
+        record.secrets = Some(result.as_ref().map_or_else(|word| *word, |_| "renewed"));
+        let Ok(handler) = result.map(Arc::new) else { return response };
         lock(&self.handler).clone_from(&handler);
         let ids = std::mem::take(&mut record.ids);
         *record = DeliveryRecord { ids, secrets: record.secrets, ..DeliveryRecord::default() };

@@ -1,4 +1,4 @@
-// Named checks: a sentence that holds or does not.
+// Named checks. The name is a sentence that is true or not.
 import { isDeepStrictEqual, inspect } from 'node:util';
 
 export class Checks {
@@ -7,13 +7,13 @@ export class Checks {
   #print;
   #stop;
 
-  /** `stop` ends the run at the first failure, by throwing it. */
+  /** With `stop`, the first failure is thrown and ends the run. */
   constructor({ print = console.log, stop = false } = {}) {
     this.#print = print;
     this.#stop = stop;
   }
 
-  /** Runs one check. What it throws is the reason why the sentence does not hold. */
+  /** Runs one check. An exception is the failure's reason. */
   async check(sentence, holds) {
     try {
       await holds();
@@ -36,7 +36,7 @@ export class Checks {
   }
 }
 
-/** Like assert.deepStrictEqual, but what is shown on failure is one line for each side. */
+/** Like assert.deepStrictEqual, with one line for each side in the message. */
 export function same(actual, expected, what = 'value') {
   if (isDeepStrictEqual(actual, expected)) return;
   const shown = (value) => inspect(value, { depth: 8, breakLength: Infinity, maxStringLength: 300 });
@@ -47,7 +47,7 @@ export function holds(condition, what) {
   if (!condition) throw new Error(what);
 }
 
-/** These variables of the environment, or an end with a line that says which is missing. `A|B` is A, or else B. */
+/** These variables of the environment. Exits with a line that names what is missing. `A|B` is A, or else B. */
 export function settings(...variables) {
   const found = variables.map((names) => names.split('|')).map((names) => [names[0], names.map((name) => process.env[name]).find(Boolean)]);
   const missing = found.filter(([, value]) => !value).map(([name]) => name);
@@ -58,7 +58,7 @@ export function settings(...variables) {
   return Object.fromEntries(found);
 }
 
-/** What `call` throws; that it throws nothing is an error. */
+/** What `call` throws; it is an error to throw nothing. */
 export async function thrown(call) {
   let value;
   try {

@@ -1,6 +1,6 @@
-// @clerk/backend drives the stand-in of Clerk's Backend API. Sections are those of Clerk's contract.
-// Environment: CLERK_API_URL and CLERK_SECRET_KEY, where the stand-in listens and what it accepts. Each run deletes one
-// of the users that are there, so there must be some; and the whole API must not be limited, only changes of a user.
+// @clerk/backend calls the stand-in of Clerk's Backend API (docs/vendors/clerk.md, "Backend API" to "Rate limits").
+// Environment: CLERK_API_URL and CLERK_SECRET_KEY, the stand-in's address and key. Each run deletes one user, so the
+// stand-in needs some; and it must limit only changes of a user, not the whole API.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Checks, holds, same, settings, thrown } from './checks.mjs';
 import { through } from './proxy.mjs';
 
-/** What goes over the wire; the client takes `fetch` as it finds it when it is loaded. */
+/** The exchanges of a call. The client keeps the `fetch` that it finds when it is loaded. */
 const wire = new AsyncLocalStorage();
 const { fetch } = globalThis;
 globalThis.fetch = async (...given) => {
@@ -74,7 +74,7 @@ const OTHERS = {
   refusal: { errors: 'object', clerk_trace_id: 'string' },
 };
 
-/** The same calls; but each answer must be a 200 or a refusal of the documented form, which the client does not mind. */
+/** The same calls, with a check that each response is a 200 or an error of the documented form. The client does not check. */
 const checked = (calls) =>
   new Proxy(calls, {
     get: (target, name) => async (...given) => {
@@ -96,7 +96,7 @@ const checked = (calls) =>
     },
   });
 
-/** What the client makes of a user is what went over the wire. */
+/** The client's user has the values of the response. */
 function isMadeOf(user, raw) {
   same(user.raw, raw, 'raw');
   same([user.id, user.createdAt, user.updatedAt], [raw.id, raw.created_at, raw.updated_at], 'user');
@@ -106,7 +106,7 @@ function isMadeOf(user, raw) {
 
 const client = ({ CLERK_API_URL: apiUrl, CLERK_SECRET_KEY: secretKey }) => createClerkClient({ apiUrl, secretKey });
 
-/** A call that must be refused like this. */
+/** A call that must fail with this status and code. */
 async function refused(call, status, code, parameter) {
   const error = await thrown(call);
   holds(isClerkAPIResponseError(error), `it threw ${error}`);
@@ -120,18 +120,18 @@ async function refused(call, status, code, parameter) {
 
 export const environment = () => settings('CLERK_API_URL', 'CLERK_SECRET_KEY');
 
-/** A user that no run has touched: not one of this process, nor an earlier one that stopped half-way. */
+/** Users that a run of this process has used, or an earlier one that stopped half-way. */
 const taken = new Set();
 let known;
-async function somebody(environment) {
-  known ??= everybody(environment);
+async function unusedUser(environment) {
+  known ??= allUsers(environment);
   const id = (await known).find((id) => !taken.has(id));
   if (!id) throw new Error('there are not enough users');
   taken.add(id);
   return id;
 }
 
-async function everybody(environment) {
+async function allUsers(environment) {
   const { users } = client(environment);
   const ids = [];
   for (let page; !page || page.length === 500; ids.push(...page)) {
@@ -142,22 +142,22 @@ async function everybody(environment) {
   return ids;
 }
 
-/** `direct` is the environment without anybody between. */
+/** `direct` is the environment without the proxy. */
 export async function run(environment, checks, { policy = true, direct = environment } = {}) {
   const check = checks.check.bind(checks);
-  const id = await somebody(direct);
-  const nobody = `user_37v${randomBytes(12).toString('hex')}`;
+  const id = await unusedUser(direct);
+  const absentId = `user_37v${randomBytes(12).toString('hex')}`;
   const { instance, users: plain } = client(environment);
   const users = checked(plain);
   let user;
 
-  await check('section 11: the key belongs to one instance', async () => {
+  await check('the key belongs to one instance', async () => {
     const { id, environmentType, allowedOrigins } = await checked(instance).get();
     holds(/^ins_[0-9A-Za-z]{27}$/.test(id), `the id is ${id}`);
     holds(['development', 'production'].includes(environmentType), `the environment is ${environmentType}`);
     same(allowedOrigins, null, 'origins');
   });
-  await check('section 11: a user is read by its id', async () => {
+  await check('a user is read by its id', async () => {
     const found = await users.getUser(id);
     user = found.raw;
     isUser(user, 'user');
@@ -165,12 +165,12 @@ export async function run(environment, checks, { policy = true, direct = environ
     same([user.id, user.private_metadata, user.public_metadata, user.unsafe_metadata], [id, {}, {}, {}], 'user');
     same(user.updated_at - user.created_at, 18, 'from creation to storage');
   });
-  await check('section 11: a list is filtered by id, and shows what a read shows', async () => {
-    const { data, totalCount } = await users.getUserList({ userId: [id, nobody], limit: 500 });
+  await check('a list is filtered by id, and shows what a read shows', async () => {
+    const { data, totalCount } = await users.getUserList({ userId: [id, absentId], limit: 500 });
     same([data.length, totalCount], [1, 1], 'how many');
     same(data[0].raw, user, 'listed');
   });
-  await check('section 11: a cursor goes on behind the last user of a page', async () => {
+  await check('a cursor continues after the last user of a page', async () => {
     const { data: both } = await users.getUserList({ orderBy: '+created_at', limit: 2 });
     const { data: second } = await users.getUserList({ orderBy: '+created_at', limit: 1, startingAfter: both[0].id });
     same(second.map(({ id }) => id), [both[1].id], 'the second');
@@ -178,13 +178,13 @@ export async function run(environment, checks, { policy = true, direct = environ
     same(offset.map(({ id }) => id), [both[1].id], 'the second');
     same(both.map(({ createdAt }) => createdAt).toSorted(), both.map(({ createdAt }) => createdAt), 'order');
   });
-  await check('section 11: a count takes the same filters as a list', async () => {
-    same(await users.getCount({ userId: [id, nobody] }), 1, 'count');
-    same(await users.getCount({ userId: [nobody] }), 0, 'count');
+  await check('a count takes the same filters as a list', async () => {
+    same(await users.getCount({ userId: [id, absentId] }), 1, 'count');
+    same(await users.getCount({ userId: [absentId] }), 0, 'count');
     const { data } = await users.getUserList({ limit: 1 });
     same([data.length, (await users.getCount()) > 0], [1, true], 'page and count');
   });
-  await check('section 11: a cursor wants the order of creation, and no offset beside it', async () => {
+  await check('a cursor requires the order of creation, and no offset', async () => {
     const list = (parameters) => () => users.getUserList({ startingAfter: id, ...parameters });
     await refused(list({ orderBy: 'username' }), 422, 'form_param_value_invalid', 'order_by');
     await refused(list({ offset: 1 }), 422, 'form_param_value_invalid', 'offset');
@@ -199,7 +199,7 @@ export async function run(environment, checks, { policy = true, direct = environ
     holds(Number.isInteger(updatedAt) && Math.abs(updatedAt - before) < 10 ** 11, `it was updated at ${updatedAt}`);
     user = changed.raw;
   };
-  await check('section 11: metadata is merged at every depth, keys as they are, and the whole user is answered', async () => {
+  await check('metadata is merged at every depth with keys unchanged, and the response is the whole user', async () => {
     const database = { name: 'n', region: 'eu-central-1', camelCase: [1, { a: null }] };
     isNow(await users.updateUserMetadata(id, { privateMetadata: { database }, publicMetadata: { plan: 'free' } }), {
       private_metadata: { database },
@@ -210,7 +210,7 @@ export async function run(environment, checks, { policy = true, direct = environ
     isNow(await users.updateUserMetadata(id, { privateMetadata: given }), { private_metadata: merged });
     same((await users.getUser(id)).raw, user, 'user');
   });
-  await check('section 11: null removes a key at any depth', async () => {
+  await check('null removes a key at any depth', async () => {
     const database = { name: 'n', region: 'us-east-1', status: {} };
     const given = { database: { camelCase: null, status: { ready: null }, nothing: null } };
     isNow(await users.updateUserMetadata(id, { privateMetadata: given, publicMetadata: { plan: null } }), {
@@ -218,22 +218,22 @@ export async function run(environment, checks, { policy = true, direct = environ
       public_metadata: {},
     });
   });
-  await check('section 11: a replacement concerns the kinds that it names', async () => {
+  await check('a replacement changes only the kinds of metadata that it names', async () => {
     isNow(await users.replaceUserMetadata(id, { unsafeMetadata: { theme: 'dark' } }), { unsafe_metadata: { theme: 'dark' } });
     isNow(await users.replaceUserMetadata(id, { privateMetadata: {} }), { private_metadata: {} });
   });
-  await check('sections 7 and 11: metadata of more than 8 KB is refused', async () => {
+  await check('metadata of more than 8 KB is refused', async () => {
     const call = () => users.updateUserMetadata(id, { privateMetadata: { long: 'x'.repeat(8 * 1024) } });
     await refused(call, 422, 'form_param_exceeds_allowed_size', 'private_metadata');
     same((await users.getUser(id)).raw, user, 'user');
   });
-  await check('section 11: a wrong key is 401', async () => {
+  await check('a wrong key is 401', async () => {
     const stranger = checked(client({ ...environment, CLERK_SECRET_KEY: 'sk_test_another_fake_key' }).users);
     for (const call of [() => stranger.getUser(id), () => stranger.getCount(), () => stranger.updateUserMetadata(id, {}), () => stranger.deleteUser(id)]) {
       await refused(call, 401, 'clerk_key_invalid');
     }
   });
-  await check('section 11: more than 10 changes of a user within 10 s are 429, and it says for how long', async () => {
+  await check('more than 10 changes of a user within 10 s are 429, with a Retry-After', async () => {
     // Seconds may have passed since the first change, so some of these may be in a new window.
     let error;
     for (let n = 0; n < 25 && !error; n++) {
@@ -246,10 +246,10 @@ export async function run(environment, checks, { policy = true, direct = environ
     await refused(() => users.replaceUserMetadata(id, {}), 429, 'too_many_requests');
     same((await users.getUser(id)).raw.unsafe_metadata, { theme: 'dark' }, 'metadata');
   });
-  await check('section 11: a deleted user is gone, and 404 from then on', async () => {
+  await check('a deleted user is 404 from then on', async () => {
     const { object, id: deletedId, deleted, ...rest } = await users.deleteUser(id);
     same([object, deletedId, deleted, Object.values(rest).filter(Boolean)], ['user', id, true, []], 'what is left');
-    for (const call of [() => users.getUser(id), () => users.deleteUser(id), () => users.updateUserMetadata(nobody, {}), () => users.replaceUserMetadata(nobody, {})]) {
+    for (const call of [() => users.getUser(id), () => users.deleteUser(id), () => users.updateUserMetadata(absentId, {}), () => users.replaceUserMetadata(absentId, {})]) {
       await refused(call, 404, 'resource_not_found');
     }
     same(await users.getCount({ userId: [id] }), 0, 'count');
@@ -257,30 +257,30 @@ export async function run(environment, checks, { policy = true, direct = environ
   if (policy) await sdkPolicy(environment, check);
 }
 
-/** What the client sends, and what it makes of odd answers. */
+/** What the client sends, and how it handles odd responses. */
 async function sdkPolicy(environment, check) {
-  const nobody = `user_37v${randomBytes(12).toString('hex')}`;
+  const absentId = `user_37v${randomBytes(12).toString('hex')}`;
   const seen = (act, call) =>
     through(environment.CLERK_API_URL, act, async (it) => {
       const result = await call(client({ ...environment, CLERK_API_URL: it.url }).users).then((value) => ({ value }), (error) => ({ error }));
       return { ...result, requests: it.requests };
     });
-  await check('section 11: the client sends the headers and the path of the contract', async () => {
+  await check('the client sends the documented headers and path', async () => {
     const { requests: [get, patch] } = await seen(() => undefined, async (users) => {
-      await users.getUser(nobody).catch(() => {});
-      await users.updateUserMetadata(nobody, { privateMetadata: { someKey: null } }).catch(() => {});
+      await users.getUser(absentId).catch(() => {});
+      await users.updateUserMetadata(absentId, { privateMetadata: { someKey: null } }).catch(() => {});
     });
-    same([get.method, get.path, get.body], ['GET', `/v1/users/${nobody}`, ''], 'request');
-    same([patch.method, patch.path, JSON.parse(patch.body)], ['PATCH', `/v1/users/${nobody}/metadata`, { private_metadata: { someKey: null } }], 'request');
+    same([get.method, get.path, get.body], ['GET', `/v1/users/${absentId}`, ''], 'request');
+    same([patch.method, patch.path, JSON.parse(patch.body)], ['PATCH', `/v1/users/${absentId}/metadata`, { private_metadata: { someKey: null } }], 'request');
     for (const { headers } of [get, patch]) {
       const { authorization, 'content-type': type, 'clerk-api-version': version, 'user-agent': agent } = headers;
       same([authorization, type, version], [`Bearer ${environment.CLERK_SECRET_KEY}`, 'application/json', API_VERSION], 'headers');
       same(agent, `@clerk/backend@${VERSION}`, 'agent');
     }
   });
-  await check('section 11: the client asks nothing again', async () => {
+  await check('the client retries nothing', async () => {
     for (const act of ['reset', { status: 429, headers: { 'retry-after': '1' } }, { status: 502, headers: { 'content-type': 'text/html' }, body: '<html>' }]) {
-      const { error, requests } = await seen(() => act, (users) => users.getUser(nobody));
+      const { error, requests } = await seen(() => act, (users) => users.getUser(absentId));
       same([isClerkAPIResponseError(error), error.status, error.retryAfter, requests.length], [true, act.status, act.status === 429 ? 1 : undefined, 1], 'error');
     }
   });

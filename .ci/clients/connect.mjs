@@ -1,6 +1,6 @@
-// docs/connect/connect.ts, the snippet for applications, against the stand-ins: type-checked, and run.
-// Environment: what `cargo dev standins --env` prints, and CLERK_API_URL and CLERK_SECRET_KEY. Among the users must be
-// one whom nobody has touched; the run leaves them as they were.
+// Checks the types of docs/connect/connect.ts, the snippet for applications, and runs it against the stand-ins.
+// Environment: what `cargo dev standins --env` prints, and CLERK_API_URL and CLERK_SECRET_KEY. One of the users must have
+// no metadata; the run leaves the users as they were.
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
@@ -64,22 +64,22 @@ const pathParams = { ...projectPath, branchID: created.id };
 const database = { id: created.id, name: userId, project: projectPath.projectID, region: 'eu-central-1', status: 'created' };
 
 try {
-  await check('an application whose entry is not there yet is told to wait', async () => {
+  await check('without an entry at Clerk, the snippet returns "not yet"', async () => {
     same(await connectionString(access, userId), undefined);
   });
-  await check('one whose credentials are not there yet is told to wait', async () => {
+  await check('without credentials at Xata, it returns "not yet"', async () => {
     await users.updateUserMetadata(userId, { privateMetadata: { database } });
     same(await connectionString(access, userId), undefined);
   });
   let found;
-  await check('an application finds the database of its user when it asks again', async () => {
+  await check('asked again, it finds the database of the user', async () => {
     for (const until = performance.now() + READY_WITHIN; !found && performance.now() < until; await sleep(100)) {
       found = await connectionString(access, userId);
     }
     const { username, password, hostname, dbname } = await branches.getBranchCredentials({ pathParams });
     same(found, `postgresql://${username}:${password}@${hostname}/${dbname}?sslmode=require`);
   });
-  await check('it finds it in an older version of Xata, too, which tells it with the branch', async () => {
+  await check('it finds the database in an older version of Xata, which returns the connection string with the branch', async () => {
     const older = (answer) => {
       const { username, password } = JSON.parse(answer.body);
       return { ...answer, body: JSON.stringify({ username, password }) };
@@ -89,7 +89,7 @@ try {
       same(await connectionString({ ...access, xataApiUrl: url }, userId), found);
     });
   });
-  await check('in an older version of Xata, a branch without its connection string is told to wait', async () => {
+  await check('in an older version of Xata, a branch without a connection string is "not yet"', async () => {
     const act = ({ path }) => (answer) => {
       const { connectionString, hostname, port, dbname, ...rest } = JSON.parse(answer.body);
       const left = path.includes('/credentials') ? rest : { ...rest, connectionString: null };

@@ -1,5 +1,5 @@
-// The official hookdeck CLI asks for a connection, `ops setup hookdeck` asks for the same one, and the two requests are
-// compared, member by member. Sections are those of hookdeck's contract.
+// The official Hookdeck CLI and `ops setup hookdeck` each set the same connection up, and the two requests are compared,
+// member by member (docs/vendors/hookdeck.md, "Connection upsert", "Upsert traps" and "Hookdeck CLI").
 // Environment: OPS, the binary; HOOKDECK_API_URL and HOOKDECK_API_KEY, as `cargo dev standins` prints them.
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -25,7 +25,7 @@ const run = (file, args, env) =>
     execFile(file, args, { env, cwd: work, timeout: 120_000 }, (error, out, err) => resolve({ code: error ? (error.code ?? 1) : 0, out, err }));
   });
 
-/** What `call` asks for on its way to the stand-in. */
+/** The requests of `call`, which a proxy passes on to the stand-in. */
 const seen = (call) =>
   through(target, undefined, async ({ url, requests }) => {
     const { code, out, err } = await call(url);
@@ -33,7 +33,7 @@ const seen = (call) =>
     return { out, requests, puts: requests.filter(({ method }) => method === 'PUT') };
   });
 
-/** The CLI, with a configuration of its own, as section 10 says. */
+/** The CLI, with a configuration of its own. */
 const cli = (name, args) =>
   seen(async (url) => {
     const file = join(work, 'config.toml');
@@ -77,17 +77,17 @@ const body = ({ puts }) => {
 const checks = new Checks();
 const check = checks.check.bind(checks);
 
-await check('section 10: the CLI asks for a connection in one request, with its key as Basic', async () => {
+await check('the CLI sets a connection up in one request, with its key as Basic authentication', async () => {
   const it = names();
   const { requests, out } = await cli(it.name, ['--source-name', it.source, '--source-type', 'SVIX', ...http(it)]);
   same(requests.map(({ method, path }) => `${method} ${path}`), [`PUT ${PATH}`], 'requests');
   const { authorization, 'user-agent': agent, 'content-type': type } = requests[0].headers;
   same([authorization, agent, type], [`Basic ${btoa(`${key}:`)}`, `Hookdeck/v1 hookdeck-cli/${version}`, 'application/json'], 'headers');
   const { name, source, destination, rules } = JSON.parse(out);
-  same([name, source.name, source.type, destination.name, rules.length], [it.name, it.source, 'SVIX', it.name, 2], 'what the CLI makes of the answer');
+  same([name, source.name, source.type, destination.name, rules.length], [it.name, it.source, 'SVIX', it.name, 2], 'the output of the CLI');
 });
 
-await check('section 8: with the secret, ops asks for what the CLI asks for', async () => {
+await check('with the secret, ops sends what the CLI sends', async () => {
   const it = names();
   const ours = await ops(['--url', URL_, '--source', it.source, '--name', it.name], { CLERK_WEBHOOK_SIGNING_SECRET: SECRET });
   const config = JSON.stringify({ auth: { webhook_secret_key: SECRET } });
@@ -96,14 +96,14 @@ await check('section 8: with the secret, ops asks for what the CLI asks for', as
   same(body(ours).source.config.auth.webhook_secret_key, SECRET, 'secret');
 });
 
-await check('section 8: without the secret, the first time, too', async () => {
+await check('without the secret, ops sends the first time what the CLI sends', async () => {
   const it = names();
   const ours = await ops(['--url', URL_, '--source', it.source, '--name', it.name]);
   const theirs = await cli(it.name, ['--source-name', it.source, '--source-type', 'SVIX', ...http(it)]);
   alike(body(ours), body(theirs));
 });
 
-await check('section 8, trap 2: without the secret, later on, ops names the source by its id, as the CLI does with an id', async () => {
+await check('without the secret, ops later names the source by its id, as the CLI does with an id ("Upsert traps", 2)', async () => {
   const it = names();
   const args = ['--source', it.source, '--name', it.name];
   await ops(['--url', 'https://before.example/', ...args], { CLERK_WEBHOOK_SIGNING_SECRET: SECRET });
@@ -113,18 +113,18 @@ await check('section 8, trap 2: without the secret, later on, ops names the sour
   same(JSON.parse(ours.out).secret, 'kept', 'secret');
 });
 
-await check('section 8: for local forwarding ops asks for what the CLI asks for, and for no forwarding of paths', async () => {
+await check('for local forwarding, ops sends what the CLI sends, and disables path forwarding', async () => {
   const it = names();
   const destination = ['--destination-name', it.name, '--destination-type', 'CLI', '--destination-cli-path', '/webhooks/clerk', ...SIGNED];
   const ours = body(await ops(['--cli', '--source', it.source, '--name', it.name]));
   const theirs = body(await cli(it.name, ['--source-name', it.source, '--source-type', 'SVIX', ...destination, ...RULES]));
-  // The CLI takes the flag for a CLI destination, too, and drops it.
+  // The CLI accepts the flag for a CLI destination, too, and does not send it.
   same('path_forwarding_disabled' in theirs.destination.config, false, 'what the CLI sends');
   theirs.destination.config.path_forwarding_disabled = true;
   alike(ours, theirs);
 });
 
-await check('what the CLI has set up is as ops wants it', async () => {
+await check('ops finds no difference in what the CLI has set up', async () => {
   const it = names();
   const config = JSON.stringify({ auth: { webhook_secret_key: SECRET } });
   await cli(it.name, ['--source-name', it.source, '--source-type', 'SVIX', '--source-config', config, ...http(it)]);

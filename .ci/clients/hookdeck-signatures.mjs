@@ -1,4 +1,5 @@
-// @hookdeck/sdk verifies what we sign, and we verify what it accepts. Sections are those of hookdeck's contract.
+// @hookdeck/sdk verifies what `cargo dev` signs, and the function verifies what the SDK accepts
+// (docs/vendors/hookdeck.md, "Signature" and "Delivery headers").
 // Environment: DEV, the binary; FUNCTION_URL, where `cargo dev` serves the function.
 import { execFile } from 'node:child_process';
 import { createHmac, randomBytes } from 'node:crypto';
@@ -19,7 +20,7 @@ const HEADER = 'x-hookdeck-signature';
 const HEADER_2 = 'x-hookdeck-signature-2';
 const { DEV, FUNCTION_URL } = settings('DEV', 'FUNCTION_URL');
 
-/** Section 1: base64 of HMAC-SHA256 over the raw bytes, keyed with the text of the secret. */
+/** Base64 of HMAC-SHA256 over the raw bytes, keyed with the text of the secret. */
 const sign = (body, secret = SECRET) => createHmac('sha256', secret).update(body).digest('base64');
 
 /** `true`, `false`, or the name of the error that the SDK raises. */
@@ -31,7 +32,7 @@ async function sdk(headers, rawBody, { secret = SECRET, ...config } = {}) {
   }
 }
 
-/** What the function answers: the status, and the `status` of the body. */
+/** The function's response: the HTTP status, and the `status` of the body. */
 function post(headers, body, path = '/') {
   const { hostname, port } = new URL(FUNCTION_URL);
   const bytes = Buffer.from(body);
@@ -53,7 +54,7 @@ const user = (id, more = {}) => JSON.stringify({ data: { id, object: 'user', ...
 const checks = new Checks();
 const check = checks.check.bind(checks);
 
-// Ours makes, theirs verifies.
+// `cargo dev` signs, the SDK verifies.
 
 const events = (await readdir(join(ROOT, 'events'))).filter((name) => name.endsWith('.json')).sort();
 await check('events/ has the file with the wrong signature, and others', async () => {
@@ -83,7 +84,7 @@ const ODD_BODIES = {
 };
 const SECRETS = { 'the development secret': SECRET, 'a secret with blanks inside': 'a b  c', 'a secret that is not ASCII': 'geheim-ß-🔑', 'one that looks like base64': 'whsec_AAECAwQFBgcICQ==' };
 const directory = await mkdtemp(join(tmpdir(), 'hookdeck-signatures-'));
-/** What `cargo dev send` delivers of these bytes. */
+/** The delivery that `cargo dev send` makes of these bytes. */
 async function sent(body, secret, ...more) {
   const file = join(directory, 'event');
   await writeFile(file, body);
@@ -108,7 +109,7 @@ for (const [what, secret] of Object.entries(SECRETS)) {
     same(await sdk(delivery.headers, delivery.body, { secret }), true, 'isValidSignature');
   });
 }
-await check('section 2: `cargo dev send` calls the headers as Hookdeck does, on every attempt', async () => {
+await check('`cargo dev send` sends the headers that Hookdeck sends, on every attempt', async () => {
   for (const [attempt, trigger] of [['1', 'INITIAL'], ['3', 'AUTOMATIC']]) {
     const { headers } = await sent('{"type":"x"}', SECRET, '--attempt', attempt);
     holds(/^evt_[0-9A-Za-z]+$/.test(headers['x-hookdeck-eventid']), `the event id is ${headers['x-hookdeck-eventid']}`);
@@ -119,7 +120,7 @@ await check('section 2: `cargo dev send` calls the headers as Hookdeck does, on 
 });
 await rm(directory, { recursive: true });
 
-await check('tests/vectors/hookdeck-signature.json says of every vector what the SDK does', async () => {
+await check('the SDK does with every vector what tests/vectors/hookdeck-signature.json says', async () => {
   const { vectors } = JSON.parse(await readFile(join(ROOT, 'tests/vectors/hookdeck-signature.json')));
   const outcome = (result) => ({ true: 'valid', false: 'invalid' })[result] ?? `error:${result}`;
   let count = 0;
@@ -134,9 +135,9 @@ await check('tests/vectors/hookdeck-signature.json says of every vector what the
   same(count, 47, 'vectors');
 });
 
-// Theirs accepts, ours verifies.
+// The SDK accepts, the function verifies.
 
-/** The SDK accepts it, and so does the function: whatever it answers, it is not 401. */
+/** The SDK accepts it, and so does the function: its response is not 401. */
 async function bothAccept(headers, body, expected) {
   same(await sdk(headers, body), true, 'the SDK');
   const { status, what } = await post(headers, body);
@@ -168,13 +169,13 @@ for (const [what, [body, expected]] of Object.entries(ACCEPTED)) {
 const ignored = [200, 'ignored'];
 const body = '{"type":"session.created","data":{"name":"Zoë 李 🦀"}}';
 const good = sign(body);
-await check('section 1, rotation: both accept the second header, and the first alone', async () => {
+await check('during a rotation, both accept the second header, and the first alone', async () => {
   const other = sign(body, 'the-new-secret');
   await bothAccept({ [HEADER]: other, [HEADER_2]: good }, body, ignored);
   await bothAccept({ [HEADER]: good, [HEADER_2]: other }, body, ignored);
   await bothAccept({ [HEADER]: good, [HEADER_2]: '' }, body, ignored);
 });
-await check('section 1, rotation: both refuse when neither header is ours, and the second header alone', async () => {
+await check('during a rotation, both refuse when neither header has the secret, and the second header alone', async () => {
   await bothRefuse({ [HEADER]: sign(body, 'the-new-secret'), [HEADER_2]: sign(body, 'the-old-secret') }, body);
   await bothRefuse({ [HEADER_2]: good }, body, 'HookdeckWebhookVerificationParameterError');
   await bothRefuse({}, body, 'HookdeckWebhookVerificationParameterError');
@@ -218,24 +219,24 @@ await check('every refusal is the same bytes', async () => {
   const texts = [await post({}, body), await post({ [HEADER]: 'x' }, body), await post({ [HEADER]: sign('other') }, body)];
   same(new Set(texts.map(({ text }) => text)).size, 1, 'different texts');
 });
-await check('section 1: the function takes header names of any case; the SDK wants them lower', async () => {
+await check('the function accepts header names of any case; the SDK requires lower case', async () => {
   for (const header of ['X-Hookdeck-Signature', 'X-HOOKDECK-SIGNATURE']) {
     same(await sdk({ [header]: good }, body), 'HookdeckWebhookVerificationParameterError', 'the SDK');
     same((await post({ [header]: good }, body)).status, 200, 'the function');
   }
 });
-await check('section 1: blanks around a signature are gone before the function sees it; the SDK compares text', async () => {
+await check('HTTP strips blanks around a signature before the function reads it; the SDK compares text', async () => {
   const padded = { [HEADER]: `  ${good}\t ` };
   same(await sdk(padded, body), false, 'the SDK');
   same((await post(padded, body)).status, 200, 'the function');
 });
-await check('section 1: bytes that are no text are verified by the function; the SDK takes text only', async () => {
+await check('the function verifies bytes that are no text; the SDK takes text only', async () => {
   const bytes = Buffer.from([0xff, 0xfe, 0x00, 0x7b]);
   same(await sdk({ [HEADER]: sign(bytes) }, bytes.toString()), false, 'the SDK');
   const { status, what } = await post({ [HEADER]: sign(bytes) }, bytes);
   same([status, what], [400, 'invalid'], 'the function');
 });
-await check('section 1: an empty secret is an error to the SDK', async () => {
+await check('an empty secret is an error of the SDK', async () => {
   const error = await thrown(() => verifyWebhookSignature({ headers: { [HEADER]: good }, rawBody: body, signingSecret: '' }));
   same(error.name, 'DataError');
 });

@@ -1,12 +1,12 @@
-// A loopback proxy that keeps what passes, and misbehaves as it is told.
+// A loopback proxy that records requests and can change, break or lose responses.
 import http from 'node:http';
 
 /**
- * In front of `target`, or of nothing if `act` answers everything itself.
+ * Passes requests on to `target`, which may be absent if `act` answers all of them.
  *
- * `act(request, n)` sees each request, the n-th from 0, and says what becomes of it:
- * nothing to pass it on; an answer `{ status, headers, body }`; `'reset'` to break the connection
- * before it is passed on, `'lose'` after; or a function that changes the answer on its way back.
+ * `act(request, n)` decides about the n-th request, from 0. It returns nothing to pass it on, a response
+ * `{ status, headers, body }`, `'reset'` to break the connection before the request is passed on, `'lose'` to break it
+ * afterwards, or a function that changes the response.
  */
 export async function proxy(target, act = () => undefined) {
   const requests = [];

@@ -1,7 +1,6 @@
-// A wrong field in a stand-in makes a named check fail: each answer of the stand-in is spoiled on its way, in one
-// way at a time, and the checks must notice each time.
+// Checks the checks: a proxy changes one place of one response of a stand-in at a time, and a check must fail each time.
 // Usage: node spoiled.mjs platform|lite|clerk, with the environment of that script. `--ways renamed,retyped` is quicker
-// than all of them; `--all` prints who noticed what.
+// than all of them; `--all` prints which check noticed each change.
 import { inspect, parseArgs } from 'node:util';
 import { Checks } from './checks.mjs';
 import { through } from './proxy.mjs';
@@ -28,23 +27,23 @@ const SCRIPTS = {
   },
 };
 
-/** What a contract leaves open, so that it may be otherwise. */
+/** Values that the vendors do not fix, so that no check can require them. */
 const OPEN = {
   platform: [
-    // Quotas are set per organization (section 6.7).
+    // Xata sets quotas per organization (docs/vendors/xata.md, "Quotas").
     /\/limits 200 \.max(Projects|ProjectsPerHour|BranchesPerOrg) changed$/,
-    // What an instance is called, and its own word for its state (section 6.3).
+    // The id of an instance, and its own word for its state (docs/vendors/xata.md, "Describing a branch").
     /\.status\.instances\.\*\.(id|status) changed$/,
   ],
   lite: [
-    // Texts other than `invalid API key`, and the optional id of an error (section 4).
+    // Texts other than `invalid API key`, and the optional id of an error (docs/vendors/xata.md, "Lite: errors").
     /(400|404|422) \.message changed$/,
     /4\d\d \.id (dropped|changed)$/,
-    // How a region is called (section 3.5).
+    // The name of a region (docs/vendors/xata.md, "Lite: regions").
     /\.regions\.\*\.name changed$/,
   ],
   clerk: [
-    // The texts of errors, and what a trace id is (section 11).
+    // The texts of errors, and the form of a trace id (docs/vendors/clerk.md, "Backend API errors").
     /\.(message|long_message|clerk_trace_id) changed$/,
   ],
 };
@@ -93,7 +92,7 @@ function spoil(value, [first, ...rest], way) {
   }
 }
 
-/** The checks through a proxy that changes answers; returns what failed. */
+/** Runs the checks through a proxy that changes responses; returns the failures. */
 async function noticed(change) {
   const act = (request) => (answer) => change(kind(request, answer.status), answer, request);
   const checks = new Checks({ print() {}, stop: true });
@@ -104,7 +103,7 @@ async function noticed(change) {
   return checks.failures;
 }
 
-/** What passes in a run that nobody spoils: the places of each kind of answer. */
+/** The places of each kind of response, from a run without a change. */
 const kinds = new Map();
 const failures = await noticed((what, answer) => {
   const seen = kinds.get(what) ?? new Map();
@@ -138,7 +137,7 @@ for (const [what, seen] of kinds) {
     }
   }
 }
-// Some changes change nothing: those of a list, an object or a null, or where nothing is.
+// Some changes have no effect: those of a list, an object or a null, or of an absent place.
 let unspoilt = 0;
 const unnoticed = [];
 async function judge({ name, change }) {
@@ -152,7 +151,7 @@ async function judge({ name, change }) {
   else if (failures.length === 0) unnoticed.push(name);
   else if (all) console.log(`${name}\n        ${failures[0].sentence}`);
 }
-// Among them, runs that nobody spoils: they must still pass, or being many is what fails.
+// Runs without a change are among them. They must pass; else concurrency is what fails.
 const CONTROLS = 8;
 const work = [...spoilings];
 for (let n = 0; n < CONTROLS; n++) work.splice(Math.round((n * work.length) / CONTROLS), 0, undefined);
@@ -169,5 +168,5 @@ await Promise.all(
 const count = spoilings.length - unspoilt;
 console.log(`${which}: ${count} ways to spoil ${kinds.size} kinds of answer, ${count - unnoticed.length} noticed, ${unnoticed.length} not`);
 for (const name of unnoticed) console.log(`  not noticed: ${name}`);
-if (crowded.length > 0) console.log(`  failed though nobody spoilt it: ${inspect(crowded)}`);
+if (crowded.length > 0) console.log(`  failed without a change: ${inspect(crowded)}`);
 process.exitCode = unnoticed.length > 0 || crowded.length > 0 || count === 0 ? 1 : 0;

@@ -1,4 +1,4 @@
-// @xata.io/api is published as TypeScript, which node does not run: it is translated here, unchanged otherwise.
+// @xata.io/api is published as TypeScript, which node does not run. esbuild translates it and changes nothing else.
 import { build } from 'esbuild';
 
 const { outputFiles } = await build({

@@ -1,4 +1,4 @@
-// @xata.io/client drives the stand-in of Xata Lite. Sections are those of Lite's contract.
+// @xata.io/client calls the stand-in of Xata Lite (docs/vendors/xata.md, "Xata Lite").
 // Environment: what `cargo dev standins --api lite --env` prints.
 import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +13,7 @@ const CALLS = [
   'getDatabaseList', 'createDatabase', 'getDatabaseMetadata', 'updateDatabaseMetadata', 'renameDatabase', 'deleteDatabase', 'listRegions',
 ];
 
-/** A client that keeps what went over the wire. The data plane is never called. */
+/** A client that records its exchanges. It never calls the data plane. */
 function client(url, apiKey) {
   const exchanges = [];
   const { databases } = new XataApiClient({
@@ -30,7 +30,7 @@ function client(url, apiKey) {
   return { ...calls, exchanges, last: () => exchanges.at(-1) };
 }
 
-/** Exactly these members, each of its type; `?` stands before the type of one that may be absent. */
+/** Exactly these members, each of its type; a type with `?` belongs to an optional member. */
 function shape(value, members, what) {
   holds(value !== null && typeof value === 'object' && !Array.isArray(value), `${what} is ${JSON.stringify(value)}`);
   for (const name of Object.keys(value)) holds(name in members, `${what} has a member ${name}`);
@@ -53,18 +53,18 @@ function isDatabase(value, what) {
 async function answer(lite, call, params, status) {
   const value = await lite[call](params);
   same(lite.last().status, status, `status of ${call}`);
-  same(JSON.parse(lite.last().text), value, 'what the client makes of the body');
+  same(JSON.parse(lite.last().text), value, 'result of the client');
   return value;
 }
 
-/** Makes a call that must be refused with one of these statuses and a message. */
+/** Makes a call that must fail with one of these statuses and a message. */
 async function refused(lite, call, params, ...statuses) {
   const error = await thrown(() => lite[call](params));
   holds(error instanceof FetcherError, `${call} threw ${error}`);
   holds(statuses.includes(error.status), `${call} is ${error.status}, not ${statuses}`);
   const body = JSON.parse(lite.last().text);
   shape(body, { id: '?string', message: 'string' }, `body of ${error.status}`);
-  same([error.message, error.errors], [body.message, [{ message: body.message, status: error.status }]], 'what the client makes of it');
+  same([error.message, error.errors], [body.message, [{ message: body.message, status: error.status }]], 'error of the client');
   return error;
 }
 
@@ -88,7 +88,7 @@ export async function run(environment, checks, { policy = true } = {}) {
   };
   let database;
 
-  await check('section 3.5: the regions have an id and a name, and the three of the first example are among them', async () => {
+  await check('the regions have an id and a name, and the three of the first example are among them', async () => {
     const answer = await does('listRegions', inWorkspace, 200);
     same(Object.keys(answer), ['regions'], 'members');
     for (const region of answer.regions) shape(region, { id: 'string', name: 'string' }, 'region');
@@ -96,29 +96,29 @@ export async function run(environment, checks, { policy = true } = {}) {
     same(new Set(ids).size, ids.length, 'different ids');
     for (const id of ['us-east-1', 'eu-west-1', 'ap-southeast-2']) holds(ids.includes(id), `${id} is missing`);
   });
-  await check('section 3.3: a database that is not there is 404', async () => {
+  await check('an absent database is 404', async () => {
     await refuses('getDatabaseMetadata', at(name), 404);
   });
-  await check('section 3.2: a region is all that a create needs; the answer calls the name databaseName', async () => {
+  await check('a create needs only a region; the response names the database in databaseName', async () => {
     const made = await does('createDatabase', create(name, { region: 'eu-west-1' }), 201);
     same(made, { databaseName: name, branchName: 'main', status: 'completed' }, 'answer');
   });
-  await check('section 3.3: a database is read by its name, exact to the case, in the region it was made in', async () => {
+  await check('a database is read by its case-sensitive name, and has the region of its create', async () => {
     database = await does('getDatabaseMetadata', at(name), 200);
     isDatabase(database, 'database');
     same([database.name, database.region], [name, 'eu-west-1'], 'database');
     await refuses('getDatabaseMetadata', at(name.toLowerCase()), 404);
   });
-  await check('section 3.1: the list shows what a read shows', async () => {
+  await check('the list shows what a read shows', async () => {
     const databases = await listed();
     for (const each of databases) isDatabase(each, 'listed');
     same(databases.filter((each) => each.name === name), [database], 'listed');
   });
-  await check('section 3.2: a second create is 422 and changes nothing, whatever region it names', async () => {
+  await check('a second create is 422 and changes nothing, in any region', async () => {
     for (const region of ['eu-west-1', 'us-east-1']) await refuses('createDatabase', create(name, { region }), 422);
     same(await does('getDatabaseMetadata', at(name), 200), database, 'database');
   });
-  await check('section 3.2: everything that a create may say is taken', async () => {
+  await check('a create accepts every documented member', async () => {
     const other = `Other_${suffix}~-`;
     const body = { region: 'us-east-1', branchName: 'main', postgresEnabled: false, ui: { color: 'blue' }, metadata: { labels: ['x'] } };
     const { databaseName } = await does('createDatabase', create(other, body), 201);
@@ -128,7 +128,7 @@ export async function run(environment, checks, { policy = true } = {}) {
     same((await listed()).find((each) => each.name === other), { createdAt, ...rest }, 'listed');
     await does('deleteDatabase', at(other), 200);
   });
-  await check('section 3.2: of five creates of one name at once, one is 201', async () => {
+  await check('of five concurrent creates of one name, one is 201', async () => {
     const params = create(`At-once_${suffix}`, { region: 'us-east-1' });
     const made = await Promise.allSettled(Array.from({ length: 5 }, () => lite.createDatabase(params)));
     const statuses = made.map(({ value, reason }) => (value ? 201 : reason.status)).sort();
@@ -136,7 +136,7 @@ export async function run(environment, checks, { policy = true } = {}) {
     for (const status of statuses.slice(1)) holds([422, 423].includes(status), `statuses ${statuses}`);
     await does('deleteDatabase', params, 200);
   });
-  await check('sections 2 and 4: a bad name is 400, a bad region too or 422, and nothing is made', async () => {
+  await check('a bad name is 400, a bad region 400 or 422, and nothing is created', async () => {
     const region = 'us-east-1';
     await does('createDatabase', create(`n${suffix}`.padEnd(255, 'x'), { region }), 201);
     await does('deleteDatabase', at(`n${suffix}`.padEnd(255, 'x')), 200);
@@ -147,7 +147,7 @@ export async function run(environment, checks, { policy = true } = {}) {
     await refuses('createDatabase', create(unmade, { region: 'mars-1' }), 400, 422);
     await refuses('getDatabaseMetadata', at(unmade), 404);
   });
-  await check('section 3: an update changes the colour and nothing else', async () => {
+  await check('an update changes the colour and nothing else', async () => {
     const params = { ...at(name), body: { ui: { color: 'green' } } };
     const coloured = { ...database, ui: { color: 'green' } };
     same(await does('updateDatabaseMetadata', params, 200), coloured, 'answer');
@@ -155,7 +155,7 @@ export async function run(environment, checks, { policy = true } = {}) {
     await refuses('updateDatabaseMetadata', { ...params, ...at(`Nobody_${suffix}`) }, 404);
     database = coloured;
   });
-  await check('section 3: a rename changes the name and nothing else, and not to one that is taken', async () => {
+  await check('a rename changes the name and nothing else, and fails if the name is taken', async () => {
     const other = `Renamed_${suffix}`;
     const to = (from, newName) => ({ ...at(from), body: { newName } });
     same(await does('renameDatabase', to(name, other), 200), { ...database, name: other }, 'answer');
@@ -166,13 +166,13 @@ export async function run(environment, checks, { policy = true } = {}) {
     await refuses('renameDatabase', to(other, 'a b'), 400);
     await does('deleteDatabase', at(other), 200);
   });
-  await check('section 3.4: a delete is 200 completed, the second 404', async () => {
+  await check('a delete is 200 with the status completed, a second one 404', async () => {
     same(await does('deleteDatabase', at(name), 200), { status: 'completed' }, 'answer');
     await refuses('deleteDatabase', at(name), 404);
     await refuses('getDatabaseMetadata', at(name), 404);
     same((await listed()).filter((each) => each.name === name), [], 'listed');
   });
-  await check('section 4: a wrong key is 401 to every call', async () => {
+  await check('a wrong key is 401 to every call', async () => {
     const stranger = client(url, 'xau_wrong');
     const bodies = { createDatabase: { region: 'us-east-1' }, updateDatabaseMetadata: { ui: {} }, renameDatabase: { newName: 'x' } };
     for (const call of CALLS) {
@@ -180,7 +180,7 @@ export async function run(environment, checks, { policy = true } = {}) {
       same(error.message, 'invalid API key', 'message');
     }
   });
-  await check('section 4: another workspace is 403 or 404', async () => {
+  await check('another workspace is 403 or 404', async () => {
     const elsewhere = { workspaceId: 'elsewhere-zzzzzz' };
     await refuses('getDatabaseList', { pathParams: elsewhere }, 403, 404);
     await refuses('createDatabase', { pathParams: { ...elsewhere, dbName: name }, body: { region: 'us-east-1' } }, 403, 404);
@@ -188,7 +188,7 @@ export async function run(environment, checks, { policy = true } = {}) {
   if (policy) await sdkPolicy(environment, check);
 }
 
-/** Sections 1 and 5: what the client sends, and when it tries again. */
+/** What the client sends, and when it retries (docs/vendors/xata.md, "Lite: the vendor's client"). */
 async function sdkPolicy(environment, check) {
   const { XATA_API_URL: url, XATA_API_KEY: key, XATA_WORKSPACE_SLUG: workspaceId } = environment;
   const suffix = randomBytes(6).toString('hex');
@@ -204,7 +204,7 @@ async function sdkPolicy(environment, check) {
       return { ...result, requests: it.requests, gaps: gaps(it) };
     });
 
-  await check('section 1: the client sends the headers and the path of the contract', async () => {
+  await check('the client sends the documented headers and path', async () => {
     const { requests: [one, two] } = await seen(() => undefined, async (lite) => (await list(lite), list(lite)));
     same([one.method, one.path, one.body], ['GET', `/workspaces/${workspaceId}/dbs`, ''], 'request');
     const { authorization, 'content-type': type, 'accept-encoding': encoding, 'x-xata-agent': agent } = one.headers;
@@ -215,31 +215,31 @@ async function sdkPolicy(environment, check) {
     holds(one.headers['x-xata-session-id'] !== two.headers['x-xata-session-id'], 'the session id stays the same');
     same([one, two].some(({ headers }) => 'idempotency-key' in headers), false, 'an idempotency key');
   });
-  await check('section 1: the client shows the request id, which it reads from the header', async () => {
+  await check('the client returns the request id from the header', async () => {
     const { error } = await seen(() => failing(404, { 'x-request-id': 'req_1' }), list);
     same([error.status, error.requestId, `${error}`], [404, 'req_1', '[404] (req_1): Error: no'], 'error');
   });
   const warn = console.warn;
   console.warn = () => {};
-  await check('section 5: 429 is waited out for the seconds of x-ratelimit-reset, and asked again: a create too', async () => {
+  await check('the client repeats a 429 after the seconds of x-ratelimit-reset, a create too', async () => {
     const { value, requests, gaps } = await seen((_, n) => (n === 0 ? failing(429, { 'x-ratelimit-reset': '2' }) : undefined), put);
-    same([value?.databaseName, requests.map(({ method }) => method)], [dbName, ['PUT', 'PUT']], 'what came of it');
+    same([value?.databaseName, requests.map(({ method }) => method)], [dbName, ['PUT', 'PUT']], 'result');
     holds(gaps[0] >= 1990 && gaps[0] < 20_000, `it waited ${gaps[0]} ms`);
     await client(url, key).deleteDatabase(at);
   });
-  await check('section 5: it waits a second if the header is absent or no number', async () => {
+  await check('it waits a second if the header is absent or no number', async () => {
     for (const headers of [{}, { 'x-ratelimit-reset': 'soon' }, { 'retry-after': '0' }]) {
       const { value, gaps } = await seen((_, n) => (n === 0 ? failing(429, headers) : undefined), list);
       holds(Array.isArray(value?.databases), 'there was no list');
       holds(gaps[0] >= 990 && gaps[0] < 20_000, `it waited ${gaps[0]} ms`);
     }
   });
-  await check('section 5: it asks again without limit', async () => {
+  await check('it repeats a 429 without limit', async () => {
     const { value, requests } = await seen((_, n) => (n < 40 ? failing(429, { 'x-ratelimit-reset': '0' }) : undefined), list);
     same([Array.isArray(value?.databases), requests.length], [true, 41], 'list and requests');
   });
   console.warn = warn;
-  await check('section 5: no other status is asked again, and no broken connection', async () => {
+  await check('it repeats no other status, and no broken connection', async () => {
     for (const status of [400, 408, 409, 422, 423, 500, 502, 503, 504]) {
       const { error, requests } = await seen(() => failing(status, { 'retry-after': '0' }), list);
       same([error?.status, requests.length], [status, 1], `after ${status}`);
@@ -248,19 +248,19 @@ async function sdkPolicy(environment, check) {
     holds(error && !(error instanceof FetcherError), `it threw ${error}`);
     same([requests.length, await isThere()], [1, false], 'requests, and whether it is there');
   });
-  await check('section 9: a create whose answer is lost has made the database, and a read finds it', async () => {
+  await check('a create whose response is lost has created the database, and a read finds it', async () => {
     const { error, requests } = await seen(() => 'lose', put);
     holds(error && !(error instanceof FetcherError), `it threw ${error}`);
     same([requests.length, await isThere()], [1, true], 'requests, and whether it is there');
     const { region } = await client(url, key).getDatabaseMetadata(at);
     same(region, 'us-east-1', 'region');
   });
-  await check('section 1: an answer that is not JSON is an error even if it is 2xx', async () => {
+  await check('a 2xx without JSON is an error', async () => {
     const { error } = await seen(() => (answer) => ({ ...answer, body: 'gone' }), (lite) => lite.deleteDatabase(at));
     holds(error instanceof FetcherError, `it threw ${error}`);
     same([error.status, await isThere()], [200, false], 'status, and whether it is there');
   });
-  await check('section 5: ten requests are in flight at most', async () => {
+  await check('at most ten requests are in flight', async () => {
     let flying = 0;
     let most = 0;
     const act = async () => {

@@ -1,7 +1,7 @@
 use reqwest::{Client, Error, StatusCode};
 use serde::Deserialize;
 
-/// Where to ask, `https://api.clerk.com/v1` and `https://api.xata.tech`, and with which keys.
+/// The addresses of the APIs, `https://api.clerk.com/v1` and `https://api.xata.tech`, and the keys.
 pub struct Access {
     pub clerk_api_url: String,
     pub clerk_secret_key: String,
@@ -32,9 +32,9 @@ struct Connection {
     connection_string: Option<String>,
 }
 
-/// The connection string of a user's database. `None` is "not yet": ask again in a few seconds.
+/// The connection string of a user's database. `None` means "not yet": ask again in a few seconds.
 ///
-/// It holds the database's password: keep it on the server, and out of logs.
+/// It contains the database's password: keep it on the server, and out of logs.
 pub async fn connection_string(
     http: &Client,
     access: &Access,
@@ -57,10 +57,10 @@ pub async fn connection_string(
     }
     let mut found: Connection = credentials.error_for_status()?.json().await?;
     if found.connection_string.is_none() {
-        // Older versions of Xata tell it with the branch; null is "not yet" there.
+        // Older versions of Xata return it with the branch, and null means "not yet" there.
         found = ask(&branch).await?.error_for_status()?.json().await?;
     }
-    // The database insists on TLS; not every version of Xata says so in the string.
+    // The database requires TLS, and not every version of Xata says so in the string.
     let bare = found.connection_string.as_deref().and_then(|it| it.split('?').next());
     Ok(bare.map(|it| format!("{it}?sslmode=require")))
 }

@@ -6,7 +6,7 @@ declare global {
   }
 }
 
-/** Where to ask, and with which keys. The addresses are the services' own unless they are given. */
+/** The keys, and the addresses of the APIs. The defaults are the services' own. */
 export interface Access {
   clerkSecretKey: string;
   clerkApiUrl?: string; // without /v1
@@ -16,9 +16,9 @@ export interface Access {
 }
 
 /**
- * The connection string of a user's database. `undefined` is "not yet": ask again in a few seconds.
+ * The connection string of a user's database. `undefined` means "not yet": ask again in a few seconds.
  *
- * It holds the database's password: keep it on the server, and out of logs.
+ * It contains the database's password: keep it on the server, and out of logs.
  */
 export async function connectionString(access: Access, userId: string): Promise<string | undefined> {
   const clerk = createClerkClient({ secretKey: access.clerkSecretKey, apiUrl: access.clerkApiUrl });
@@ -37,8 +37,8 @@ export async function connectionString(access: Access, userId: string): Promise<
   };
   const credentials = await read(`${branch}/credentials?username=xata`);
   if (!credentials) return undefined;
-  // Older versions of Xata tell it with the branch; null is "not yet" there.
+  // Older versions of Xata return it with the branch, and null means "not yet" there.
   const found = credentials.connectionString ?? (await read(branch))?.connectionString ?? undefined;
-  // The database insists on TLS; not every version of Xata says so in the string.
+  // The database requires TLS, and not every version of Xata says so in the string.
   return found && `${found.split('?')[0]}?sslmode=require`;
 }

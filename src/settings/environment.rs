@@ -126,16 +126,6 @@ impl Environment {
         Err(SettingsError::new(name, "has a blank, or a character that no key has"))
     }
 
-    /// Parses a value, or a member of one.
-    pub(super) fn parse<'a, T>(&self, name: &'static str, text: &'a str) -> Result<T, SettingsError>
-    where
-        T: TryFrom<&'a str, Error: Display>,
-    {
-        text.try_into().map_err(|error| {
-            SettingsError::new(name, format!("has a value that cannot be used: {error}"))
-        })
-    }
-
     /// The members of a comma-separated list.
     pub(super) fn list(&self, name: &'static str) -> Result<Vec<&str>, SettingsError> {
         let members: Vec<_> = self
@@ -184,6 +174,15 @@ impl Environment {
             SettingsError::new(name, "must be an https URL, or an http URL of a loopback address")
         })
     }
+}
+
+/// Parses a value, or a member of one.
+pub(super) fn parse<'a, T>(name: &'static str, text: &'a str) -> Result<T, SettingsError>
+where
+    T: TryFrom<&'a str, Error: Display>,
+{
+    let problem = |error| format!("has a value that cannot be used: {error}");
+    text.try_into().map_err(|error| SettingsError::new(name, problem(error)))
 }
 
 /// Parses the base URL of a service that receives secrets: https, or http of a loopback address, and

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use strum::{EnumString, VariantNames};
 
 use super::SettingsError;
-use super::environment::Environment;
+use super::environment::{Environment, parse};
 use crate::region::{
     CONTINENTS, CountryFile, CountryLookup, IpApi, PlacementPolicy, Region, is_country,
 };
@@ -22,19 +22,19 @@ const IP_API: &str = "https://pro.ip-api.com";
 /// Reads the policy. Every region of it is allowed.
 pub(super) fn policy(env: &Environment, is_lite: bool) -> Result<PlacementPolicy, SettingsError> {
     let name = "DEFAULT_REGION";
-    let default: Region = env.parse(name, env.optional(name).unwrap_or(BUILT_IN_DEFAULT))?;
+    let default: Region = parse(name, env.optional(name).unwrap_or(BUILT_IN_DEFAULT))?;
     let is_continent = |code: &str| CONTINENTS.iter().any(|&(continent, _)| continent == code);
     let by_country = map(env, "REGION_BY_COUNTRY", "country", is_country)?;
     let mut by_continent = map(env, "REGION_BY_CONTINENT", "continent", is_continent)?;
     let is_built_in = by_continent.is_empty();
     if is_built_in {
         for (code, id) in if is_lite { ON_LITE } else { ON_PLATFORM } {
-            by_continent.insert((*code).to_owned(), env.parse("REGION_BY_CONTINENT", id)?);
+            by_continent.insert((*code).to_owned(), parse("REGION_BY_CONTINENT", id)?);
         }
     }
     let name = "ALLOWED_REGIONS";
     let mut allowed: BTreeSet<Region> =
-        env.list(name)?.into_iter().map(|id| env.parse(name, id)).collect::<Result<_, _>>()?;
+        env.list(name)?.into_iter().map(|id| parse(name, id)).collect::<Result<_, _>>()?;
     if allowed.is_empty() {
         allowed.extend(by_country.values().chain(by_continent.values()).cloned());
         allowed.insert(default.clone());
@@ -106,7 +106,7 @@ fn map(
         if !is_known(&code) {
             return Err(bad(&format!("does not begin with the two-letter code of a {what}")));
         }
-        if regions.insert(code, env.parse(variable, id)?).is_some() {
+        if regions.insert(code, parse(variable, id)?).is_some() {
             return Err(bad(&format!("is the second for its {what}")));
         }
     }

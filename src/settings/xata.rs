@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::SettingsError;
-use super::environment::Environment;
+use super::environment::{Environment, parse};
 use crate::Clock;
 use crate::http_client::HttpClient;
 use crate::region::{PlacementPolicy, Region};
@@ -65,10 +65,10 @@ pub(super) fn lite(
     );
     let url = "XATA_API_URL";
     env.required(url, "Xata Lite has no public address any more")?;
-    let workspace = env.parse(name, text)?;
+    let workspace = parse(name, text)?;
     let settings =
         lite::Settings { url: env.url(url, "")?, key: env.key("XATA_API_KEY")?, workspace };
-    Ok((Projects::from(env.parse::<ProjectId>(name, text)?), Xata::Lite(settings)))
+    Ok((Projects::from(parse::<ProjectId>(name, text)?), Xata::Lite(settings)))
 }
 
 /// Reads the settings of the platform.
@@ -79,7 +79,7 @@ pub(super) fn platform(
     let key = env.key("XATA_API_KEY")?;
     let name = "XATA_ORGANIZATION_ID";
     let organization = env.required(name, "set it to the id of your Xata organization")?;
-    let organization = env.parse(name, organization)?;
+    let organization = parse(name, organization)?;
     let projects = projects(env)?;
     let settings = platform::Settings {
         url: env.url("XATA_API_URL", platform::DEFAULT_URL)?,
@@ -94,8 +94,7 @@ pub(super) fn platform(
 fn projects(env: &Environment) -> Result<Projects, SettingsError> {
     let name = "XATA_PROJECT_ID";
     env.required(name, "set it to the id of your Xata project, prj_…")?;
-    let ids =
-        env.list(name)?.into_iter().map(|id| env.parse(name, id)).collect::<Result<_, _>>()?;
+    let ids = env.list(name)?.into_iter().map(|id| parse(name, id)).collect::<Result<_, _>>()?;
     Projects::new(ids).ok_or_else(|| SettingsError::new(name, "names a project twice"))
 }
 
@@ -128,7 +127,7 @@ fn source(
                 return Err(bad("must be project/region=id, as there are several projects"));
             }
         };
-        let (region, id): (Region, DatabaseId) = (env.parse(name, region)?, env.parse(name, id)?);
+        let (region, id): (Region, DatabaseId) = (parse(name, region)?, parse(name, id)?);
         if !policy.allowed.contains(&region) {
             env.warn(format!(
                 "{name} has a template for {region}, where ALLOWED_REGIONS lets no user be placed"

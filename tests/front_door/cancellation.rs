@@ -53,7 +53,7 @@ async fn a_delivery_that_ends_at_any_await_succeeds_when_it_is_repeated() {
             }
             let deadline = (app.clock)() + TIMEOUT;
             let first = within_polls(polls, app.handle(&payload, deadline)).await;
-            app.xata.mend();
+            app.xata.clear_faults();
             let again = app.send(retry(event.clone(), 2)).await;
             assert_eq!(again.status, 200, "{api:?}, {effect:?}, {polls} polls: {}", again.body);
             // A detached create may still be in progress.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use standin::clerk::backend::Call;
-use standin::clerk::{SignUp, user_id_of};
+use standin::clerk::{SignUp, user_id_at};
 use standin::fault::{Effect, Fault};
 use standin::xata;
 
@@ -46,7 +46,7 @@ fn app(changes: &[(&str, &str)], sign_up: &SignUp) -> TestApp {
 
 /// An id that contains the second of the sign-up.
 fn id() -> String {
-    user_id_of(1, 1_767_784_000)
+    user_id_at(1, 1_767_784_000)
 }
 
 fn sign_up() -> SignUp {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use http::{Request, Response};
 use serde_json::{Value, json};
-use standin::conformance::{Specification, Violation, absence};
-use standin::gate::Observer;
+use standin::conformance::{Specification, Violation, unavailable};
+use standin::interceptor::Observer;
 
 use crate::test_app::{TestApp, user_created};
 
@@ -18,9 +18,9 @@ type Edit = fn(&mut Value);
 struct Last(Mutex<Option<(Request<Bytes>, Response<Bytes>)>>);
 
 impl Observer for Last {
-    fn asked(&self, _: &Request<Bytes>) {}
+    fn on_request(&self, _: &Request<Bytes>) {}
 
-    fn answered(&self, request: &Request<Bytes>, response: &Response<Bytes>) {
+    fn on_response(&self, request: &Request<Bytes>, response: &Response<Bytes>) {
         *self.0.lock().unwrap() = Some((request.clone(), response.clone()));
     }
 }
@@ -47,22 +47,22 @@ fn places(violations: &[Violation]) -> Vec<[&str; 3]> {
 
 #[test]
 fn the_document_is_read_or_its_absence_has_a_reason() {
-    assert_eq!(Specification::xata_platform().is_some(), absence().is_none());
+    assert_eq!(Specification::xata_platform().is_some(), unavailable().is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_request_and_the_response_of_a_delivery_are_checked() {
     let app = TestApp::new();
-    let before = app.watch.as_ref().unwrap().n_judged();
+    let before = app.watch.as_ref().unwrap().n_validated();
     assert_eq!(app.deliver(user_created(1)).await.outcome(), "created");
-    assert_eq!(app.watch.as_ref().unwrap().n_judged(), before.map(|n| n + 2));
+    assert_eq!(app.watch.as_ref().unwrap().n_validated(), before.map(|n| n + 2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_renamed_member_of_a_response_is_a_violation() {
     let Some(specification) = Specification::xata_platform() else { return };
     let (request, response) = create().await;
-    assert_eq!(specification.judge_response(&request, &response), []);
+    assert_eq!(specification.validate_response(&request, &response), []);
     let broken = response.map(|body| {
         edited(&body, |body| {
             let region = body.as_object_mut().unwrap().remove("region").unwrap();
@@ -70,7 +70,7 @@ async fn a_renamed_member_of_a_response_is_a_violation() {
         })
     });
     assert_eq!(
-        places(&specification.judge_response(&request, &broken)),
+        places(&specification.validate_response(&request, &broken)),
         [
             ["createBranch", "/region", "required"],
             ["createBranch", "/reigon", "additionalProperties"],
@@ -82,7 +82,7 @@ async fn a_renamed_member_of_a_response_is_a_violation() {
 async fn a_wrong_request_is_a_violation() {
     let Some(specification) = Specification::xata_platform() else { return };
     let (request, _) = create().await;
-    assert_eq!(specification.judge_request(&request), []);
+    assert_eq!(specification.validate_request(&request), []);
     let edits: [(Edit, &str, &str); 5] = [
         (|body| body["name"] = 7.into(), "/name", "type"),
         (|body| body["mode"] = "inherits".into(), "/mode", "enum"),
@@ -93,7 +93,7 @@ async fn a_wrong_request_is_a_violation() {
     for (edit, pointer, keyword) in edits {
         let (head, body) = request.clone().into_parts();
         let broken = Request::from_parts(head, edited(&body, edit));
-        let violations = specification.judge_request(&broken);
+        let violations = specification.validate_request(&broken);
         let found = places(&violations);
         assert!(found.contains(&["createBranch", pointer, keyword]), "{violations:#?}");
     }
@@ -103,7 +103,7 @@ async fn a_wrong_request_is_a_violation() {
     ] {
         let mut elsewhere = request.clone();
         *elsewhere.uri_mut() = path.parse().unwrap();
-        let violations = specification.judge_request(&elsewhere);
+        let violations = specification.validate_request(&elsewhere);
         assert!(places(&violations).contains(&expected), "{violations:#?}");
     }
 }

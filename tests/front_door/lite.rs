@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use standin::clerk::user_id;
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 use standin::xata::lite::{Duplicate, Lite, Status, rate_limited};
 use standin::xata::{Call, Xata};
 
@@ -49,7 +49,7 @@ async fn a_response_about_another_database_is_unreadable() {
     let created = serde_json::json!({ "databaseName": other, "status": "completed" });
     let read = serde_json::json!({ "name": other, "region": "us-east-1" });
     let reply = |status, body: serde_json::Value| {
-        Effect::Answer(Answer::new(status).with_body("application/json", body.to_string()))
+        Effect::Answer(CannedResponse::new(status).with_body("application/json", body.to_string()))
     };
     let (app, _) = app();
     app.xata.fault(Fault::once(Call::Create, reply(StatusCode::CREATED, created)));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use per_user_db::http_client;
 use standin::clerk::user_id;
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 use standin::xata::Call;
 use standin::xata::platform::{Contention, Quotas};
 
@@ -27,10 +27,10 @@ async fn an_unclear_create_that_took_effect_is_looked_up_and_is_created() {
         Effect::ResetAfter,
         Effect::HangAfter,
         Effect::TruncatedAfter,
-        Effect::AnswerAfter(Answer::html(StatusCode::BAD_GATEWAY)),
-        Effect::AnswerAfter(Answer::html(StatusCode::CREATED)),
+        Effect::AnswerAfter(CannedResponse::html(StatusCode::BAD_GATEWAY)),
+        Effect::AnswerAfter(CannedResponse::html(StatusCode::CREATED)),
         Effect::AnswerAfter(message(500, "Internal Error")),
-        Effect::AnswerAfter(Answer::new(StatusCode::NO_CONTENT)),
+        Effect::AnswerAfter(CannedResponse::new(StatusCode::NO_CONTENT)),
         Effect::AnswerAfter(message(408, "Request Timeout")),
     ];
     for (api, effect) in Api::each_with(&effects) {
@@ -222,10 +222,10 @@ async fn a_look_up_that_fails_is_not_an_absence() {
         (Effect::ResetBefore, "xata_unreachable"),
         (Effect::TruncatedAfter, "xata_unreachable"),
         (Effect::HangBefore, "xata_timeout"),
-        (Effect::Answer(Answer::html(StatusCode::OK)), "xata_unreadable"),
+        (Effect::Answer(CannedResponse::html(StatusCode::OK)), "xata_unreadable"),
         (refusal(200, "no list"), "xata_unreadable"),
         (
-            Effect::Answer(Answer::new(StatusCode::OK).with_body("application/json", cut)),
+            Effect::Answer(CannedResponse::new(StatusCode::OK).with_body("application/json", cut)),
             "xata_unreadable",
         ),
         (refusal(500, "x"), "xata_error"),
@@ -249,7 +249,7 @@ async fn a_list_is_read_up_to_64_mib() {
         let (start, end) = (r#"{"branches":["#, "]}");
         let blanks = 64 * 1024 * 1024 - start.len() - end.len() + n_extra_bytes;
         let list = [start, &" ".repeat(blanks), end].concat();
-        let list = Answer::new(StatusCode::OK).with_body("application/json", list);
+        let list = CannedResponse::new(StatusCode::OK).with_body("application/json", list);
         app.xata.fault(once(Effect::ResetBefore));
         app.xata.fault(Fault::once(Call::LookUp, Effect::Answer(list)));
         assert_eq!(app.deliver(user_created(1)).await.row(), row, "{n_extra_bytes} more");
@@ -317,7 +317,7 @@ async fn concurrent_deliveries_of_one_event_create_one_database() {
 async fn a_redirect_is_not_followed() {
     for api in Api::BOTH {
         let app = TestApp::with_api(api, &[]);
-        let moved = Answer::new(StatusCode::TEMPORARY_REDIRECT);
+        let moved = CannedResponse::new(StatusCode::TEMPORARY_REDIRECT);
         app.xata.fault(Fault::always(Call::Any, Effect::Answer(moved)));
         let response = app.deliver(user_created(1)).await;
         assert_eq!(response.row(), (503, "unavailable", Some("xata_error"), None));

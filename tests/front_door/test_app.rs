@@ -18,8 +18,8 @@ use per_user_db::{Clock, http_client, telemetry};
 use serde_json::Value;
 use standin::clerk::backend::{self, Backend};
 use standin::clerk::{SignUp, user_id};
-use standin::conformance::{Requests, Watch};
-use standin::fault::{Answer, Effect};
+use standin::conformance::{Checker, Requests};
+use standin::fault::{CannedResponse, Effect};
 use standin::function_url::{self, BodyEncoding};
 use standin::hookdeck;
 use standin::xata::lite::{self, Lite};
@@ -95,8 +95,8 @@ pub struct TestApp {
     /// Receives requests only with the settings in [`CLERK`].
     pub clerk: Backend,
     /// Checks the platform's exchanges; Xata Lite has no document.
-    pub watch: Option<Watch>,
-    _clerk_watch: Watch,
+    pub watch: Option<Checker>,
+    _clerk_watch: Checker,
     pub clock: Clock,
     worker: Worker,
 }
@@ -135,7 +135,7 @@ impl TestApp {
         let (xata, clock, watch) = match api {
             Api::Platform => {
                 let platform = platform();
-                let watch = Watch::platform(&platform, Requests::All);
+                let watch = Checker::platform(&platform, Requests::All);
                 (Xata::Platform(platform.clone()), platform.clock(), Some(watch))
             }
             Api::Lite => {
@@ -144,7 +144,7 @@ impl TestApp {
             }
         };
         let clerk = Backend::new(backend::Options { clock, ..backend::Options::default() });
-        let clerk_watch = Watch::clerk(&clerk, Requests::All);
+        let clerk_watch = Checker::clerk(&clerk, Requests::All);
         let clock: Clock = Arc::new(move || SystemTime::UNIX_EPOCH + clock.now());
         let client = client(clerk.beside(routes.merge(xata.router())));
         let settings = settings(api, changes).expect("valid settings");
@@ -359,8 +359,8 @@ pub fn without_header(mut request: Request<Bytes>, name: &str) -> Request<Bytes>
 }
 
 /// A service's response of this status, with a message.
-pub fn message(status: u16, text: &str) -> Answer {
-    Answer::message(StatusCode::from_u16(status).unwrap(), text)
+pub fn message(status: u16, text: &str) -> CannedResponse {
+    CannedResponse::message(StatusCode::from_u16(status).unwrap(), text)
 }
 
 /// The service sends [`message`] and does nothing.

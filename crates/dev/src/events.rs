@@ -1,4 +1,3 @@
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -6,24 +5,25 @@ use anyhow::Context;
 use bytes::Bytes;
 use cli::{delivery, output};
 use http::Request;
-use per_user_db::hookdeck::DEFAULT_HEADER_PREFIX as PREFIX;
+use per_user_db::hookdeck::DEFAULT_HEADER_PREFIX;
 use serde_json::json;
 use standin::clerk::{SignUp, user_id};
 use standin::function_url::{self, BodyEncoding};
 
-use crate::services;
+use crate::services::SIGNING_SECRET;
 
-/// Make the files in `events/` anew: Function URL events for `cargo lambda invoke` and `sam local
-/// invoke`
+/// Write the files in `events/`: Function URL events for `cargo lambda invoke` and `sam local invoke`
 ///
-/// They are signed with the development secret of the stand-ins. Exit codes: 0 done, 1 failed, 2 wrong
-/// usage, 3 a dry run found files that are stale.
+/// They are signed with the development secret of the stand-ins. Exit codes: 0 done, 1 failed, 2
+/// wrong usage, 3 a dry run found stale files.
+///
+/// Example: cargo dev events --dry-run
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Where to write them
+    /// The directory of the files
     #[arg(default_value = "events")]
     directory: PathBuf,
-    /// Show which are stale, and write none
+    /// List the stale files, and write none
     #[arg(long)]
     dry_run: bool,
     /// Print one JSON document
@@ -32,33 +32,29 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let dry_run = arguments.dry_run;
     let (mut stale, mut current) = (Vec::new(), Vec::new());
     for (name, content) in all()? {
         let path = arguments.directory.join(name);
         let shown = path.display().to_string();
-        if std::fs::read(&path).is_ok_and(|there| there == content.as_bytes()) {
+        if std::fs::read(&path).is_ok_and(|bytes| bytes == content.as_bytes()) {
             current.push(shown);
             continue;
         }
-        if !arguments.dry_run {
-            std::fs::write(&path, content).with_context(|| format!("{shown} cannot be written"))?;
+        if !dry_run {
+            std::fs::write(&path, content).with_context(|| format!("cannot write {shown}"))?;
         }
         stale.push(shown);
     }
-    let mut out = std::io::stdout();
     if arguments.json {
-        let (key, dry_run) =
-            (if arguments.dry_run { "stale" } else { "written" }, arguments.dry_run);
-        writeln!(out, "{:#}", json!({ "dry_run": dry_run, key: stale, "current": current }))?;
+        let key = if dry_run { "stale" } else { "written" };
+        output::json(&json!({ "dry_run": dry_run, key: stale, "current": current }))?;
+    } else if stale.is_empty() {
+        output::line(format_args!("Nothing to do: all {} files are current.", current.len()))?;
     } else {
-        for path in &stale {
-            writeln!(out, "{path}")?;
-        }
-        if stale.is_empty() {
-            writeln!(out, "Nothing to do: all {} are current.", current.len())?;
-        }
+        output::line(stale.join("\n"))?;
     }
-    Ok(output::drift(arguments.dry_run && !stale.is_empty()))
+    Ok(output::drift(dry_run && !stale.is_empty()))
 }
 
 /// Every file by its name.
@@ -70,7 +66,7 @@ fn all() -> anyhow::Result<Vec<(&'static str, String)>> {
     };
     let created = mara.user_created();
     let (text, base64) = (BodyEncoding::Text, BodyEncoding::Base64);
-    let ours = services::SIGNING_SECRET;
+    let ours = SIGNING_SECRET;
     let later = mara.timestamp_ms + 3_600_000;
     Ok(vec![
         ("user-created.json", event(created.clone(), ours, text)?),
@@ -86,7 +82,7 @@ fn all() -> anyhow::Result<Vec<(&'static str, String)>> {
 
 fn event(body: Vec<u8>, secret: &str, encoding: BodyEncoding) -> anyhow::Result<String> {
     let mut request = Request::post("/").body(Bytes::from(body))?;
-    *request.headers_mut() = delivery::headers(PREFIX, secret, request.body(), 1)?;
+    *request.headers_mut() = delivery::headers(DEFAULT_HEADER_PREFIX, secret, request.body(), 1)?;
     Ok(serde_json::to_string_pretty(&function_url::event(&request, encoding))? + "\n")
 }
 
@@ -99,7 +95,10 @@ mod tests {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events");
         for (name, content) in all()? {
             let committed = std::fs::read_to_string(format!("{directory}/{name}"))?;
-            assert_eq!(committed, content, "{name} is stale; make it anew with `cargo dev events`");
+            assert_eq!(
+                committed, content,
+                "{name} is stale; write it again with `cargo dev events`"
+            );
         }
         Ok(())
     }

@@ -1,15 +1,15 @@
 //! `cargo dev`: what a developer runs. The function never links any of it.
 //!
-//! | file | command |
+//! | module | command |
 //! | --- | --- |
 //! | `stack` | `cargo dev`: the function and the stand-ins in one process, and sample sign-ups |
 //! | `standins` | `cargo dev standins`: the stand-ins alone, for `cargo lambda watch` |
 //! | `send` | `cargo dev send`: one event, signed and delivered as Hookdeck does |
 //! | `events` | `cargo dev events`: writes the files in `events/` |
-//! | `simulate` | `cargo dev simulate`: sign-ups by the thousand, with faults drawn from a seed |
+//! | `simulate` | `cargo dev simulate`: thousands of sign-ups, with faults drawn from a seed |
 //!
-//! `services` makes the stand-ins of Xata and Clerk with fixed settings; `server` puts the function
-//! on a socket.
+//! `services` makes the stand-ins of Xata and Clerk; `server` puts the function behind a Function
+//! URL.
 
 mod events;
 mod send;
@@ -23,9 +23,15 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Try per-user-db on this machine: the function beside stand-ins of Xata, Clerk and Hookdeck
+/// Try per-user-db on this machine: the function with stand-ins of Xata, Clerk and Hookdeck
+///
+/// Without a command, it sends sample events through Hookdeck's delivery engine, a dozen sign-ups
+/// from around the world and one deletion, and shows a table of the results. Then it serves the
+/// function on port 9000, at / and at /webhooks/clerk, for `hookdeck listen` or curl.
+///
+/// Example: cargo dev --once --api lite
 #[derive(Parser)]
-#[command(name = "cargo dev", bin_name = "cargo dev", version, long_about = stack::HELP)]
+#[command(name = "cargo dev", bin_name = "cargo dev", version)]
 #[command(args_conflicts_with_subcommands = true)]
 struct CommandLine {
     #[command(subcommand)]

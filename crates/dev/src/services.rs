@@ -1,97 +1,126 @@
-//! The world that the stand-ins make up: one organization with one project and a template per
-//! region, or one workspace of Xata Lite; and one instance of Clerk. Everything in it is fixed, so
-//! that settings written down once keep pointing at it.
+//! The stand-ins of Xata and Clerk: an organization with its projects and a template per region, or
+//! one workspace of Xata Lite; and one Clerk instance. Their ids and keys are fixed, so settings that
+//! were written down once stay valid.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use axum::Router;
 use per_user_db::region::Region;
 use standin::clerk::backend::{self, Backend};
 use standin::xata::{Xata, lite, platform};
 
-/// Signs deliveries where no real Hookdeck project is at hand. It protects nothing.
+/// Signs deliveries where no Hookdeck project is configured. It protects nothing.
 pub(crate) const SIGNING_SECRET: &str = "local-development-secret";
 
-pub(crate) const PROJECT: &str = "prj_00000000000000000000000dev";
+/// The projects, in the order in which they are used. Only the simulation has more than one.
+const PROJECTS: [&str; 3] = ["prj_00000000000000000000000dev", "prj_second", "prj_third"];
 
-/// Which of Xata's APIs is stood in for.
+/// Settings by the name of their variable.
+pub(crate) type Variables = BTreeMap<&'static str, String>;
+
+/// One of Xata's two APIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Api {
-    /// The platform of today
+    /// The current platform
     Platform,
-    /// Xata Lite, as in the tutorial; it was retired
+    /// Xata Lite, which the tutorial uses and which is retired
     Lite,
 }
 
-impl Api {
-    /// Xata, with whatever is needed to make databases in these regions.
-    pub(crate) fn xata(self, regions: &BTreeSet<Region>) -> Xata {
-        match self {
-            Self::Platform => Xata::Platform(platform(regions)),
-            Self::Lite => Xata::Lite(lite(regions)),
+/// The stand-ins, and the settings that point the function at them.
+pub(crate) struct Services {
+    pub(crate) api: Api,
+    pub(crate) xata: Xata,
+    pub(crate) clerk: Backend,
+    placement: Variables,
+    regions: BTreeSet<Region>,
+}
+
+impl Services {
+    /// Stand-ins with so many projects, in the regions that these settings of the placement allow.
+    /// Without any, Europe and Oceania have a region of their own.
+    pub(crate) fn new(
+        api: Api,
+        n_projects: usize,
+        mut placement: Variables,
+    ) -> anyhow::Result<Self> {
+        if placement.is_empty() {
+            let europe = if api == Api::Platform { "eu-central-1" } else { "eu-west-1" };
+            let regions = format!("EU={europe},OC=ap-southeast-2");
+            placement.insert("REGION_BY_CONTINENT", regions);
         }
-    }
-
-    /// The settings that point at a stand-in on this address, where users are placed in these
-    /// regions.
-    pub(crate) fn settings(
-        self,
-        address: &str,
-        regions: &BTreeSet<Region>,
-    ) -> Vec<(&'static str, String)> {
-        let common = [
-            ("HOOKDECK_WEBHOOK_SECRET", SIGNING_SECRET.to_owned()),
-            ("XATA_API_URL", format!("http://{address}")),
-        ];
-        let own = match self {
-            Self::Platform => {
-                let options = platform::Options::default();
-                let templates: Vec<_> =
-                    regions.iter().map(|region| format!("{region}={}", template(region))).collect();
-                vec![
-                    ("XATA_API_KEY", options.api_key),
-                    ("XATA_ORGANIZATION_ID", options.organization),
-                    ("XATA_PROJECT_ID", PROJECT.to_owned()),
-                    ("XATA_TEMPLATES", templates.join(",")),
-                ]
-            }
-            Self::Lite => {
-                let options = lite::Options::default();
-                vec![("XATA_API_KEY", options.api_key), ("XATA_WORKSPACE_SLUG", options.workspace)]
-            }
-        };
-        common.into_iter().chain(own).collect()
-    }
-
-    /// The regions that users are placed in by these settings.
-    pub(crate) fn regions(
-        self,
-        placement: &BTreeMap<&'static str, String>,
-    ) -> anyhow::Result<BTreeSet<Region>> {
-        let mut settings: BTreeMap<_, _> =
-            self.settings("127.0.0.1", &BTreeSet::new()).into_iter().collect();
+        let mut settings = fixed_settings(api, "127.0.0.1");
         settings.extend(placement.clone());
-        Ok(cli::environment::settings(&settings)?.policy.allowed)
+        let regions = cli::environment::settings(&settings)?.policy.allowed;
+        let xata = match api {
+            Api::Platform => Xata::Platform(platform(n_projects, &regions)),
+            Api::Lite => Xata::Lite(lite(&regions)),
+        };
+        // Only changes of one user are limited.
+        let clerk = Backend::new(backend::Options { most_requests: None, ..Default::default() });
+        Ok(Self { api, xata, clerk, placement, regions })
     }
 
-    /// Where people are placed when nobody chose.
-    pub(crate) fn placement(self) -> [(&'static str, String); 1] {
-        let europe = match self {
-            Self::Platform => "eu-central-1",
-            Self::Lite => "eu-west-1",
-        };
-        [("REGION_BY_CONTINENT", format!("EU={europe},OC=ap-southeast-2"))]
+    pub(crate) fn router(&self) -> Router {
+        self.clerk.beside(self.xata.router())
+    }
+
+    /// The settings of a function that uses the stand-ins at this address, and the first so many
+    /// projects.
+    pub(crate) fn settings(&self, address: &str, n_projects: usize) -> Variables {
+        let mut settings = fixed_settings(self.api, address);
+        if self.api == Api::Platform {
+            let mut templates = Vec::new();
+            for (number, project) in PROJECTS.iter().enumerate().take(n_projects) {
+                let project = if n_projects > 1 { format!("{project}/") } else { String::new() };
+                let template = |it| format!("{project}{it}={}", template_id(number, it));
+                templates.extend(self.regions.iter().map(template));
+            }
+            settings.insert("XATA_PROJECT_ID", PROJECTS[..n_projects].join(","));
+            settings.insert("XATA_TEMPLATES", templates.join(","));
+        }
+        settings.extend(self.placement.clone());
+        settings
     }
 }
 
-fn platform(regions: &BTreeSet<Region>) -> platform::Platform {
-    let known = platform::Options::default().regions;
-    let more = regions.iter().filter(|region| !known.iter().any(|it| it.id == region.as_str()));
-    let options =
-        more.map(Region::as_str).fold(platform::Options::default(), platform::Options::with_region);
+fn fixed_settings(api: Api, address: &str) -> Variables {
+    let mut settings = BTreeMap::from([
+        ("HOOKDECK_WEBHOOK_SECRET", SIGNING_SECRET.to_owned()),
+        ("XATA_API_URL", format!("http://{address}")),
+        ("CLERK_API_URL", format!("http://{address}/v1")),
+        ("CLERK_SECRET_KEY", backend::Options::default().secret_key),
+    ]);
+    match api {
+        Api::Platform => {
+            let options = platform::Options::default();
+            settings.insert("XATA_API_KEY", options.api_key);
+            settings.insert("XATA_ORGANIZATION_ID", options.organization);
+            settings.insert("XATA_PROJECT_ID", PROJECTS[0].to_owned());
+        }
+        Api::Lite => {
+            let options = lite::Options::default();
+            settings.insert("XATA_API_KEY", options.api_key);
+            settings.insert("XATA_WORKSPACE_SLUG", options.workspace);
+        }
+    }
+    settings
+}
+
+fn platform(n_projects: usize, regions: &BTreeSet<Region>) -> platform::Platform {
+    let mut options = platform::Options::default();
+    for region in regions.iter().map(Region::as_str) {
+        if !options.regions.iter().any(|it| it.id == region) {
+            options = options.with_region(region);
+        }
+    }
     let platform = platform::Platform::new(options);
-    platform.insert_project(PROJECT, "per-user-db");
-    for region in regions {
-        platform.insert_template(PROJECT, &template(region), region.as_str());
+    for (number, project) in PROJECTS.iter().enumerate().take(n_projects) {
+        platform.insert_project(project, "per-user-db");
+        for region in regions {
+            let id = template_id(number, region);
+            platform.insert_template(project, &id, region.as_str());
+        }
     }
     platform
 }
@@ -102,20 +131,7 @@ fn lite(regions: &BTreeSet<Region>) -> lite::Lite {
     lite::Lite::new(lite::Options { regions, ..lite::Options::default() })
 }
 
-/// Clerk's Backend API, of an instance without users. Only changes of one user are limited.
-pub(crate) fn clerk() -> Backend {
-    Backend::new(backend::Options { most_requests: None, ..backend::Options::default() })
-}
-
-/// The settings that point at it on this address.
-pub(crate) fn clerk_settings(address: &str) -> [(&'static str, String); 2] {
-    [
-        ("CLERK_API_URL", format!("http://{address}/v1")),
-        ("CLERK_SECRET_KEY", backend::Options::default().secret_key),
-    ]
-}
-
-/// A branch id, 26 characters that begin with a letter, which tells its region.
-pub(crate) fn template(region: &Region) -> String {
-    format!("t{:0>25.25}", region.as_str().replace('-', ""))
+/// A branch id, 26 characters that begin with a letter.
+fn template_id(project: usize, region: &Region) -> String {
+    format!("t{project}{:0>24.24}", region.as_str().replace('-', ""))
 }

@@ -4,15 +4,11 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use serde::Serializer;
 use tokio::time::Instant;
 
 /// What every [`Clock`] shows when it starts, since the Unix epoch: 2026-01-07T11:06:40Z.
 pub const START: Duration = Duration::from_secs(1_767_784_000);
-
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
-const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 /// A wall clock. Stand-ins that are given copies of one clock agree on the time.
 #[derive(Clone, Copy, Debug)]
@@ -32,18 +28,18 @@ impl Clock {
     }
 }
 
-/// A time since the Unix epoch as RFC 3339 in UTC with milliseconds (xata-platform.md section 1).
+/// A time since the Unix epoch as RFC 3339 in UTC with milliseconds.
 ///
 /// # Panics
 ///
 /// After the year 9999.
 pub fn rfc3339(since_epoch: Duration) -> String {
-    // The date library already knows the calendar; only the order of the parts differs.
-    let date = http_date(since_epoch);
-    let (day, month, year, time) = (&date[5..7], &date[8..11], &date[12..16], &date[17..25]);
-    let month = MONTHS.iter().take_while(|name| **name != month).count() + 1;
-    let milliseconds = since_epoch.subsec_millis();
-    format!("{year}-{month:02}-{day}T{time}.{milliseconds:03}Z")
+    humantime::format_rfc3339_millis(UNIX_EPOCH + since_epoch).to_string()
+}
+
+/// [`rfc3339`] for a member of a response.
+pub(crate) fn serialize<S: Serializer>(since_epoch: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&rfc3339(*since_epoch))
 }
 
 /// A time since the Unix epoch as an HTTP date, the second form of `Retry-After`.
@@ -55,25 +51,12 @@ pub fn http_date(since_epoch: Duration) -> String {
     httpdate::fmt_http_date(UNIX_EPOCH + since_epoch)
 }
 
-/// Reads an HTTP date or an RFC 3339 date in UTC as the time since the Unix epoch.
+/// Reads an HTTP date or an RFC 3339 date in UTC as the whole seconds since the Unix epoch.
 pub(crate) fn parse_date(text: &str) -> Option<Duration> {
-    let http_date = |text: &str| httpdate::parse_http_date(text).ok();
-    let date = http_date(text).or_else(|| {
-        let date = rearranged(text)?;
-        // The parser insists on the right weekday, which RFC 3339 does not give: it is one of seven.
-        WEEKDAYS.iter().find_map(|day| http_date(&format!("{day}, {date}")))
-    })?;
-    date.duration_since(UNIX_EPOCH).ok()
-}
-
-/// `2026-01-07T11:06:40Z` in the order of an HTTP date, without its weekday.
-fn rearranged(rfc3339: &str) -> Option<String> {
-    let (date, time) = rfc3339.strip_suffix('Z')?.split_once('T')?;
-    let (year, month_and_day) = date.split_once('-')?;
-    let (month, day) = month_and_day.split_once('-')?;
-    let month = MONTHS.get(month.parse::<usize>().ok()?.checked_sub(1)?)?;
-    let (time, _fraction) = time.split_once('.').unwrap_or((time, ""));
-    Some(format!("{day} {month} {year} {time} GMT"))
+    let http_date = httpdate::parse_http_date(text).ok();
+    let date = http_date.or_else(|| humantime::parse_rfc3339(text).ok())?;
+    let since_epoch = date.duration_since(UNIX_EPOCH).ok()?;
+    Some(Duration::from_secs(since_epoch.as_secs()))
 }
 
 #[cfg(test)]

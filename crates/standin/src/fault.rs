@@ -1,8 +1,8 @@
 //! What can go wrong between a client and a service, as data.
 //!
 //! A stand-in keeps a list of [`Fault`]s and asks it at every call.
-//! An effect named `…Before` strikes before the change is applied, one named `…After` when it has been:
-//! the pair that tells whether a client takes an unclear outcome for what it is (xata-platform.md section 8).
+//! An effect named `…Before` comes before the change, an effect named `…After` when the change is made:
+//! the pair shows whether a client treats an unclear outcome as unclear.
 
 use std::convert::Infallible;
 use std::fmt::{self, Debug};
@@ -16,7 +16,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt;
 
-/// The calls a stand-in tells apart.
+/// The calls of an API.
 pub trait Call: Copy + Eq + Debug + Send + Sync + 'static {
     /// The value that stands for every call.
     const ANY: Self;
@@ -25,70 +25,75 @@ pub trait Call: Copy + Eq + Debug + Send + Sync + 'static {
 /// One thing that goes wrong.
 #[derive(Clone, Debug)]
 pub struct Fault<C> {
-    /// Which call it strikes.
+    /// The call that it applies to.
     pub on: C,
-    /// How many matching calls pass unharmed first.
+    /// How many of these calls are answered correctly first.
     pub skip: u32,
-    /// How many matching calls are struck after those.
+    /// How many calls after those it applies to.
     pub times: u32,
     /// What happens to them.
     pub effect: Effect,
 }
 
 impl<C> Fault<C> {
-    /// Strikes the next matching call, once.
+    /// Applies to the next such call, once.
     pub const fn once(on: C, effect: Effect) -> Self {
         Self { on, skip: 0, times: 1, effect }
     }
 
-    /// Strikes every matching call until the list is cleared.
+    /// Applies to every such call until the list is cleared.
     pub const fn always(on: C, effect: Effect) -> Self {
         Self { on, skip: 0, times: u32::MAX, effect }
+    }
+
+    /// The same for another API's call.
+    pub(crate) fn map<D>(self, call: impl FnOnce(C) -> D) -> Fault<D> {
+        Fault { on: call(self.on), skip: self.skip, times: self.times, effect: self.effect }
     }
 }
 
 /// What happens to a call.
 #[derive(Clone, Debug)]
 pub enum Effect {
-    /// This answer comes instead, and nothing is changed.
-    Answer(Answer),
-    /// The change is applied, and then this answer comes instead of the true one.
-    AnswerAfter(Answer),
+    /// This response comes, and nothing is changed.
+    Answer(CannedResponse),
+    /// The change is made, and then this response comes instead of the service's own.
+    AnswerAfter(CannedResponse),
     /// The connection is reset before anything is changed.
     ResetBefore,
-    /// The change is applied, then the connection is reset.
+    /// The change is made, then the connection is reset.
     ResetAfter,
-    /// Nothing is changed and no answer ever comes.
+    /// Nothing is changed and no response ever comes.
     HangBefore,
-    /// The change is applied and no answer ever comes.
+    /// The change is made and no response ever comes.
     HangAfter,
-    /// The change is applied; status and headers are right, the body breaks off in the middle.
+    /// The change is made; status and headers are right, the body breaks off in the middle.
     TruncatedAfter,
-    /// The true answer, whose body arrives in small pieces.
+    /// The service's own response, whose body arrives in small pieces.
     Trickle {
         /// The size of a piece in bytes, at least 1.
         chunk: usize,
         /// The pause before each piece.
         every: Duration,
     },
-    /// The true answer, but the service does not notice a client that gives up: its change is
-    /// still applied, later. A look-up made meanwhile does not see it.
+    /// The service's own response, but the service does not notice a client that hangs up: its change
+    /// is still made, later. A look-up made meanwhile does not see it.
     Detached,
 }
 
-/// A ready-made answer, as an edge proxy in front of the service would write it.
+/// A response that does not depend on the request, such as the error page of a proxy.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct CannedResponse {
     /// The status.
     pub status: StatusCode,
-    /// The headers, complete.
+    /// All headers.
     pub headers: HeaderMap,
-    /// The body, which need not be JSON (xata-platform.md section 2).
+    /// The body, which need not be JSON.
     pub body: Bytes,
 }
 
-impl Answer {
-    /// An answer without headers and body.
+impl CannedResponse {
+    /// A response without headers and body.
     pub fn new(status: StatusCode) -> Self {
         Self { status, headers: HeaderMap::new(), body: Bytes::new() }
     }
@@ -99,7 +104,7 @@ impl Answer {
         Self::new(status).with_body("application/json", body)
     }
 
-    /// The page of a proxy.
+    /// The error page of a proxy.
     pub fn html(status: StatusCode) -> Self {
         let body = format!("<html><body><h1>{status}</h1></body></html>");
         Self::new(status).with_body("text/html", body)
@@ -113,7 +118,7 @@ impl Answer {
         self
     }
 
-    /// The same with `Retry-After`, in whatever form.
+    /// The same with this `Retry-After`, which need not be valid.
     #[must_use]
     pub fn with_retry_after(mut self, value: &'static str) -> Self {
         self.headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
@@ -121,99 +126,108 @@ impl Answer {
     }
 }
 
-/// Marks, as a response extension, an answer that never reaches the client: the connection is reset.
-/// [`crate::serve`] acts on it.
+impl From<CannedResponse> for Response<Body> {
+    fn from(canned: CannedResponse) -> Self {
+        let mut response = Self::new(Body::from(canned.body));
+        *response.status_mut() = canned.status;
+        *response.headers_mut() = canned.headers;
+        response
+    }
+}
+
+/// Marks, as a response extension, a response that never reaches the client: [`crate::serve`] resets
+/// the connection instead.
 #[derive(Clone, Copy, Debug)]
 pub struct Reset;
 
-/// Decides what happens to a call that no listed fault strikes; by chance, for example.
-pub type Fate<C> = Box<dyn FnMut(C) -> Option<Effect> + Send>;
+/// Chooses the effect on a call that no listed fault applies to; by chance, for example.
+pub type Chooser<C> = Box<dyn FnMut(C) -> Option<Effect> + Send>;
 
 /// The faults of one stand-in. Clones share them.
 #[derive(Clone)]
-pub struct Faults<C>(Arc<Mutex<Due<C>>>);
+pub struct Faults<C>(Arc<Mutex<Pending<C>>>);
 
-struct Due<C> {
+struct Pending<C> {
     list: Vec<Fault<C>>,
-    fate: Option<Fate<C>>,
+    chooser: Option<Chooser<C>>,
 }
 
 impl<C> Default for Faults<C> {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Due { list: Vec::new(), fate: None })))
+        Self(Arc::new(Mutex::new(Pending { list: Vec::new(), chooser: None })))
     }
 }
 
 impl<C: Debug> Debug for Faults<C> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.due().list.fmt(formatter)
+        self.pending().list.fmt(formatter)
     }
 }
 
 impl<C> Faults<C> {
-    fn due(&self) -> MutexGuard<'_, Due<C>> {
+    fn pending(&self) -> MutexGuard<'_, Pending<C>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<C: Call> Faults<C> {
-    /// Adds a fault. A call is struck by the first one that is due.
+    /// Adds a fault. The first fault in the list that applies to a call is used.
     ///
     /// # Panics
     ///
-    /// If the fault would never strike.
+    /// If `times` is 0.
     pub fn push(&self, fault: Fault<C>) {
-        assert!(fault.times > 0, "a fault strikes at least once: {fault:?}");
-        self.due().list.push(fault);
+        assert!(fault.times > 0, "a fault applies at least once: {fault:?}");
+        self.pending().list.push(fault);
     }
 
-    /// Leaves what is not listed to this, and to nothing that was given before.
-    pub fn leave_to(&self, fate: Fate<C>) {
-        self.due().fate = Some(fate);
+    /// Uses this chooser from now on, and no earlier one.
+    pub fn choose_with(&self, chooser: Chooser<C>) {
+        self.pending().chooser = Some(chooser);
     }
 
-    /// Takes all faults away.
+    /// Removes all faults, and the chooser.
     pub fn clear(&self) {
-        *self.due() = Due { list: Vec::new(), fate: None };
+        *self.pending() = Pending { list: Vec::new(), chooser: None };
     }
 
-    /// How many faults have not struck as often as they should.
+    /// How many faults have not yet been applied as often as they should be.
     pub fn n_left(&self) -> usize {
-        self.due().list.len()
+        self.pending().list.len()
     }
 
-    /// Answers a call (`None`: one that the stand-in does not know) whose true answer is `run`.
-    pub(crate) async fn strike(
+    /// Answers a call whose own response is `response`. `None` is a call that the API does not have.
+    pub(crate) async fn apply(
         &self,
         call: Option<C>,
-        run: impl Future<Output = Response<Body>> + Send + 'static,
+        response: impl Future<Output = Response<Body>> + Send + 'static,
     ) -> Response<Body> {
         match self.next(call) {
-            None => run.await,
-            Some(Effect::Answer(answer)) => respond(answer),
-            Some(Effect::AnswerAfter(answer)) => {
-                run.await;
-                respond(answer)
+            None => response.await,
+            Some(Effect::Answer(canned)) => canned.into(),
+            Some(Effect::AnswerAfter(canned)) => {
+                response.await;
+                canned.into()
             }
             Some(Effect::ResetBefore) => reset(),
             Some(Effect::ResetAfter) => {
-                run.await;
+                response.await;
                 reset()
             }
             Some(Effect::HangBefore) => std::future::pending().await,
             Some(Effect::HangAfter) => {
-                run.await;
+                response.await;
                 std::future::pending().await
             }
-            Some(Effect::TruncatedAfter) => truncated(run.await).await,
-            Some(Effect::Trickle { chunk, every }) => trickled(run.await, chunk, every).await,
-            Some(Effect::Detached) => tokio::spawn(run).await.unwrap_or_else(|_| reset()),
+            Some(Effect::TruncatedAfter) => truncated(response.await).await,
+            Some(Effect::Trickle { chunk, every }) => trickled(response.await, chunk, every).await,
+            Some(Effect::Detached) => tokio::spawn(response).await.unwrap_or_else(|_| reset()),
         }
     }
 
     fn next(&self, call: Option<C>) -> Option<Effect> {
-        let Due { list, fate } = &mut *self.due();
-        let struck = list
+        let Pending { list, chooser } = &mut *self.pending();
+        let due = list
             .iter_mut()
             .filter(|fault| fault.on == C::ANY || Some(fault.on) == call)
             .find_map(|fault| match fault.skip.checked_sub(1) {
@@ -223,25 +237,18 @@ impl<C: Call> Faults<C> {
                 }
                 None => Some(fault),
             });
-        let Some(struck) = struck else {
-            return fate.as_mut()?(call?);
+        let Some(due) = due else {
+            return chooser.as_mut()?(call?);
         };
-        struck.times -= 1;
-        let effect = struck.effect.clone();
+        due.times -= 1;
+        let effect = due.effect.clone();
         list.retain(|fault| fault.times > 0);
         Some(effect)
     }
 }
 
-fn respond(answer: Answer) -> Response<Body> {
-    let mut response = Response::new(Body::from(answer.body));
-    *response.status_mut() = answer.status;
-    *response.headers_mut() = answer.headers;
-    response
-}
-
 fn reset() -> Response<Body> {
-    let mut response = respond(Answer::new(StatusCode::BAD_GATEWAY));
+    let mut response = Response::from(CannedResponse::new(StatusCode::BAD_GATEWAY));
     response.extensions_mut().insert(Reset);
     response
 }
@@ -269,7 +276,7 @@ async fn trickled(response: Response<Body>, chunk: usize, every: Duration) -> Re
     Response::from_parts(head, Body::from_stream(pieces))
 }
 
-/// Our own handlers' bodies do not fail, so an error here means only that nothing is left.
+/// The bodies of our own handlers do not fail, so an error means only that nothing is left.
 async fn collected(body: Body) -> Bytes {
     body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default()
 }

@@ -1,26 +1,28 @@
 //! A Lambda Function URL: HTTP to payload format 2.0, and a function's result back to HTTP.
 //!
 //! Nothing here reads a clock or draws a number, so an event is the same byte for byte in every run.
-//! The parts of `contracts/hookdeck.md` that depend on this format are in its sections 1 and 11 B 13.
+//! (docs/vendors/hookdeck.md, "Function URL")
+
+use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
-use serde::Serialize;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// The id in the host name of the stand-in's Function URL.
-pub const API_ID: &str = "abcdefghijklmnopqrstuvwxyz012345";
+const API_ID: &str = "abcdefghijklmnopqrstuvwxyz012345";
 /// The invocation's id in every event.
-pub const REQUEST_ID: &str = "6b1e2a3c-0000-4000-8000-000000000001";
+const REQUEST_ID: &str = "6b1e2a3c-0000-4000-8000-000000000001";
 /// The caller's address in every event, reserved for documentation.
-pub const SOURCE_IP: &str = "203.0.113.7";
+const SOURCE_IP: &str = "203.0.113.7";
 /// The time of every event in milliseconds since the Unix epoch; [`TIME`] is the same.
-pub const TIME_EPOCH: u64 = 1_767_784_000_000;
+const TIME_EPOCH: u64 = 1_767_784_000_000;
 /// The time of every event as text.
-pub const TIME: &str = "07/Jan/2026:11:06:40 +0000";
+const TIME: &str = "07/Jan/2026:11:06:40 +0000";
 
 /// How an event carries the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,55 +88,41 @@ fn joined(headers: &HeaderMap) -> Map<String, Value> {
     headers.keys().map(|name| (name.as_str().to_owned(), values_of(name).into())).collect()
 }
 
-/// The answer a caller gets for a function's result.
+/// What a function returns.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FunctionResult {
+    status_code: u16,
+    headers: Option<HashMap<String, String>>,
+    body: Option<String>,
+    #[serde(default)]
+    is_base64_encoded: bool,
+}
+
+/// The response to the caller for what a function returned.
 /// A result without `statusCode` is itself the body of a 200, as JSON.
 ///
 /// # Errors
 ///
 /// Says what is wrong with a result that AWS would answer with a 502.
 pub fn response(result: &impl Serialize) -> Result<Response<Bytes>, String> {
-    let result = &serde_json::to_value(result).map_err(|error| error.to_string())?;
-    let Some(status) = result.get("statusCode") else {
+    let result = serde_json::to_value(result).map_err(|error| error.to_string())?;
+    if result.get("statusCode").is_none() {
         return Ok(with_content_type(Response::new(Bytes::from(result.to_string()))));
-    };
-    let status = status
-        .as_u64()
-        .and_then(|status| u16::try_from(status).ok())
-        .and_then(|status| StatusCode::from_u16(status).ok())
-        .ok_or_else(|| format!("statusCode is no status: {status}"))?;
-    let mut response = Response::new(body(result)?);
-    *response.status_mut() = status;
-    match result.get("headers") {
-        None | Some(Value::Null) => {}
-        Some(Value::Object(headers)) => {
-            for (name, value) in headers {
-                let (name, value) = header(name, value)?;
-                response.headers_mut().insert(name, value);
-            }
-        }
-        Some(other) => return Err(format!("headers is no object: {other}")),
     }
-    Ok(with_content_type(response))
-}
-
-fn header(name: &str, value: &Value) -> Result<(HeaderName, HeaderValue), String> {
-    let text = value.as_str().and_then(|text| HeaderValue::from_str(text).ok());
-    let value = text.ok_or_else(|| format!("header {name} has no usable value: {value}"))?;
-    let name = HeaderName::try_from(name).map_err(|_| format!("no header name: {name}"))?;
-    Ok((name, value))
-}
-
-fn body(result: &Value) -> Result<Bytes, String> {
-    let text = match result.get("body") {
-        None | Some(Value::Null) => return Ok(Bytes::new()),
-        Some(Value::String(text)) => text,
-        Some(other) => return Err(format!("body is no text: {other}")),
+    let result = FunctionResult::deserialize(result).map_err(|error| error.to_string())?;
+    let body = result.body.unwrap_or_default();
+    let body = if result.is_base64_encoded {
+        STANDARD.decode(body).map_err(|error| format!("body is not base64: {error}"))?
+    } else {
+        body.into()
     };
-    if result["isBase64Encoded"] == true {
-        let bytes = STANDARD.decode(text);
-        return bytes.map(Bytes::from).map_err(|error| format!("body is no base64: {error}"));
+    let mut builder = Response::builder().status(result.status_code);
+    for (name, value) in result.headers.unwrap_or_default() {
+        builder = builder.header(name, value);
     }
-    Ok(Bytes::from(text.clone()))
+    let response = builder.body(Bytes::from(body));
+    response.map(with_content_type).map_err(|error| format!("not a response: {error}"))
 }
 
 fn with_content_type(mut response: Response<Bytes>) -> Response<Bytes> {

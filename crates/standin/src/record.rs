@@ -1,12 +1,11 @@
-//! The requests a stand-in has seen.
+//! The requests that a stand-in has received.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use http::Method;
 
-/// One request, and what became of it.
+/// A request and its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
     /// The method.
@@ -15,45 +14,39 @@ pub struct Recorded {
     pub path: String,
     /// The body as it arrived.
     pub body: Bytes,
-    /// The status answered; none while the request runs, and none for ever when it was hung up on.
+    /// The status of the response. None while the request is being answered, and for good if the client hung up or the
+    /// connection was reset.
     pub status: Option<u16>,
 }
 
-/// The requests of one stand-in, in order of arrival. Clones share the list.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Log(Arc<Mutex<Entries>>);
-
+/// The requests of one stand-in, in order of arrival.
 #[derive(Debug, Default)]
-struct Entries {
-    next: u64,
-    seen: BTreeMap<u64, Recorded>,
-}
+pub(crate) struct Log(Mutex<Vec<Entry>>);
+
+/// A request without its status, and the status.
+type Entry = (Recorded, Arc<OnceLock<u16>>);
 
 impl Log {
-    pub(crate) fn begin(&self, request: Recorded) -> u64 {
-        let mut entries = self.entries();
-        let key = entries.next;
-        entries.next += 1;
-        entries.seen.insert(key, request);
-        key
-    }
-
-    /// Adds the status, unless the list was cleared while the request ran.
-    pub(crate) fn finish(&self, key: u64, status: u16) {
-        if let Some(request) = self.entries().seen.get_mut(&key) {
-            request.status = Some(status);
-        }
+    /// Adds a request. The result takes its status.
+    pub(crate) fn add(&self, request: Recorded) -> Arc<OnceLock<u16>> {
+        let status = Arc::default();
+        self.entries().push((request, Arc::clone(&status)));
+        status
     }
 
     pub(crate) fn all(&self) -> Vec<Recorded> {
-        self.entries().seen.values().cloned().collect()
+        let with_status = |(request, status): &Entry| Recorded {
+            status: status.get().copied(),
+            ..request.clone()
+        };
+        self.entries().iter().map(with_status).collect()
     }
 
     pub(crate) fn clear(&self) {
-        self.entries().seen.clear();
+        self.entries().clear();
     }
 
-    fn entries(&self) -> MutexGuard<'_, Entries> {
+    fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

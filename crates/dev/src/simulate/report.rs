@@ -1,294 +1,200 @@
-//! What came of many worlds, or of one.
+//! The result of many runs, or of one.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::time::Duration;
+use std::fmt::Display;
 
-use comfy_table::{Table, presets};
+use cli::output;
 use serde::Serialize;
+use serde_json::Value;
 use standin::hookdeck::{AttemptError, Event};
+use strum::IntoEnumIterator;
 
-use super::people::{Kind, SignUp};
+use super::counts::{Counts, DeletedUsers, Fault};
 use super::scenario::Plan;
-use super::tally::{Leavers, Tally, Troubles};
+use super::users::EventType;
 
-/// What happened to one user.
-#[derive(Serialize)]
-pub(crate) struct Story {
-    user: String,
-    region: &'static str,
-    signed_up_after_seconds: f64,
-    served_after_seconds: Option<f64>,
-    left_after_seconds: Option<f64>,
-    is_left_behind: bool,
-    events: Vec<Heard>,
-}
-
-/// An event about a user.
-#[derive(Serialize)]
-pub(crate) struct Heard {
-    #[serde(rename = "type")]
-    event_type: &'static str,
-    /// When each attempt left, since the event came, and what Hookdeck heard.
-    attempts: Vec<String>,
-}
-
-/// A world that broke a promise.
-#[derive(Serialize)]
-pub(crate) struct Failure {
-    pub(crate) seed: u64,
-    /// The promises that were broken.
-    pub(crate) wrong: Vec<String>,
-    /// The command that plays it again.
-    pub(crate) replay: String,
-}
-
-/// What came of a run. Nothing in it depends on the machine.
+/// Nothing in it depends on the machine.
 #[derive(Serialize)]
 pub(crate) struct Report {
     plan: Plan,
     seeds: u64,
-    users: u64,
-    leavers: Leavers,
-    deliveries: u64,
-    deliveries_per_user: f64,
-    creates_per_user: f64,
-    look_ups_per_user: f64,
-    questions_to_clerk_per_user: f64,
-    time_to_success: TimeToSuccess,
-    troubles: Troubles,
-    answers: BTreeMap<String, u64>,
+    #[serde(flatten)]
+    counts: Counts,
+    #[serde(flatten)]
+    averages: BTreeMap<&'static str, f64>,
+    /// Seconds from a sign-up to the first response that the user has a database.
+    time_to_success: BTreeMap<&'static str, f64>,
     failures: Vec<Failure>,
-    /// Of a single world.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    told: Option<Told>,
+    #[serde(rename = "told", skip_serializing_if = "Option::is_none")]
+    trace: Option<Trace>,
 }
 
-/// What a single world was like, and what happened there.
+/// A seed whose run violates an invariant.
 #[derive(Serialize)]
-pub(crate) struct Told {
-    pub(crate) world: String,
-    pub(crate) stories: Vec<Story>,
+pub(crate) struct Failure {
+    pub(crate) seed: u64,
+    pub(crate) violations: Vec<String>,
+    /// The command that repeats the run.
+    pub(crate) replay: String,
 }
 
-/// Seconds from sign-up to the first answer that the user has a database.
+/// The details of a single run.
 #[derive(Serialize)]
-struct TimeToSuccess {
-    median: f64,
-    nine_of_ten: f64,
-    ninety_nine_of_a_hundred: f64,
-    longest: f64,
+pub(crate) struct Trace {
+    pub(crate) scenario: String,
+    #[serde(rename = "stories")]
+    pub(crate) users: Vec<UserTrace>,
 }
 
-impl Story {
-    pub(crate) fn new(
-        sign_up: &SignUp,
-        events: Vec<Heard>,
-        served: Option<Duration>,
-        is_left_behind: bool,
-    ) -> Self {
-        let seconds = |it: Duration| it.as_secs_f64();
-        Self {
-            user: sign_up.user_id.clone(),
-            region: sign_up.region,
-            signed_up_after_seconds: seconds(sign_up.at),
-            served_after_seconds: served.map(seconds),
-            left_after_seconds: sign_up.leaves_at.map(|at| seconds(at.saturating_sub(sign_up.at))),
-            is_left_behind,
-            events,
-        }
-    }
+/// What happened to one user.
+#[derive(Serialize)]
+pub(crate) struct UserTrace {
+    pub(crate) user: String,
+    pub(crate) region: &'static str,
+    pub(crate) signed_up_after_seconds: f64,
+    pub(crate) served_after_seconds: Option<f64>,
+    pub(crate) left_after_seconds: Option<f64>,
+    pub(crate) is_left_behind: bool,
+    pub(crate) events: Vec<EventTrace>,
 }
 
-impl Heard {
-    pub(crate) fn new(kind: Kind, event: &Event) -> Self {
+#[derive(Serialize)]
+pub(crate) struct EventTrace {
+    #[serde(rename = "type")]
+    event_type: &'static str,
+    /// Each with its start, since the event, and its result.
+    attempts: Vec<String>,
+}
+
+impl EventTrace {
+    pub(crate) fn new(event_type: EventType, event: &Event) -> Self {
         let attempts = event.attempts.iter().map(|attempt| {
-            let left = attempt.started_after.as_secs();
-            let answer = match (attempt.status, &attempt.error) {
-                (Some(status), _) => format!("{status} {}", word(&attempt.body)),
-                (None, Some(AttemptError::Connection(why))) => why.clone(),
-                (None, _) => "no answer".to_owned(),
+            let result = match (attempt.status, &attempt.error) {
+                (Some(status), _) => {
+                    let body: Value = serde_json::from_slice(&attempt.body).unwrap_or_default();
+                    let word = body["reason"].as_str().or(body["status"].as_str());
+                    format!("{status} {}", word.unwrap_or_default())
+                }
+                (None, Some(AttemptError::Connection(error))) => error.clone(),
+                (None, _) => "no response".to_owned(),
             };
-            format!("{left} s: {}", answer.trim_end())
+            format!("{} s: {}", attempt.started_after.as_secs(), result.trim_end())
         });
-        let event_type = match kind {
-            Kind::Created => "user.created",
-            Kind::Deleted => "user.deleted",
-        };
-        Self { event_type, attempts: attempts.collect() }
+        Self { event_type: event_type.into(), attempts: attempts.collect() }
     }
-}
-
-/// The word in an answer that says most.
-fn word(body: &[u8]) -> String {
-    let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    let word = body["reason"].as_str().or(body["status"].as_str());
-    word.unwrap_or_default().to_owned()
 }
 
 impl Report {
     pub(crate) fn new(
         plan: Plan,
         seeds: u64,
-        mut tally: Tally,
+        mut counts: Counts,
         failures: Vec<Failure>,
-        told: Option<Told>,
+        trace: Option<Trace>,
     ) -> Self {
-        tally.times.sort_unstable();
-        let per_user = |n: u64| round(ratio(n, tally.users));
+        for fault in Fault::iter() {
+            counts.add_fault(fault, 0); // the report lists faults that never happened, too
+        }
+        counts.times_to_success.sort_unstable();
+        // The longest of the shortest so many of a thousand.
+        let seconds = |per_mille: usize| {
+            let last = counts.times_to_success.len().saturating_sub(1);
+            let time = counts.times_to_success.get(last * per_mille / 1000);
+            round(time.copied().unwrap_or_default().as_secs_f64())
+        };
+        #[expect(clippy::cast_precision_loss, reason = "the result is rounded")]
+        let per_user = |n: u64| round(n as f64 / counts.users.max(1) as f64);
         Self {
             plan,
             seeds,
-            users: tally.users,
-            leavers: tally.leavers,
-            deliveries: tally.deliveries,
-            deliveries_per_user: per_user(tally.deliveries),
-            creates_per_user: per_user(tally.creates),
-            look_ups_per_user: per_user(tally.look_ups),
-            questions_to_clerk_per_user: per_user(tally.questions_to_clerk),
-            time_to_success: TimeToSuccess {
-                median: per_mille(&tally.times, 500),
-                nine_of_ten: per_mille(&tally.times, 900),
-                ninety_nine_of_a_hundred: per_mille(&tally.times, 990),
-                longest: per_mille(&tally.times, 1000),
-            },
-            troubles: tally.troubles,
-            answers: tally.answers,
+            averages: BTreeMap::from([
+                ("deliveries_per_user", per_user(counts.deliveries)),
+                ("creates_per_user", per_user(counts.creates)),
+                ("look_ups_per_user", per_user(counts.look_ups)),
+                ("clerk_requests_per_user", per_user(counts.clerk_requests)),
+            ]),
+            time_to_success: BTreeMap::from([
+                ("median", seconds(500)),
+                ("nine_of_ten", seconds(900)),
+                ("ninety_nine_of_a_hundred", seconds(990)),
+                ("longest", seconds(1000)),
+            ]),
+            counts,
             failures,
-            told,
+            trace,
         }
     }
 
-    pub(crate) fn all_is_well(&self) -> bool {
+    /// Whether no run violates an invariant.
+    pub(crate) fn holds(&self) -> bool {
         self.failures.is_empty()
     }
 
     pub(crate) fn print(&self, as_json: bool) -> anyhow::Result<()> {
-        let mut out = std::io::stdout();
         if as_json {
-            writeln!(out, "{}", serde_json::to_string_pretty(self)?)?;
-            return Ok(());
+            return output::json(self);
         }
-        if let Some(Told { world, stories }) = &self.told {
-            writeln!(out, "{world}\n{}", story_table(stories))?;
-        }
-        writeln!(out, "{}", self.table())?;
-        for Failure { seed, wrong, replay } in &self.failures {
-            writeln!(out, "seed {seed} breaks a promise:")?;
-            for what in wrong {
-                writeln!(out, "  {what}")?;
+        if let Some(trace) = &self.trace {
+            output::line(&trace.scenario)?;
+            for user in &trace.users {
+                output::line(serde_json::to_string(user)?)?;
             }
-            writeln!(out, "  play it again: {replay}")?;
         }
-        if self.all_is_well() {
-            writeln!(out, "{}", self.verdict())?;
+        output::line(self.table())?;
+        for Failure { seed, violations, replay } in &self.failures {
+            output::line(format_args!("seed {seed} breaks a promise:"))?;
+            for violation in violations {
+                output::line(format_args!("  {violation}"))?;
+            }
+            output::line(format_args!("  to repeat the run: {replay}"))?;
+        }
+        if self.holds() {
+            output::line(self.conclusion())?;
         }
         Ok(())
     }
 
-    /// What is true of every user, if no promise was broken.
-    fn verdict(&self) -> String {
-        let stayed = "has exactly one database, in the right region";
-        if self.leavers.users == 0 {
-            return format!("Every user {stayed}.");
-        }
-        let but = match self.leavers.left_behind {
+    /// What holds for every user when no run violates an invariant.
+    fn conclusion(&self) -> String {
+        let DeletedUsers { left_behind, seeds_of_left_behind, .. } = &self.counts.deleted_users;
+        let seeds: Vec<_> = seeds_of_left_behind.iter().map(u64::to_string).collect();
+        let except = match left_behind {
             0 => String::new(),
-            n => format!(
-                ", but {n} whose sign-up was repeated as they left (--seed {})",
-                list(&self.leavers.seeds_of_left_behind)
-            ),
+            n => format!(", except {n} left behind (--seed {})", seeds.join(", ")),
         };
-        format!("Everybody who stayed {stayed}; nobody who left has one{but}.")
+        format!(
+            "Every remaining user has exactly one database, in the right region; \
+             no deleted user has one{except}."
+        )
     }
 
-    fn table(&self) -> Table {
-        let mut table = table();
-        let time = &self.time_to_success;
-        table.add_row(["worlds", &self.seeds.to_string()]);
-        table.add_row(["users", &self.users.to_string()]);
-        table.add_row(["of whom left", &self.leavers.users.to_string()]);
-        table.add_row(["left behind", &self.leavers.left_behind.to_string()]);
-        for (name, per_user) in [
-            ("deliveries a user", self.deliveries_per_user),
-            ("creates a user", self.creates_per_user),
-            ("look-ups a user", self.look_ups_per_user),
-            ("questions to Clerk a user", self.questions_to_clerk_per_user),
-        ] {
-            table.add_row([name, &per_user.to_string()]);
-        }
-        for (name, seconds) in [
-            ("time to success, median", time.median),
-            ("90 %", time.nine_of_ten),
-            ("99 %", time.ninety_nine_of_a_hundred),
-            ("longest", time.longest),
-        ] {
-            table.add_row([name, &format!("{seconds} s")]);
-        }
-        let troubles = &self.troubles;
+    /// Most rows have the name of their member in the JSON document.
+    fn table(&self) -> impl Display {
+        let mut table = output::table();
+        let words = |name: &str| name.replace('_', " ");
+        let Counts { users, deleted_users, faults, responses, .. } = &self.counts;
         for (name, n) in [
-            ("calls to Xata that went wrong", troubles.calls_to_xata_struck),
-            ("calls to Clerk that went wrong", troubles.calls_to_clerk_struck),
-            ("processes that died", troubles.processes_died),
-            ("answers that were lost", troubles.answers_lost),
-            ("deliveries made twice at once", troubles.delivered_twice_at_once),
-            ("events sent again", troubles.events_sent_again),
-            ("sign-ups overtaken by their deletion", troubles.events_overtaken),
-            ("deletions of users who are there", troubles.false_alarms),
-            ("events given up, and retried by hand", troubles.events_given_up),
-            ("entries missing before a replay", troubles.entries_missing),
+            ("seeds", self.seeds),
+            ("users", *users),
+            ("deleted users", deleted_users.users),
+            ("left behind", deleted_users.left_behind),
         ] {
             table.add_row([name, &n.to_string()]);
         }
-        for (answer, n) in &self.answers {
-            table.add_row([answer, &n.to_string()]);
+        for (name, average) in &self.averages {
+            table.add_row([words(name), average.to_string()]);
+        }
+        for (name, seconds) in &self.time_to_success {
+            table.add_row([format!("time to success, {}", words(name)), format!("{seconds} s")]);
+        }
+        for (fault, n) in faults {
+            table.add_row([words(fault), n.to_string()]);
+        }
+        for (response, n) in responses {
+            table.add_row([response, &n.to_string()]);
         }
         table
     }
-}
-
-fn list(numbers: &[u64]) -> String {
-    numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
-}
-
-fn story_table(stories: &[Story]) -> Table {
-    let mut table = table();
-    table.set_header(["user", "region", "signed up", "served after", "left after", "attempts"]);
-    for story in stories {
-        let seconds = |it: Option<f64>| it.map(|it| format!("{it:.1} s"));
-        let served = seconds(story.served_after_seconds);
-        let behind = if story.is_left_behind { ", left behind" } else { "" };
-        let left = seconds(story.left_after_seconds).map(|it| it + behind);
-        let heard = |it: &Heard| format!("{}: {}", it.event_type, it.attempts.join(", "));
-        let events: Vec<_> = story.events.iter().map(heard).collect();
-        table.add_row([
-            story.user.as_str(),
-            story.region,
-            &format!("{:.1} s", story.signed_up_after_seconds),
-            served.as_deref().unwrap_or("never"),
-            left.as_deref().unwrap_or("never"),
-            &events.join("\n"),
-        ]);
-    }
-    table
-}
-
-fn table() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY);
-    table
-}
-
-/// The longest of the shortest so many of a thousand, in seconds. Of sorted times.
-fn per_mille(times: &[Duration], share: usize) -> f64 {
-    let last = times.len().saturating_sub(1);
-    let time = times.get(last * share / 1000).copied().unwrap_or_default();
-    round(time.as_secs_f64())
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for people")]
-fn ratio(n: u64, of: u64) -> f64 {
-    n as f64 / of.max(1) as f64
 }
 
 fn round(number: f64) -> f64 {

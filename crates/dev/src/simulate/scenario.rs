@@ -1,84 +1,107 @@
-//! What a seed draws: a Xata of some temper, a Clerk beside it, people who sign up and leave.
+//! What a seed draws: how Xata and Clerk behave, and the users.
 
 use std::ops::Range;
 use std::time::Duration;
 
 use fastrand::Rng;
 use http::StatusCode;
-use per_user_db::settings::OnUserDeleted;
 use serde::Serialize;
 use standin::xata::lite::Duplicate;
 use standin::xata::platform::Contention;
 
-use super::people::SignUp;
+use super::users::{User, one_of};
 use crate::services::Api;
 
-/// How many of those who may leave do.
-const LEAVERS: f64 = 0.3;
+/// The share of deleted users in the runs that have any.
+const DELETED_SHARE: f64 = 0.3;
 
-/// What is fixed for all seeds of a run.
-#[derive(Clone, Copy, Debug, Serialize)]
+/// What all seeds of a report have in common.
+#[derive(Clone, Copy, Debug, clap::Args, Serialize)]
 pub(crate) struct Plan {
-    /// People who sign up.
-    pub(crate) users: usize,
-    /// How likely it is that something goes wrong with a call or a delivery.
+    /// How many users sign up in each run
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) users: u32,
+    /// The percentage of requests to Xata and Clerk, and of deliveries, that have a fault
+    #[arg(long = "faults", value_name = "PERCENTAGE", default_value_t = 10)]
+    #[arg(value_parser = clap::value_parser!(u8).range(0..=50))]
     pub(crate) faults_per_cent: u8,
-    /// Deliveries that Hookdeck keeps open at a time.
-    pub(crate) concurrency: usize,
-    /// Xata is down for so long from the first sign-up on. None leaves it to the seed.
+    /// How many deliveries Hookdeck keeps open at a time; the README sets up two
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) concurrency: u32,
+    /// For how many hours Xata is down, from the first sign-up on. It responds with `Retry-After: 30`
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=168))]
     pub(crate) outage_hours: Option<u8>,
 }
 
-/// A world to play.
+impl Plan {
+    /// The command that repeats the run of a seed.
+    pub(crate) fn replay(&self, seed: u64) -> String {
+        let Self { users, faults_per_cent, concurrency, outage_hours } = self;
+        let outage = outage_hours.map(|it| format!(" --outage-hours {it}")).unwrap_or_default();
+        format!(
+            "cargo dev simulate --seed {seed} --users {users} --faults {faults_per_cent} \
+             --concurrency {concurrency}{outage}"
+        )
+    }
+}
+
+/// What one seed draws.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
     pub(crate) seed: u64,
     pub(crate) fault_rate: f64,
     pub(crate) api: Api,
-    /// How many projects there are in the end.
+    /// The number of projects at the end.
     pub(crate) n_projects: usize,
-    /// When the last of them joins the list.
+    /// When the last project is added.
     pub(crate) grows_after: Option<Duration>,
-    /// Deliveries that Hookdeck keeps open at a time.
-    pub(crate) concurrency: usize,
+    pub(crate) concurrency: u32,
     pub(crate) create_latency: Duration,
-    /// What Xata does when two create in one project.
+    /// What Xata does with two creates at a time in one project.
     pub(crate) contention: Contention,
-    /// What Xata Lite answers when the name is taken.
+    /// What Xata Lite responds to a create whose name is taken.
     pub(crate) duplicate: Duplicate,
-    /// How many databases may be made in an hour.
+    /// How many databases may be created in an hour.
     pub(crate) hourly_quota: Option<usize>,
-    /// Xata goes on with a change when nobody waits for it any more.
-    pub(crate) is_deaf: bool,
-    /// When Xata is down.
-    pub(crate) outage: Option<Range<Duration>>,
-    /// The function has a key of Clerk's.
-    pub(crate) asks_clerk: bool,
-    /// When Clerk is down.
+    /// Whether Xata completes a change whose client hung up.
+    pub(crate) ignores_hang_up: bool,
+    pub(crate) xata_outage: Option<Range<Duration>>,
+    /// Whether the function has a key of Clerk's.
+    pub(crate) has_clerk_key: bool,
     pub(crate) clerk_outage: Option<Range<Duration>>,
-    pub(crate) on_user_deleted: OnUserDeleted,
-    pub(crate) sign_ups: Vec<SignUp>,
+    /// The value of `ON_USER_DELETED`.
+    pub(crate) on_user_deleted: &'static str,
+    pub(crate) users: Vec<User>,
 }
 
 impl Scenario {
-    /// The world of this seed.
     pub(crate) fn draw(seed: u64, plan: Plan) -> Self {
         let mut rng = Rng::with_seed(seed);
         let fault_rate = f64::from(plan.faults_per_cent) / 100.0;
         let api = if rng.u8(..4) == 0 { Api::Lite } else { Api::Platform };
-        let pace = *one_of(&mut rng, &[0, 200, 5_000, 60_000]);
+        let max_gap_ms = *one_of(&mut rng, &[0, 200, 5_000, 60_000]);
         let mut at = Duration::ZERO;
-        let sign_ups: Vec<_> = (0..plan.users)
-            .map(|_| {
-                at += Duration::from_millis(rng.u64(0..=pace));
-                SignUp::draw(&mut rng, api, at, fault_rate)
-            })
-            .collect();
+        let users = (0..plan.users).map(|_| {
+            at += Duration::from_millis(rng.u64(0..=max_gap_ms));
+            User::draw(&mut rng, api, at, fault_rate)
+        });
+        let users: Vec<_> = users.collect();
         let n_projects = if api == Api::Platform { rng.usize(1..=3) } else { 1 };
         let grows = n_projects > 1 && rng.bool();
         let drawn_outage = outage(&mut rng, at, fault_rate);
         let hours = |hours| Duration::ZERO..Duration::from_secs(3600 * u64::from(hours));
-        let world = Self {
+        let busy = |status, retry_after| Contention::Refuse { status, retry_after };
+        let contentions = [
+            Contention::Queue,
+            Contention::Queue,
+            busy(StatusCode::CONFLICT, true),
+            busy(StatusCode::CONFLICT, false),
+            busy(StatusCode::LOCKED, true),
+            busy(StatusCode::TOO_MANY_REQUESTS, true),
+        ];
+        let duplicates =
+            [Duplicate::Created, Duplicate::Conflict, Duplicate::Unprocessable, Duplicate::Locked];
+        let mut scenario = Self {
             seed,
             fault_rate,
             api,
@@ -86,98 +109,46 @@ impl Scenario {
             grows_after: grows.then(|| at.mul_f64(rng.f64())),
             concurrency: plan.concurrency,
             create_latency: Duration::from_millis(*one_of(&mut rng, &[0, 300, 2_000, 8_000])),
-            contention: *one_of(
-                &mut rng,
-                &[
-                    Contention::Queue,
-                    Contention::Queue,
-                    busy(StatusCode::CONFLICT, true),
-                    busy(StatusCode::CONFLICT, false),
-                    busy(StatusCode::LOCKED, true),
-                    busy(StatusCode::TOO_MANY_REQUESTS, true),
-                ],
-            ),
-            duplicate: *one_of(
-                &mut rng,
-                &[
-                    Duplicate::Created,
-                    Duplicate::Conflict,
-                    Duplicate::Unprocessable,
-                    Duplicate::Locked,
-                ],
-            ),
+            contention: *one_of(&mut rng, &contentions),
+            duplicate: *one_of(&mut rng, &duplicates),
             hourly_quota: (api == Api::Platform && rng.u8(..8) == 0)
-                .then(|| plan.users.div_ceil(3)),
-            is_deaf: rng.bool(),
-            outage: plan.outage_hours.map(hours).or(drawn_outage),
-            asks_clerk: false,
+                .then(|| plan.users.div_ceil(3) as usize),
+            ignores_hang_up: rng.bool(),
+            xata_outage: plan.outage_hours.map(hours).or(drawn_outage),
+            has_clerk_key: false,
             clerk_outage: None,
-            on_user_deleted: OnUserDeleted::Retain,
-            sign_ups,
+            on_user_deleted: "retain",
+            users,
         };
-        world.with_clerk(&mut Rng::with_seed(seed ^ 4), at)
+        if api == Api::Platform {
+            scenario.draw_clerk(&mut Rng::with_seed(seed ^ 4), at);
+        }
+        scenario
     }
 
-    /// Puts a Clerk into the world, and has some people leave: in a third of those on the platform.
-    /// On Xata Lite nothing is ever taken away.
-    fn with_clerk(mut self, rng: &mut Rng, last_sign_up: Duration) -> Self {
-        if self.api == Api::Lite {
-            return self;
-        }
-        let some_leave = rng.u8(..3) == 0;
-        self.asks_clerk = some_leave || rng.u8(..4) > 0;
-        if !self.asks_clerk {
-            return self;
+    /// Draws whether the function has a key of Clerk's, and the deleted users: those of a third of the
+    /// scenarios on the platform. On Xata Lite no database is ever deleted.
+    fn draw_clerk(&mut self, rng: &mut Rng, last_sign_up: Duration) {
+        let with_deletions = rng.u8(..3) == 0;
+        self.has_clerk_key = with_deletions || rng.u8(..4) > 0;
+        if !self.has_clerk_key {
+            return;
         }
         self.clerk_outage = outage(rng, last_sign_up, self.fault_rate);
-        self.on_user_deleted = *one_of(rng, &[OnUserDeleted::Park, OnUserDeleted::Delete]);
-        for sign_up in &mut self.sign_ups {
-            if some_leave && rng.f64() < LEAVERS {
-                sign_up.leave(rng, self.fault_rate > 0.0);
+        self.on_user_deleted = *one_of(rng, &["park", "delete"]);
+        for user in &mut self.users {
+            if with_deletions && rng.f64() < DELETED_SHARE {
+                user.delete(rng, self.fault_rate > 0.0);
             } else if rng.f64() < self.fault_rate {
-                sign_up.raise_false_alarm(rng);
+                user.send_false_deletion(rng);
             }
         }
-        self
-    }
-
-    /// What was drawn, in words.
-    pub(crate) fn describe(&self) -> String {
-        let seconds = |it: Duration| format!("{:.1} s", it.as_secs_f64());
-        let down = |who: &str, outage: &Range<Duration>| {
-            format!("{who} is down from {} to {}", seconds(outage.start), seconds(outage.end))
-        };
-        let mut words = vec![
-            format!("{} project(s) on {:?}", self.n_projects, self.api),
-            format!("a create takes {}", seconds(self.create_latency)),
-        ];
-        words.extend(self.grows_after.map(|at| format!("a project joins after {}", seconds(at))));
-        match self.api {
-            Api::Platform => words.push(format!("contention: {:?}", self.contention)),
-            Api::Lite => words.push(format!("a taken name: {:?}", self.duplicate)),
-        }
-        words.extend(self.hourly_quota.map(|quota| format!("{quota} databases an hour")));
-        words.extend(self.is_deaf.then(|| "Xata does not notice who hangs up".to_owned()));
-        words.extend(self.outage.as_ref().map(|outage| down("Xata", outage)));
-        if self.asks_clerk {
-            words.push(format!("with a key of Clerk's; who leaves: {:?}", self.on_user_deleted));
-        }
-        words.extend(self.clerk_outage.as_ref().map(|outage| down("Clerk", outage)));
-        words.join("; ")
     }
 }
 
-/// In an eighth of the worlds where things go wrong, somebody is down for up to two hours.
+/// An outage of up to two hours, in an eighth of the scenarios with faults.
 fn outage(rng: &mut Rng, last_sign_up: Duration, fault_rate: f64) -> Option<Range<Duration>> {
-    let lasts = Duration::from_secs(rng.u64(0..7_200));
-    let begins = last_sign_up.mul_f64(rng.f64());
-    (fault_rate > 0.0 && rng.u8(..8) == 0).then(|| begins..begins + lasts)
-}
-
-fn busy(status: StatusCode, retry_after: bool) -> Contention {
-    Contention::Refuse { status, retry_after }
-}
-
-pub(super) fn one_of<'a, T>(rng: &mut Rng, choices: &'a [T]) -> &'a T {
-    &choices[rng.usize(..choices.len())]
+    let duration = Duration::from_secs(rng.u64(0..7_200));
+    let start = last_sign_up.mul_f64(rng.f64());
+    (fault_rate > 0.0 && rng.u8(..8) == 0).then(|| start..start + duration)
 }

@@ -1,56 +1,57 @@
-//! Would the worlds notice? Each of these takes something away that the promises rest on.
+//! The invariants must notice when a precondition of theirs is taken away.
 
 use std::time::Duration;
 
-use standin::clerk::user_id_of;
+use standin::clerk::user_id_at;
 use standin::clock::START;
 
+use super::run;
 use super::scenario::{Plan, Scenario};
-use super::world;
 
 const PLAN: Plan = Plan { users: 5, faults_per_cent: 10, concurrency: 2, outage_hours: None };
 
-/// What is wrong with some worlds that people leave, when they are changed like this.
-fn wrong(change: fn(&mut Scenario)) -> Vec<String> {
-    let worlds = (0..400).map(|seed| Scenario::draw(seed, PLAN));
-    let worlds = worlds.filter(|it| it.sign_ups.iter().any(|it| it.leaves_at.is_some()));
-    let mut wrong = Vec::new();
-    for mut scenario in worlds {
+/// The violations in some scenarios with deleted users, after this change to each.
+fn violations(change: fn(&mut Scenario)) -> Vec<String> {
+    let scenarios = (0..400).map(|seed| Scenario::draw(seed, PLAN));
+    let scenarios = scenarios.filter(|it| it.users.iter().any(|user| user.deleted_at.is_some()));
+    let mut violations = Vec::new();
+    for mut scenario in scenarios {
         change(&mut scenario);
-        wrong.extend(world::play(scenario, false).expect("an end").wrong);
+        violations.extend(run::simulate(scenario, false).expect("the run ends").violations);
     }
-    wrong
+    violations
 }
 
-fn says(wrong: &[String], what: &str) -> bool {
-    wrong.iter().any(|it| it.contains(what))
-}
-
-#[test]
-fn with_nothing_taken_away_nothing_is_wrong() {
-    assert_eq!(wrong(|_| {}), <[String; 0]>::default());
+fn assert_has(violations: &[String], text: &str) {
+    assert!(violations.iter().any(|it| it.contains(text)), "{text}: {violations:?}");
 }
 
 #[test]
-fn without_a_key_of_clerk_s_replays_bring_back_who_left_and_false_alarms_rob_who_stayed() {
-    let wrong = wrong(|scenario| scenario.asks_clerk = false);
-    let brought_back = ["a database was made for somebody who had left", "ends with [D"];
-    let robbed = ["was taken away", "answered removed : they are there", "ends with []"];
-    for what in brought_back.into_iter().chain(robbed) {
-        assert!(says(&wrong, what), "{what}: {wrong:?}");
+fn unchanged_scenarios_violate_nothing() {
+    assert_eq!(violations(|_| {}), <[String; 0]>::default());
+}
+
+#[test]
+fn without_a_clerk_key_repeated_sign_ups_restore_databases_and_false_deletions_remove_them() {
+    let violations = violations(|scenario| scenario.has_clerk_key = false);
+    let restored = ["a database was created for a deleted user", "ends with [D"];
+    let removed = ["was removed", "answered removed: the user exists", "ends with []"];
+    for text in restored.into_iter().chain(removed) {
+        assert_has(&violations, text);
     }
 }
 
 #[test]
-fn a_deletion_that_does_not_wait_is_undone_by_the_sign_up() {
-    // With ids that seem an hour old, every sign-up seems settled.
-    let wrong = wrong(|scenario| {
-        for (seed, sign_up) in (0..).zip(&mut scenario.sign_ups) {
-            let second = (START + sign_up.at).saturating_sub(Duration::from_secs(3600)).as_secs();
-            sign_up.user_id = user_id_of(seed, second);
+fn the_sign_up_undoes_a_deletion_that_does_not_wait() {
+    // The user ids claim an earlier sign-up, after which no deletion has to wait.
+    let violations = violations(|scenario| {
+        for (seed, user) in (0..).zip(&mut scenario.users) {
+            let signed_up_at = START + user.signed_up_at;
+            let second = signed_up_at.saturating_sub(Duration::from_secs(3600)).as_secs();
+            user.id = user_id_at(seed, second);
         }
     });
-    for what in ["a database was made for somebody who had left", "ends with [D"] {
-        assert!(says(&wrong, what), "{what}: {wrong:?}");
+    for text in ["a database was created for a deleted user", "ends with [D"] {
+        assert_has(&violations, text);
     }
 }

@@ -1,203 +1,152 @@
-//! What became of the samples, for people and for machines.
+//! The result of the samples, as a table or as JSON.
 
-use std::io::Write;
-
-use comfy_table::{Table, presets};
+use cli::output;
 use serde::Serialize;
-use serde_json::Value;
-use standin::xata::Xata;
+use serde_json::{Value, json};
 
-use super::Standins;
-use super::samples::{End, Played};
+use super::sample_events::{Case, SampleRun};
+use crate::services::Services;
 
-/// What became of the samples.
 #[derive(Serialize)]
 pub(crate) struct Report {
-    /// Those who stay.
-    users: Vec<User>,
-    /// Those who left.
-    left: Vec<User>,
-    /// Deliveries that concern nobody's database.
-    others: Vec<User>,
-    /// Requests that the stand-ins saw.
-    #[serde(flatten)]
-    requests: Option<Requests>,
+    users: Vec<Row>,
+    #[serde(rename = "left")]
+    deleted: Vec<Row>,
+    /// Deliveries that must not create a database.
+    others: Vec<Row>,
+    /// How many requests reached the stand-in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests_to_xata: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests_to_clerk: Option<usize>,
     every_user_has_one_database: bool,
 }
 
-/// Requests that the stand-ins saw.
+/// One user.
 #[derive(Serialize)]
-struct Requests {
-    requests_to_xata: usize,
-    requests_to_clerk: usize,
-}
-
-/// One row.
-#[derive(Serialize)]
-struct User {
+struct Row {
     id: String,
     from: &'static str,
-    region: Option<String>,
-    reason: Option<String>,
+    region: Value,
+    reason: Value,
     attempts: usize,
-    /// `status` of each answer, with its reason.
+    /// The `status` of each response, with its reason.
     answers: Vec<String>,
-    /// What Xata's stand-in has of this user; a real Xata is not asked, and the answers count.
-    databases: Vec<Database>,
-    /// Whether the entry at Clerk's stand-in is that of the database; none where there is no entry.
+    /// `name`, `region` and `id` (on the platform only), as Xata's stand-in has them. A real Xata is
+    /// not asked: its databases are those of the responses.
+    databases: Vec<Value>,
+    /// Whether the entry at Clerk's stand-in names the database; none without an entry.
     entry_agrees: Option<bool>,
 }
 
-/// A database of a user.
-#[derive(Serialize)]
-struct Database {
-    name: String,
-    region: Option<String>,
-    /// Only the platform has ids.
-    id: Option<String>,
-}
-
 impl Report {
-    pub(crate) fn new(played: &[Played], standins: Option<&Standins>) -> Self {
-        let rows = |end: End| -> Vec<_> {
-            let played = played.iter().filter(|it| it.end == end);
-            played.map(|it| User::new(it, standins)).collect()
-        };
-        let users = rows(End::Stays);
+    pub(crate) fn new(runs: &[SampleRun], services: Option<&Services>) -> Self {
+        let (mut users, mut deleted, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for run in runs {
+            let rows = match run.case {
+                Case::Deleted => &mut deleted,
+                Case::Session | Case::Forged => &mut others,
+                _ => &mut users,
+            };
+            rows.push(Row::new(run, services));
+        }
         Self {
             every_user_has_one_database: users.iter().all(|user| user.databases.len() == 1),
             users,
-            left: rows(End::Leaves),
-            others: rows(End::Nobody),
-            requests: standins.map(|Standins { xata, clerk }| Requests {
-                requests_to_xata: xata.requests().len(),
-                requests_to_clerk: clerk.requests().len(),
-            }),
+            deleted,
+            others,
+            requests_to_xata: services.map(|it| it.xata.requests().len()),
+            requests_to_clerk: services.map(|it| it.clerk.requests().len()),
         }
     }
 
-    pub(crate) fn all_is_well(&self) -> bool {
-        self.every_user_has_one_database && self.nobody_else_has_one()
-    }
-
-    fn nobody_else_has_one(&self) -> bool {
-        self.left.iter().chain(&self.others).all(|other| other.databases.is_empty())
+    /// Whether every sample ended as it must.
+    pub(crate) fn holds(&self) -> bool {
+        let mut others = self.deleted.iter().chain(&self.others);
+        self.every_user_has_one_database && others.all(|other| other.databases.is_empty())
     }
 
     pub(crate) fn print(&self, as_json: bool) -> anyhow::Result<()> {
-        let mut out = std::io::stdout();
         if as_json {
-            writeln!(out, "{}", serde_json::to_string_pretty(self)?)?;
-            return Ok(());
+            return output::json(self);
         }
-        let mut table = Table::new();
-        table.load_style(presets::UTF8_BORDERS_ONLY);
+        let mut table = output::table();
         let header = ["user", "from", "region", "why", "attempts", "answers", "database", "entry"];
         table.set_header(header);
-        for user in self.users.iter().chain(&self.left).chain(&self.others) {
-            let (region, reason) = (user.region.as_deref(), user.reason.as_deref());
+        for row in self.users.iter().chain(&self.deleted).chain(&self.others) {
+            // On Xata Lite, a database has no id.
+            let id = |it: &'_ Value| it["id"].as_str().or(it["name"].as_str()).map(str::to_owned);
+            let databases: Vec<_> = row.databases.iter().filter_map(id).collect();
             table.add_row([
-                user.id.as_str(),
-                user.from,
-                region.unwrap_or("–"),
-                reason.unwrap_or("–"),
-                &user.attempts.to_string(),
-                &user.answers.join(", "),
-                &user.database(),
-                user.entry(),
+                row.id.as_str(),
+                row.from,
+                row.region.as_str().unwrap_or("–"),
+                row.reason.as_str().unwrap_or("–"),
+                &row.attempts.to_string(),
+                &row.answers.join(", "),
+                &if databases.is_empty() { "–".to_owned() } else { databases.join(", ") },
+                match row.entry_agrees {
+                    Some(true) => "agrees",
+                    Some(false) => "differs",
+                    None => "–",
+                },
             ]);
         }
-        writeln!(out, "{table}")?;
-        if let Some(Requests { requests_to_xata, requests_to_clerk }) = self.requests {
-            let left = match self.left.len() {
+        output::line(table)?;
+        if let (Some(to_xata), Some(to_clerk)) = (self.requests_to_xata, self.requests_to_clerk) {
+            let deleted = match self.deleted.len() {
                 0 => String::new(),
-                n_left => format!(", and {n_left} who left"),
+                n_deleted => format!(", and {n_deleted} who left"),
             };
-            let n_users = self.users.len();
-            writeln!(
-                out,
-                "{n_users} users{left}: {requests_to_xata} requests to Xata, {requests_to_clerk} to \
-                 Clerk.",
-            )?;
+            output::line(format_args!(
+                "{} users{deleted}: {to_xata} requests to Xata, {to_clerk} to Clerk.",
+                self.users.len(),
+            ))?;
         }
-        if !self.every_user_has_one_database {
-            writeln!(out, "Not every user has exactly one database.")?;
-        }
-        if !self.nobody_else_has_one() {
-            writeln!(out, "Somebody has a database who should have none.")?;
+        if !self.holds() {
+            output::line("A user does not have exactly one database, or another sample has one.")?;
         }
         Ok(())
     }
 }
 
-impl User {
-    fn new(played: &Played, standins: Option<&Standins>) -> Self {
-        let answers = played.answers();
-        let placement = answers.iter().find_map(|answer| answer.get("placement"));
-        let text = |name: &str| Some(placement?.get(name)?.as_str()?.to_owned());
-        let (databases, entry) = if let Some(Standins { xata, clerk }) = standins {
-            let user = clerk.user(&played.user_id);
-            let entry = user.and_then(|user| user.private_metadata.get("database").cloned());
-            (stored(xata, &played.user_id), entry)
+impl Row {
+    fn new(run: &SampleRun, services: Option<&Services>) -> Self {
+        let SampleRun { user_id, from, responses, .. } = run;
+        let (mut databases, mut entry) = (Vec::new(), None);
+        let database =
+            |region: Value, id: Value| json!({ "name": user_id, "region": region, "id": id });
+        if let Some(Services { xata, clerk, .. }) = services {
+            let found = xata.databases_named(user_id).into_iter();
+            databases.extend(found.map(|it| database(it.region.into(), it.id.into())));
+            let user = clerk.user(user_id);
+            entry = user.and_then(|user| user.private_metadata.get("database").cloned());
         } else {
-            let told = answers.iter().find_map(|answer| told(answer, &played.user_id));
-            (told.into_iter().collect(), None)
+            let success = |it: &&Value| it["status"] == "created" || it["status"] == "exists";
+            // The response `exists` has no details.
+            let details = responses.iter().find(success).map(|it| &it["database"]);
+            databases.extend(details.map(|it| database(it["region"].clone(), it["id"].clone())));
+        }
+        let names = |entry: &Value, database: &Value| {
+            ["name", "region", "id"].iter().all(|name| entry[name] == database[name])
         };
-        let words = answers.iter().map(|answer| {
-            let word = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
-            [word("status"), word("reason")].join(" ").trim_end().to_owned()
-        });
+        let word = |response: &Value| {
+            let word = |name| response[name].as_str().unwrap_or_default();
+            format!("{} {}", word("status"), word("reason")).trim_end().to_owned()
+        };
+        let placement = responses.iter().find_map(|response| response.get("placement"));
+        let placement = placement.unwrap_or(&Value::Null);
         Self {
-            id: played.user_id.clone(),
-            from: played.from,
-            region: text("region"),
-            reason: text("reason"),
-            attempts: answers.len(),
-            answers: words.collect(),
-            entry_agrees: entry.map(|entry| databases.iter().any(|it| it.is_that_of(&entry))),
+            id: user_id.clone(),
+            from,
+            region: placement["region"].clone(),
+            reason: placement["reason"].clone(),
+            attempts: responses.len(),
+            answers: responses.iter().map(word).collect(),
+            entry_agrees: entry.map(|entry| databases.iter().any(|it| names(&entry, it))),
             databases,
         }
     }
-
-    fn entry(&self) -> &'static str {
-        match self.entry_agrees {
-            Some(true) => "agrees",
-            Some(false) => "differs",
-            None => "–",
-        }
-    }
-
-    /// The ids of its databases, or how many there are where there are no ids.
-    fn database(&self) -> String {
-        let ids: Option<Vec<_>> = self.databases.iter().map(|it| it.id.as_deref()).collect();
-        match ids {
-            Some(ids) if ids.is_empty() => "–".to_owned(),
-            Some(ids) => ids.join(", "),
-            None => self.databases.len().to_string(),
-        }
-    }
-}
-
-impl Database {
-    /// Whether an entry at Clerk's is about this one.
-    fn is_that_of(&self, entry: &Value) -> bool {
-        let says = |name: &str| entry[name].as_str();
-        (says("id"), says("name"), says("region"))
-            == (self.id.as_deref(), Some(&*self.name), self.region.as_deref())
-    }
-}
-
-/// The databases that a stand-in has.
-fn stored(xata: &Xata, user_id: &str) -> Vec<Database> {
-    let found = xata.databases_named(user_id).into_iter();
-    found.map(|it| Database { name: it.name, region: Some(it.region), id: it.id }).collect()
-}
-
-/// The database that an answer tells of; `exists` says no more than that there is one.
-fn told(answer: &Value, user_id: &str) -> Option<Database> {
-    let text = |name: &str| Some(answer["database"][name].as_str()?.to_owned());
-    let has_one = answer["status"] == "created" || answer["status"] == "exists";
-    has_one.then(|| Database { name: user_id.to_owned(), region: text("region"), id: text("id") })
 }
 
 #[cfg(test)]
@@ -205,29 +154,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_is_well_only_if_those_who_stay_have_one_database_and_nobody_else_has_any() {
-        let user = |databases: usize| User {
-            id: "user_abcdefghij".to_owned(),
-            from: "here",
-            region: None,
-            reason: None,
-            attempts: 1,
-            answers: Vec::new(),
-            databases: (0..databases)
-                .map(|_| Database { name: "user_abcdefghij".to_owned(), region: None, id: None })
-                .collect(),
-            entry_agrees: None,
+    fn the_report_holds_only_if_each_user_has_one_database_and_no_other_sample_has_any() {
+        let rows = |n_databases| {
+            vec![Row {
+                id: "user_abcdefghij".to_owned(),
+                from: "here",
+                region: Value::Null,
+                reason: Value::Null,
+                attempts: 1,
+                answers: Vec::new(),
+                databases: vec![json!({ "name": "user_abcdefghij" }); n_databases],
+                entry_agrees: None,
+            }]
         };
-        let report = |users, left, others| Report {
-            users: vec![user(users)],
-            left: vec![user(left)],
-            others: vec![user(others)],
-            requests: None,
-            every_user_has_one_database: users == 1,
+        let report = |n_users, n_deleted, n_others| Report {
+            users: rows(n_users),
+            deleted: rows(n_deleted),
+            others: rows(n_others),
+            requests_to_xata: None,
+            requests_to_clerk: None,
+            every_user_has_one_database: n_users == 1,
         };
-        assert!(report(1, 0, 0).all_is_well());
-        for (users, left, others) in [(0, 0, 0), (2, 0, 0), (1, 1, 0), (1, 0, 1)] {
-            assert!(!report(users, left, others).all_is_well(), "{users} {left} {others}");
+        assert!(report(1, 0, 0).holds());
+        for (users, deleted, others) in [(0, 0, 0), (2, 0, 0), (1, 1, 0), (1, 0, 1)] {
+            assert!(!report(users, deleted, others).holds(), "{users} {deleted} {others}");
         }
     }
 }

@@ -9,13 +9,13 @@ use tokio::time::Duration;
 
 use self::snippet::{Access, connection_string};
 
-#[expect(unreachable_pub, reason = "an application's module is as public as it likes")]
+#[expect(unreachable_pub, reason = "an application chooses the visibility of its module")]
 #[path = "../../../../docs/connect/connect.rs"]
 mod snippet;
 
 const PROJECT: &str = "prj_a";
 
-/// The two services, with one user and their database, whose password is not there yet.
+/// The two services, with one user and one database, whose password does not exist yet.
 struct Services {
     clerk: Backend,
     xata: Platform,
@@ -79,7 +79,7 @@ impl Services {
         connection_string(&crate::client(), &self.access, &self.user_id).await
     }
 
-    /// Checks what a refused key came to: an error of this service, which tells no key.
+    /// Checks that a refused key is an error with this URL and without the key.
     async fn is_refused_by(&self, url: &str) {
         let error = self.ask().await.unwrap_err();
         assert_eq!(error.status().map(|it| it.as_u16()), Some(401));
@@ -88,8 +88,8 @@ impl Services {
     }
 }
 
-/// Until every password is there.
-async fn in_a_while() {
+/// Waits until every password exists.
+async fn wait_for_passwords() {
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(10)).await;
     tokio::time::resume();
@@ -99,7 +99,7 @@ async fn in_a_while() {
 async fn an_application_finds_the_database_of_its_user() {
     let services = Services::start().await;
     services.write_entry();
-    in_a_while().await;
+    wait_for_passwords().await;
     let found = services.ask().await.unwrap().unwrap();
     let (user, rest) = found.split_at("postgresql://xata:".len());
     let (password, place) = rest.split_once('@').unwrap();
@@ -107,15 +107,15 @@ async fn an_application_finds_the_database_of_its_user() {
     assert_eq!((user, password.len()), ("postgresql://xata:", 64));
     assert_eq!(place, format!("{id}.eu-central-1.xata.tech/xata?sslmode=require"));
 
-    // An older version of Xata.
+    // An older version of Xata gives no host.
     services.xata.change(|options| options.credentials_with_host = false);
     assert_eq!(services.ask().await.unwrap(), Some(found));
 }
 
 #[tokio::test]
-async fn one_whose_entry_is_not_there_yet_is_told_to_wait() {
+async fn a_user_without_an_entry_has_no_connection_string_yet() {
     let services = Services::start().await;
-    in_a_while().await;
+    wait_for_passwords().await;
     for metadata in [json!({}), json!({ "plan": "free" }), Value::Null] {
         services.clerk.change_user(&services.user_id, |user| user.private_metadata = metadata);
         assert_eq!(services.ask().await.unwrap(), None);
@@ -123,7 +123,7 @@ async fn one_whose_entry_is_not_there_yet_is_told_to_wait() {
 }
 
 #[tokio::test]
-async fn one_whose_credentials_are_not_there_yet_is_told_to_wait() {
+async fn a_database_without_credentials_has_no_connection_string_yet() {
     let services = Services::start().await;
     services.write_entry();
     assert_eq!(services.ask().await.unwrap(), None);
@@ -142,7 +142,7 @@ async fn a_refused_key_is_an_error_without_the_key_in_its_text() {
 }
 
 #[tokio::test]
-async fn a_user_whom_clerk_does_not_know_is_an_error() {
+async fn a_user_that_clerk_does_not_have_is_an_error() {
     let mut services = Services::start().await;
     services.user_id = user_id(1);
     let error = services.ask().await.unwrap_err();

@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 use crate::{busy_port, dev, file, live_function, run, runtime, serve};
 
 #[test]
-fn a_newcomer_sees_every_user_get_one_database() {
+fn every_sample_user_gets_one_database() {
     let (code, table, _) = run(&mut dev(&["--once", "--port", "0"]));
     assert_eq!(code, 0, "{table}");
     let counts = "12 users, and 1 who left: 19 requests to Xata, 18 to Clerk.";
@@ -15,7 +15,7 @@ fn a_newcomer_sees_every_user_get_one_database() {
 }
 
 #[test]
-fn whoever_ran_the_tutorial_sees_it_on_xata_lite() {
+fn every_sample_user_gets_one_database_on_xata_lite() {
     let (code, table, notes) = run(&mut dev(&["--once", "--api", "lite", "--port", "0"]));
     assert_eq!(code, 0, "{table}");
     assert!(table.contains("12 users: 17 requests to Xata, 13 to Clerk."), "{table}");
@@ -23,7 +23,7 @@ fn whoever_ran_the_tutorial_sees_it_on_xata_lite() {
 }
 
 #[test]
-fn a_machine_gets_one_document_with_the_user_ids() {
+fn with_json_the_report_is_one_document_with_the_user_ids() {
     let (code, json, _) = run(&mut dev(&["--once", "--json", "--port", "0"]));
     let report: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((code, report["every_user_has_one_database"].as_bool()), (0, Some(true)));
@@ -31,11 +31,11 @@ fn a_machine_gets_one_document_with_the_user_ids() {
     assert_eq!(users.len(), 12);
     assert!(users.iter().all(|user| user["id"].as_str().unwrap().starts_with("user_")));
     let attempts: Vec<_> = users.iter().map(|user| user["attempts"].as_u64().unwrap()).collect();
-    assert!(attempts.contains(&2), "a duplicate and a hiccup are part of the show: {attempts:?}");
+    assert!(attempts.contains(&2), "a duplicate and a retry are among the samples: {attempts:?}");
 }
 
 #[test]
-fn the_entry_of_everybody_who_stays_is_that_of_their_database() {
+fn the_entry_of_every_remaining_user_names_the_database() {
     for api in ["platform", "lite"] {
         let mut command = dev(&["--once", "--json", "--port", "0", "--api", api]);
         let report: Value = serde_json::from_str(&run(&mut command).1).unwrap();
@@ -45,17 +45,19 @@ fn the_entry_of_everybody_who_stays_is_that_of_their_database() {
 }
 
 #[test]
-fn whoever_leaves_ends_without_a_database_even_if_their_sign_up_comes_again() {
+fn a_deleted_user_ends_without_a_database_even_if_the_sign_up_is_sent_again() {
     let (code, json, _) = run(&mut dev(&["--once", "--json", "--port", "0"]));
     let report: Value = serde_json::from_str(&json).unwrap();
-    let [left] = &report["left"].as_array().unwrap()[..] else { panic!("one who left: {report}") };
+    let [left] = &report["left"].as_array().unwrap()[..] else {
+        panic!("one deleted user: {report}")
+    };
     assert_eq!(left["answers"], json!(["created", "removed", "ignored user_gone"]));
     assert_eq!((&left["databases"], &left["entry_agrees"]), (&json!([]), &Value::Null));
     assert_eq!(code, 0);
 }
 
 #[test]
-fn a_busy_port_is_named_with_the_flag_that_changes_it() {
+fn the_error_about_a_busy_port_names_the_port_and_the_flag() {
     let (_listener, port) = busy_port();
     let (code, _, error) = run(&mut dev(&["--once", "--port", &port]));
     assert_eq!(code, 1);
@@ -63,7 +65,7 @@ fn a_busy_port_is_named_with_the_flag_that_changes_it() {
 }
 
 #[test]
-fn settings_around_it_do_not_replace_a_stand_in() {
+fn settings_of_the_environment_do_not_replace_a_stand_in() {
     let mut command = dev(&["--once", "--port", "0"]);
     command.env("XATA_API_KEY", "xau_real").env("XATA_API_URL", "http://127.0.0.1:1");
     command.env("CLERK_SECRET_KEY", "sk_test_real").env("CLERK_API_URL", "http://127.0.0.1:1");
@@ -77,7 +79,7 @@ fn settings_around_it_do_not_replace_a_stand_in() {
 }
 
 #[test]
-fn a_look_up_that_leads_out_of_this_machine_is_not_followed() {
+fn geo_lookup_is_used_unless_it_sends_requests_to_another_machine() {
     let mut command = dev(&["--once", "--port", "0"]);
     let (code, table, error) = run(command.env("GEO_LOOKUP", "ip-api").env("IP_API_KEY", "k"));
     assert_eq!(code, 0, "{error}");
@@ -89,7 +91,7 @@ fn a_look_up_that_leads_out_of_this_machine_is_not_followed() {
 }
 
 #[test]
-fn regions_are_followed_even_where_the_stand_ins_know_none() {
+fn the_stand_ins_offer_every_region_of_the_settings() {
     let mut command = dev(&["--once", "--json", "--port", "0"]);
     command.env("DEFAULT_REGION", "mars-north-1").env("REGION_BY_CONTINENT", "EU=moon-1");
     let (code, json, error) = run(&mut command);
@@ -100,7 +102,7 @@ fn regions_are_followed_even_where_the_stand_ins_know_none() {
 }
 
 #[test]
-fn samples_are_never_played_by_accident_where_they_cost_money() {
+fn with_live_the_samples_need_a_flag_of_their_own() {
     let (code, _, usage) = run(&mut dev(&["--samples"]));
     assert_eq!(code, 2);
     assert!(usage.contains("--live"), "{usage}");
@@ -112,14 +114,14 @@ fn samples_are_never_played_by_accident_where_they_cost_money() {
     assert!(error.contains("HOOKDECK_WEBHOOK_SECRET is missing"), "{error}");
 }
 
-/// A Xata that counts as real: it is not in the process of `cargo dev`.
-struct Real {
+/// A Xata outside the process of `cargo dev`.
+struct ExternalXata {
     xata: Platform,
     url: String,
     _runtime: Runtime,
 }
 
-impl Real {
+impl ExternalXata {
     fn start() -> Self {
         let (runtime, xata) = (runtime(), Platform::new(Options::default()));
         xata.insert_project("prj_a", "real");
@@ -139,23 +141,23 @@ impl Real {
 }
 
 #[test]
-fn a_real_xata_is_asked_only_for_what_is_delivered() {
-    let real = Real::start();
-    let settings = real.settings().map(|(name, value)| (name.to_owned(), value));
+fn with_live_xata_receives_requests_only_for_delivered_events() {
+    let external = ExternalXata::start();
+    let settings = external.settings().map(|(name, value)| (name.to_owned(), value));
     let (_function, url) = live_function(settings);
-    assert_eq!(real.xata.requests(), []);
+    assert_eq!(external.xata.requests(), []);
 
     let mut send = dev(&["send", &file("events/user-created.json"), "--to", &url]);
-    let (code, answer, error) = run(send.envs(real.settings()));
+    let (code, answer, error) = run(send.envs(external.settings()));
     assert_eq!(code, 0, "{answer}{error}");
-    assert_eq!(real.xata.requests().len(), 1);
+    assert_eq!(external.xata.requests().len(), 1);
 }
 
 #[test]
-fn a_real_xata_gets_the_samples_when_they_are_asked_for() {
-    let real = Real::start();
+fn with_live_and_samples_xata_has_the_databases_of_the_samples() {
+    let external = ExternalXata::start();
     let mut command = dev(&["--live", "--samples", "--once", "--port", "0"]);
-    let (code, table, error) = run(command.envs(real.settings()));
+    let (code, table, error) = run(command.envs(external.settings()));
     assert_eq!(code, 0, "{table}{error}");
-    assert_eq!(real.xata.databases().len(), 12);
+    assert_eq!(external.xata.databases().len(), 12);
 }

@@ -7,8 +7,8 @@ use serde_json::Value;
 use crate::{dev, run};
 
 #[test]
-fn a_dry_run_names_what_is_stale_and_writes_nothing() {
-    let directory = std::env::temp_dir().join(format!("ops-events-{}", std::process::id()));
+fn a_dry_run_lists_the_stale_files_and_writes_nothing() {
+    let directory = std::env::temp_dir().join(format!("dev-events-{}", std::process::id()));
     fs::create_dir_all(&directory).unwrap();
     let events = |flags: &[&str]| {
         let arguments = [&["events", directory.to_str().unwrap(), "--json"], flags].concat();

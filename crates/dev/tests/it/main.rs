@@ -1,4 +1,4 @@
-//! `cargo dev`, as a person or a script runs it.
+//! `cargo dev`, run as a process.
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
 mod connect;
@@ -19,23 +19,23 @@ fn dev(arguments: &[&str]) -> Command {
     support::command(env!("CARGO_BIN_EXE_dev"), arguments)
 }
 
-/// Kills a process that stays, when the test ends.
-struct Staying(Child);
+/// A process that is killed when the test ends.
+struct Background(Child);
 
-impl Drop for Staying {
+impl Drop for Background {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// `cargo dev --live` with these settings, and the URL that it answers on.
-fn live_function(settings: impl IntoIterator<Item = (String, String)>) -> (Staying, String) {
+/// `cargo dev --live` with these settings, and the URL of the function.
+fn live_function(settings: impl IntoIterator<Item = (String, String)>) -> (Background, String) {
     let mut command = dev(&["--live", "--port", "0"]);
     command.envs(settings).stderr(Stdio::piped());
-    let mut staying = Staying(command.spawn().unwrap());
+    let mut process = Background(command.spawn().unwrap());
     let mut welcome = String::new();
-    BufReader::new(staying.0.stderr.as_mut().unwrap()).read_line(&mut welcome).unwrap();
+    BufReader::new(process.0.stderr.as_mut().unwrap()).read_line(&mut welcome).unwrap();
     let url = welcome.split_ascii_whitespace().find(|word| word.starts_with("http://"));
-    (staying, url.unwrap().to_owned())
+    (process, url.unwrap().to_owned())
 }

@@ -6,7 +6,7 @@ use crate::standins::standins;
 use crate::{busy_port, dev, file, live_function, run};
 
 #[test]
-fn nobody_there_is_told_with_the_address() {
+fn the_error_names_the_url_of_a_function_that_does_not_answer() {
     let (listener, port) = busy_port();
     drop(listener);
     let url = format!("http://127.0.0.1:{port}/");
@@ -17,7 +17,7 @@ fn nobody_there_is_told_with_the_address() {
 }
 
 #[test]
-fn a_file_that_is_not_there_or_is_empty_is_named() {
+fn the_error_names_a_file_that_is_missing_and_says_that_one_is_empty() {
     let (code, _, error) = run(&mut dev(&["send", "/no/such/file.json"]));
     assert_eq!(code, 1);
     assert!(error.contains("/no/such/file.json"), "{error}");
@@ -27,7 +27,7 @@ fn a_file_that_is_not_there_or_is_empty_is_named() {
 }
 
 #[test]
-fn the_answer_is_one_document_for_machines() {
+fn with_json_the_response_is_one_document() {
     let (_standins, settings) = standins();
     let (_function, url) = live_function(settings);
     let not_json = file("events/not-json.json");

@@ -1,22 +1,22 @@
-//! `cargo dev simulate`: many worlds, and none that loses anybody.
+//! `cargo dev simulate`.
 
 use crate::{dev, run};
 
-/// How many worlds are played; CI plays more.
+/// How many seeds are run; CI runs more.
 fn seeds() -> String {
     std::env::var("SIMULATION_SEEDS").unwrap_or_else(|_| "2000".to_owned())
 }
 
 #[test]
-fn nobody_is_lost_whatever_goes_wrong() {
+fn no_invariant_is_violated_whatever_the_faults() {
     let (code, report, errors) =
         run(&mut dev(&["simulate", "--users", "5", "--json", "--seeds", &seeds()]));
     assert_eq!((code, errors.as_str()), (0, ""), "{report}");
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["seeds"].to_string(), seeds());
-    // And not because nothing did.
-    for (trouble, n) in report["troubles"].as_object().unwrap() {
-        assert!(n.as_u64().unwrap() > 0 || trouble == "events_given_up", "{trouble}");
+    // Every kind of fault happened.
+    for (fault, n) in report["troubles"].as_object().unwrap() {
+        assert!(n.as_u64().unwrap() > 0 || fault == "events_given_up", "{fault}");
     }
     for answer in [
         "200 created",
@@ -32,31 +32,31 @@ fn nobody_is_lost_whatever_goes_wrong() {
     ] {
         assert!(report["answers"][answer].as_u64().unwrap() > 0, "{answer}");
     }
-    // One case is known in which somebody who left ends with a database. It is counted, and rare.
-    let leavers = &report["leavers"];
-    let (n_left, n_behind) = (&leavers["users"], &leavers["left_behind"]);
-    assert!(n_left.as_u64().unwrap() > 100, "{leavers}");
-    assert!(n_behind.as_u64().unwrap() * 200 <= n_left.as_u64().unwrap(), "{leavers}");
+    // In one known case, a deleted user ends with a database. It is counted, and rare.
+    let deleted = &report["leavers"];
+    let (n_deleted, n_left_behind) = (&deleted["users"], &deleted["left_behind"]);
+    assert!(n_deleted.as_u64().unwrap() > 100, "{deleted}");
+    assert!(n_left_behind.as_u64().unwrap() * 200 <= n_deleted.as_u64().unwrap(), "{deleted}");
 }
 
 #[test]
-fn who_leaves_is_told_of_in_the_story_of_a_seed() {
+fn the_trace_of_a_deleted_user_has_the_deletion() {
     let seeds = (0..50).map(|seed| seed.to_string());
-    let told = seeds.map(|seed| run(&mut dev(&["simulate", "--seed", &seed, "--json"])).1);
-    let told = told.map(|it| serde_json::from_str::<serde_json::Value>(&it).unwrap());
-    let mut told = told.filter(|it| it["leavers"]["users"] != 0);
-    let world = told.next().expect("one of fifty that somebody leaves");
-    for story in world["told"]["stories"].as_array().unwrap() {
-        let events = story["events"].as_array().unwrap();
-        let is_told = |kind: &str| events.iter().any(|event| event["type"] == kind);
-        assert!(is_told("user.created"), "{story}");
-        let has_left = !story["left_after_seconds"].is_null();
-        assert!(!has_left || is_told("user.deleted"), "{story}");
+    let reports = seeds.map(|seed| run(&mut dev(&["simulate", "--seed", &seed, "--json"])).1);
+    let reports = reports.map(|it| serde_json::from_str::<serde_json::Value>(&it).unwrap());
+    let mut reports = reports.filter(|it| it["leavers"]["users"] != 0);
+    let report = reports.next().expect("one of fifty seeds has deleted users");
+    for user in report["told"]["stories"].as_array().unwrap() {
+        let events = user["events"].as_array().unwrap();
+        let has_event = |name: &str| events.iter().any(|event| event["type"] == name);
+        assert!(has_event("user.created"), "{user}");
+        let is_deleted = !user["left_after_seconds"].is_null();
+        assert!(!is_deleted || has_event("user.deleted"), "{user}");
     }
 }
 
 #[test]
-fn an_outage_of_six_hours_is_outlasted_by_hookdeck_s_own_retries() {
+fn hookdeck_s_own_retries_outlast_an_outage_of_six_hours() {
     let outage = ["--users", "20", "--faults", "1", "--outage-hours", "6", "--json"];
     let (code, report, _) = run(&mut dev(&[&["simulate", "--seeds", "20"], &outage[..]].concat()));
     assert_eq!(code, 0, "{report}");
@@ -66,8 +66,8 @@ fn an_outage_of_six_hours_is_outlasted_by_hookdeck_s_own_retries() {
 }
 
 #[test]
-fn whoever_is_lost_is_told_with_the_command_that_plays_it_again() {
-    // It outlasts Hookdeck's retries, and an operator's.
+fn a_violation_is_printed_with_the_command_that_repeats_the_run() {
+    // The outage outlasts Hookdeck's retries, and an operator's.
     let options = ["--users", "3", "--faults", "0", "--outage-hours", "100"];
     let (code, report, _) = run(&mut dev(&[&["simulate", "--seeds", "1"], &options[..]].concat()));
     assert_eq!(code, 1, "{report}");
@@ -77,8 +77,8 @@ fn whoever_is_lost_is_told_with_the_command_that_plays_it_again() {
     let again: Vec<_> = command.split(' ').skip(2).collect();
     let (code, again, _) = run(&mut dev(&again));
     assert_eq!(code, 1);
-    let told = &report[report.find("seed 0 breaks a promise").unwrap()..];
-    assert!(told.contains("ended as Failed") && again.ends_with(told), "{told}\n{again}");
+    let failure = &report[report.find("seed 0 breaks a promise").unwrap()..];
+    assert!(failure.contains("ended as Failed") && again.ends_with(failure), "{failure}\n{again}");
 }
 
 #[test]

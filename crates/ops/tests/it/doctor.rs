@@ -15,7 +15,7 @@ use per_user_db::telemetry::InvocationIds;
 use per_user_db::worker::{Invocation, TIMEOUT};
 use serde_json::{Value, json};
 use standin::clerk::backend::{self, Backend};
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 use standin::function_url::{self, BodyEncoding};
 use standin::hookdeck::admin::{self, Admin};
 use standin::xata::platform::{self, Call, Platform, Quotas};
@@ -263,7 +263,7 @@ fn whoever_does_not_answer_is_broken() {
 #[test]
 fn an_outage_in_the_middle_is_told_and_the_rest_is_still_looked_at() {
     let world = World::start();
-    let page = Effect::Answer(Answer::html(StatusCode::BAD_GATEWAY));
+    let page = Effect::Answer(CannedResponse::html(StatusCode::BAD_GATEWAY));
     world.xata.faults().push(Fault::always(Call::ListRegions, page));
     let amiss = world.only(3, &[], &[]);
     assert!(amiss.starts_with("Xata regions | broken | Xata fails (502)"), "{amiss}");

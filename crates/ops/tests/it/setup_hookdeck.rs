@@ -5,7 +5,7 @@ mod trouble;
 
 use http::Method;
 use serde_json::{Value, json};
-use standin::conformance::{Requests, Specification, Watch};
+use standin::conformance::{Checker, Requests, Specification};
 use standin::fault::{Effect, Fault};
 use standin::hookdeck::admin::{Admin, Call, Options};
 use tokio::runtime::Runtime;
@@ -20,7 +20,7 @@ const SECRETS: [&str; 4] = ["cGxhbnRlZC", "hd_fake", "Bearer", "planted"];
 
 struct World {
     admin: Admin,
-    watch: Watch,
+    watch: Checker,
     url: String,
     _runtime: Runtime,
 }
@@ -31,7 +31,7 @@ impl World {
         change(&mut options);
         let runtime = runtime();
         let admin = Admin::new(options);
-        let watch = Watch::hookdeck(&admin, Requests::All);
+        let watch = Checker::hookdeck(&admin, Requests::All);
         let url = serve(&runtime, admin.router());
         Self { admin, watch, url, _runtime: runtime }
     }
@@ -161,7 +161,7 @@ fn one_request_asks_for_all_of_it_and_keeps_to_the_leaf_schemas() {
         ("RetryRule", "/rules/1"),
     ] {
         let value = body.pointer(pointer).unwrap();
-        assert_eq!(document.judge_value(schema, value), [""; 0], "{schema}");
+        assert_eq!(document.validate_value(schema, value), [""; 0], "{schema}");
     }
 }
 
@@ -377,7 +377,7 @@ fn cli_sets_up_what_hookdeck_listen_forwards() {
         );
         assert_eq!(local["rules"], wanted()["rules"]);
         if let Some(document) = Specification::hookdeck_admin() {
-            assert_eq!(document.judge_value("DestinationTypeConfigCLI", &config), [""; 0]);
+            assert_eq!(document.validate_value("DestinationTypeConfigCLI", &config), [""; 0]);
         }
     }
     assert_eq!(world.secret(), SECRET);

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 use standin::clerk::backend;
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 use standin::xata::platform::Call;
 
 use crate::world::World;
@@ -162,7 +162,7 @@ fn without_a_key_no_entry_is_written() {
 fn an_entry_that_cannot_be_written_is_said_with_what_writes_it() {
     let fails = |call| {
         let world = World::start();
-        let error = Answer::html(StatusCode::BAD_GATEWAY);
+        let error = CannedResponse::html(StatusCode::BAD_GATEWAY);
         world.clerk.faults().push(Fault::always(call, Effect::Answer(error)));
         (world, "Clerk fails (502)", None)
     };
@@ -186,7 +186,7 @@ fn an_entry_that_cannot_be_written_is_said_with_what_writes_it() {
 
 #[test]
 fn a_lost_answer_is_looked_into_before_anything_is_said() {
-    let error = || Answer::html(StatusCode::BAD_GATEWAY);
+    let error = || CannedResponse::html(StatusCode::BAD_GATEWAY);
     for (effect, is_done) in [
         (Effect::ResetAfter, true),
         (Effect::AnswerAfter(error()), true),
@@ -213,7 +213,7 @@ fn what_nobody_knows_is_said_to_be_unknown() {
     let world = World::start();
     world.park(world.home, SINCE);
     world.fault(Call::PatchBranch, Effect::ResetAfter);
-    let failure = Effect::Answer(Answer::html(StatusCode::BAD_GATEWAY));
+    let failure = Effect::Answer(CannedResponse::html(StatusCode::BAD_GATEWAY));
     world.xata.faults().push(Fault::always(Call::DescribeBranch, failure));
     let document = report(&world, &[], 1);
     assert_eq!(document["outcome"], "unclear");
@@ -229,7 +229,10 @@ fn a_refused_change_leaves_the_copy_as_it_is() {
     ] {
         let world = World::start();
         world.park(world.home, SINCE);
-        world.fault(Call::PatchBranch, Effect::Answer(Answer::message(status, "planted-secret")));
+        world.fault(
+            Call::PatchBranch,
+            Effect::Answer(CannedResponse::message(status, "planted-secret")),
+        );
         let document = report(&world, &[], 1);
         assert_eq!(document["outcome"], "refused");
         assert!(document["message"].as_str().unwrap().contains(says), "{document}");
@@ -241,7 +244,7 @@ fn a_refused_change_leaves_the_copy_as_it_is() {
 fn a_project_that_cannot_be_read_may_hold_the_name_so_nothing_is_done() {
     let world = World::start();
     world.park(world.home, SINCE);
-    let failure = Effect::Answer(Answer::html(StatusCode::BAD_GATEWAY));
+    let failure = Effect::Answer(CannedResponse::html(StatusCode::BAD_GATEWAY));
     world.xata.faults().push(Fault { on: Call::ListBranches, skip: 1, times: 1, effect: failure });
     let document = report(&world, &[], 1);
     let message = document["message"].as_str().unwrap();

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 use standin::clerk::backend;
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 use standin::xata::platform::Call;
 
 use crate::world::World;
@@ -282,7 +282,7 @@ fn the_state_is_told_in_plain_words() {
         let status = json!({ "statusType": kind });
         let body =
             json!({ "name": world.user, "region": "us-east-1", "status": status }).to_string();
-        let answer = Answer::new(StatusCode::OK).with_body("application/json", body);
+        let answer = CannedResponse::new(StatusCode::OK).with_body("application/json", body);
         world.fault(Call::DescribeBranch, Effect::Answer(answer.clone()));
         let (report, findings) = report(&world, &[]);
         assert_eq!(report["databases"][0]["state"], word);
@@ -337,7 +337,7 @@ fn clerk_that_cannot_be_asked_is_named_with_what_to_check() {
 fn a_404_that_is_not_clerk_s_own_is_nobody_s_absence() {
     let world = World::start();
     world.insert(world.home, &world.user);
-    let page = Effect::Answer(Answer::html(StatusCode::NOT_FOUND));
+    let page = Effect::Answer(CannedResponse::html(StatusCode::NOT_FOUND));
     world.clerk.faults().push(Fault::always(backend::Call::GetUser, page));
     let (report, table) = problem(&world, &[]);
     assert_eq!(
@@ -380,8 +380,11 @@ fn a_list_that_cannot_be_read_to_its_end_is_no_absence() {
     world.write_entry(&world.entry(world.home, &id));
     for effect in [
         Effect::TruncatedAfter,
-        Effect::Answer(Answer::html(StatusCode::OK)),
-        Effect::Answer(Answer::message(StatusCode::INTERNAL_SERVER_ERROR, "planted-secret")),
+        Effect::Answer(CannedResponse::html(StatusCode::OK)),
+        Effect::Answer(CannedResponse::message(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "planted-secret",
+        )),
     ] {
         world.xata.faults().push(Fault::always(Call::ListBranches, effect));
         let (report, _) = problem(&world, &[]);
@@ -397,8 +400,8 @@ fn a_list_that_cannot_be_read_to_its_end_is_no_absence() {
 #[test]
 fn a_list_is_not_read_beyond_its_limit() {
     let world = World::start();
-    let endless =
-        Answer::new(StatusCode::OK).with_body("application/json", vec![b' '; 64 * 1024 * 1024 + 1]);
+    let endless = CannedResponse::new(StatusCode::OK)
+        .with_body("application/json", vec![b' '; 64 * 1024 * 1024 + 1]);
     world.xata.faults().push(Fault::always(Call::ListBranches, Effect::Answer(endless)));
     let (report, _) = problem(&world, &[]);
     assert_eq!(report["unread"].as_array().unwrap().len(), 2);
@@ -409,7 +412,7 @@ fn one_project_that_cannot_be_read_does_not_hide_what_is_in_the_other() {
     let world = World::start();
     world.insert(world.elsewhere, &world.user);
     // The home project is asked first.
-    let failure = Effect::Answer(Answer::html(StatusCode::BAD_GATEWAY));
+    let failure = Effect::Answer(CannedResponse::html(StatusCode::BAD_GATEWAY));
     world.fault(Call::ListBranches, failure);
     let report = world.run("user", &["--json"]).json();
     assert_eq!(report["unread"][0]["project"], world.home);
@@ -421,7 +424,7 @@ fn one_project_that_cannot_be_read_does_not_hide_what_is_in_the_other() {
 fn a_database_that_is_listed_and_not_found_is_told() {
     let world = World::start();
     world.insert(world.home, &world.user);
-    let gone = Answer::message(StatusCode::NOT_FOUND, "branch [x] not found");
+    let gone = CannedResponse::message(StatusCode::NOT_FOUND, "branch [x] not found");
     world.xata.faults().push(Fault::always(Call::DescribeBranch, Effect::Answer(gone)));
     let (report, table) = problem(&world, &[]);
     assert_eq!(report["databases"][0]["state"], Value::Null);

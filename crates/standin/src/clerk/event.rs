@@ -1,4 +1,4 @@
-//! The webhook events Clerk sends (`contracts/clerk.md` sections 2 to 6), as compact JSON with sorted keys.
+//! The webhook events Clerk sends (docs/vendors/clerk.md, "Envelope" to "Sample events"), as compact JSON with sorted keys.
 
 use serde_json::{Value, json};
 use svix_ksuid::{Ksuid, KsuidLike};
@@ -7,21 +7,21 @@ use crate::id;
 
 /// The first characters of a KSUID of January 2026.
 const KSUID_OF_2026: &str = "37v";
-/// The instance that everything belongs to unless it is told otherwise.
+/// The default instance.
 pub(super) const INSTANCE_ID: &str = "ins_2r1MCXTfhzB11e2rVlwx3jYfyDo";
-/// How long before the event the user was stored, in milliseconds (section 2).
+/// How long before the event the user was stored, in milliseconds.
 pub(super) const USER_LAG_MS: u64 = 18;
 const CODE_LIFETIME_MS: u64 = 600_000;
 const ABANDON_AFTER_MS: u64 = 30 * 24 * 3_600_000;
 const EXPIRE_AFTER_MS: u64 = 7 * 24 * 3_600_000;
 
-/// A well-formed user id that depends on the seed alone (section 6).
+/// A well-formed user id that depends on the seed alone.
 pub fn user_id(seed: u64) -> String {
     ksuid("user", &seed.to_string())
 }
 
-/// A well-formed user id that was made in this second since the Unix epoch (section 6).
-pub fn user_id_of(seed: u64, second: u64) -> String {
+/// A well-formed user id that Clerk makes in this second since the Unix epoch.
+pub fn user_id_at(seed: u64, second: u64) -> String {
     let payload = id::text(id::BASE62, 16, &format!("user {seed}"));
     let second = i64::try_from(second).ok();
     format!("user_{}", Ksuid::from_seconds(second, Some(payload.as_bytes())))
@@ -32,12 +32,12 @@ fn ksuid(prefix: &str, seed: &str) -> String {
     format!("{prefix}_{KSUID_OF_2026}{tail}")
 }
 
-/// What is left of a user: the `data` of `user.deleted` (section 5).
+/// The `data` of `user.deleted`.
 pub(super) fn deleted(user_id: &str) -> Value {
     json!({ "deleted": true, "id": user_id, "object": "user" })
 }
 
-/// An event (section 2). `request` is the address and the program of the client that caused it (section 4).
+/// An event. `request` is the address and the program of the client that caused it.
 pub(super) fn envelope(
     kind: &str,
     timestamp_ms: u64,
@@ -62,16 +62,16 @@ pub(super) fn envelope(
     Value::from(envelope).to_string().into_bytes()
 }
 
-/// One person's sign-up, and what else Clerk tells of them.
+/// A sign-up: all that Clerk's events say about a user.
 #[derive(Clone, Debug)]
 pub struct SignUp {
     /// The user id.
     pub user_id: String,
-    /// The client's address; `None` leaves `event_attributes` out, an empty text is a server's (section 4).
+    /// The client's address; `None` leaves `event_attributes` out, an empty text is a server's.
     pub client_ip: Option<String>,
     /// The client's program; only sent along with an address.
     pub user_agent: String,
-    /// `private_metadata`; null is allowed (section 3).
+    /// `private_metadata`; null is allowed.
     pub private_metadata: Value,
     /// `public_metadata`.
     pub public_metadata: Value,
@@ -108,17 +108,17 @@ impl SignUp {
         }
     }
 
-    /// The event `user.created`, with the full user object (section 3).
+    /// The event `user.created`, with the full user object.
     pub fn user_created(&self) -> Vec<u8> {
         self.envelope("user.created", self.timestamp_ms, &self.user())
     }
 
-    /// The event `user.deleted` (section 5) at a time in milliseconds since the Unix epoch.
+    /// The event `user.deleted` at a time in milliseconds since the Unix epoch.
     pub fn user_deleted(&self, timestamp_ms: u64) -> Vec<u8> {
         self.envelope("user.deleted", timestamp_ms, &deleted(&self.user_id))
     }
 
-    /// The event `session.created` (section 5) at a time in milliseconds since the Unix epoch.
+    /// The event `session.created` at a time in milliseconds since the Unix epoch.
     pub fn session_created(&self, timestamp_ms: u64) -> Vec<u8> {
         let seed = format!("{} {timestamp_ms}", self.user_id);
         let data = json!({
@@ -154,7 +154,7 @@ impl SignUp {
         self.timestamp_ms.saturating_sub(USER_LAG_MS)
     }
 
-    /// The user object that has not changed since the sign-up (section 3).
+    /// The user object that has not changed since the sign-up.
     pub(super) fn user(&self) -> Value {
         let (created_at, updated_at) = (self.created_at(), self.stored_at());
         let email_id = ksuid("idn", &self.user_id);

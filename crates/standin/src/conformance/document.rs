@@ -1,4 +1,4 @@
-//! From the file to its operations.
+//! Reads a document, and finds the operation of a request.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::schema;
 
 const DIRECTORY: &str = "../../../shared/contracts/openapi";
-/// Names another directory, which then has to be there.
+/// Names another directory, which then has to exist.
 const VARIABLE: &str = "CONTRACTS_OPENAPI";
 /// The name under which a document's parts refer to each other.
 const BASE: &str = "openapi:/document";
@@ -29,7 +29,7 @@ pub struct Specification {
     validators: Mutex<HashMap<String, Arc<Validator>>>,
 }
 
-/// One operation, found for one path.
+/// The operation of a request.
 pub(super) struct Operation<'a> {
     pub(super) name: &'a str,
     /// Where it is in the document.
@@ -38,18 +38,18 @@ pub(super) struct Operation<'a> {
     pub(super) parameters: Vec<(&'a str, &'a str)>,
 }
 
-/// Why nothing is judged here, once it is sure that this is no reason to fail.
+/// Why nothing can be validated; `None` if the documents are available.
 ///
 /// # Panics
 ///
-/// If `CONTRACTS_OPENAPI` names a directory that is not there.
-pub fn absence() -> Option<String> {
+/// If `CONTRACTS_OPENAPI` names a directory that does not exist.
+pub fn unavailable() -> Option<String> {
     let directory = directory();
     if directory.is_dir() {
         return None;
     }
     let why = format!(
-        "the vendors' OpenAPI documents are not here: {} is no directory, where {VARIABLE} may name another",
+        "the vendors' OpenAPI documents are missing: {} is no directory; {VARIABLE} may name another",
         directory.display()
     );
     assert!(env::var_os(VARIABLE).is_none(), "{why}");
@@ -62,68 +62,67 @@ fn directory() -> PathBuf {
 }
 
 impl Specification {
-    /// The document of Xata's platform; `None` where there are no documents, which the first to
-    /// ask says on standard error.
+    /// The document of Xata's platform. `None` without the documents; the first call says so on
+    /// standard error.
     ///
     /// # Panics
     ///
-    /// As [`absence`] does, and if the document is there but cannot be read.
+    /// As [`unavailable`] does, and if the document exists but cannot be read.
     pub fn xata_platform() -> Option<&'static Self> {
-        static DOCUMENT: OnceLock<Option<Specification>> = OnceLock::new();
-        DOCUMENT.get_or_init(|| Self::found("xata-projects.yaml", |it| it)).as_ref()
+        Self::xata().into_iter().next()
     }
 
-    /// All documents of Xata's platform: of the platform itself, of the SQL gateway in front of its
-    /// branches, and of its organizations. None where there are none.
+    /// All documents of Xata's platform: of the platform itself, of the SQL gateway of its branches,
+    /// and of its organizations. Empty without the documents.
     ///
     /// # Panics
     ///
     /// Likewise.
     pub fn xata() -> Vec<&'static Self> {
-        static OTHERS: OnceLock<Vec<Specification>> = OnceLock::new();
-        let read = |file| Self::found(file, |it| it);
-        let others =
-            || ["xata-gateway.yaml", "xata-auth.yaml"].into_iter().filter_map(read).collect();
-        Self::xata_platform().into_iter().chain(OTHERS.get_or_init(others)).collect()
+        static DOCUMENTS: OnceLock<Vec<Specification>> = OnceLock::new();
+        const FILES: [&str; 3] = ["xata-projects.yaml", "xata-gateway.yaml", "xata-auth.yaml"];
+        let find = || FILES.into_iter().filter_map(|file| Self::find(file, |it| it)).collect();
+        DOCUMENTS.get_or_init(find).iter().collect()
     }
 
-    /// The document of Clerk's Backend API, as [`Self::xata_platform`] is Xata's.
+    /// The document of Clerk's Backend API, likewise.
     ///
     /// # Panics
     ///
     /// Likewise.
     pub fn clerk_backend() -> Option<&'static Self> {
         static DOCUMENT: OnceLock<Option<Specification>> = OnceLock::new();
-        DOCUMENT.get_or_init(|| Self::found("clerk-bapi.yaml", |it| it)).as_ref()
+        DOCUMENT.get_or_init(|| Self::find("clerk-bapi.yaml", |it| it)).as_ref()
     }
 
-    /// The document of Hookdeck's admin API, as [`Self::xata_platform`] is Xata's. Where it closes a
-    /// choice to all members, nothing could be chosen, and so it is taken to be open.
+    /// The document of Hookdeck's admin API, likewise. Some of its `oneOf` forbid all members, so no
+    /// value could be valid; they are read as if they forbade none.
     ///
     /// # Panics
     ///
     /// Likewise.
     pub fn hookdeck_admin() -> Option<&'static Self> {
         static DOCUMENT: OnceLock<Option<Specification>> = OnceLock::new();
-        let found = || Self::found("hookdeck-2026-09-01-subset.json", schema::with_open_choices);
-        DOCUMENT.get_or_init(found).as_ref()
+        let find = || Self::find("hookdeck-2026-09-01-subset.json", schema::with_open_choices);
+        DOCUMENT.get_or_init(find).as_ref()
     }
 
-    fn found(file: &str, mend: fn(Value) -> Value) -> Option<Self> {
-        if let Some(why) = absence() {
-            // Not by the macro, whose text a passing test keeps to itself. If it is lost, so be it.
+    /// Reads a document, corrected by `correct`.
+    fn find(file: &str, correct: fn(Value) -> Value) -> Option<Self> {
+        if let Some(why) = unavailable() {
+            // `eprintln!` is captured in a test that passes; standard error itself is not.
             let _ = writeln!(std::io::stderr(), "skipped: {why}");
             return None;
         }
         let path = directory().join(file);
-        Some(Self::read(&path, mend).unwrap_or_else(|why| panic!("{}: {why}", path.display())))
+        Some(Self::read(&path, correct).unwrap_or_else(|why| panic!("{}: {why}", path.display())))
     }
 
-    fn read(path: &Path, mend: fn(Value) -> Value) -> Result<Self, String> {
+    fn read(path: &Path, correct: fn(Value) -> Value) -> Result<Self, String> {
         let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
         let documents = Yaml::load_from_str(&text).map_err(|error| error.to_string())?;
         let document = documents.into_iter().next().and_then(json);
-        Ok(Self::new(&mend(document.ok_or("it is not JSON written as YAML")?)))
+        Ok(Self::new(&correct(document.ok_or("the document is not JSON written as YAML")?)))
     }
 
     fn new(document: &Value) -> Self {
@@ -223,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_paths_begin_behind_the_servers_own() {
+    fn paths_are_relative_to_the_address_of_the_server() {
         let specification = Specification::new(&json!({
             "openapi": "3.0.3",
             "servers": [{ "url": "https://api.example.com/v1" }],

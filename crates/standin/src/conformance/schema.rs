@@ -1,16 +1,16 @@
 //! OpenAPI 3.0's schemas as JSON Schema 2020-12.
 //!
-//! They differ in `nullable`, in what stands beside a `$ref` (nothing, in OpenAPI), and in the
-//! keywords that only explain. What else differs is refused when a validator is built.
+//! The two differ in `nullable`, in members beside a `$ref`, which OpenAPI ignores, and in the
+//! keywords that only describe. Any other difference is an error when the validator is built.
 
 use serde_json::{Map, Value, json};
 
 const DEFINITIONS: &str = "#/components/schemas/";
-/// Where the closed ones of the named schemas are put.
+/// Where the closed form of each named schema is.
 const CLOSED: &str = "#/components/closed/";
 
-/// The document with its schemas translated. A named schema is there twice: open, to be one of the
-/// parts of a composition, and closed to members it does not name, for use on its own.
+/// The document with its schemas translated. It has each named schema twice: open, as a part of a
+/// composition, and closed to members that it does not name, for use on its own.
 pub(super) fn translate(document: &Value) -> Value {
     let mut translated = elsewhere(document);
     if let Some(named) = document.pointer("/components/schemas").and_then(Value::as_object) {
@@ -20,7 +20,7 @@ pub(super) fn translate(document: &Value) -> Value {
     translated
 }
 
-/// Everything that is no schema itself.
+/// A node outside of `/components/schemas`.
 fn elsewhere(node: &Value) -> Value {
     match node {
         Value::Object(members) => members
@@ -70,8 +70,8 @@ fn open(schema: &Value) -> Value {
     Value::Object(translated)
 }
 
-/// The document, in which a choice that no value could pass, since all members are forbidden beside
-/// it, forbids none; and in which what fits several parts of a choice fits.
+/// The document, where a `oneOf` beside which all members are forbidden, so that no value could be
+/// valid, is an `anyOf` that forbids none.
 pub(super) fn with_open_choices(document: Value) -> Value {
     match document {
         Value::Array(items) => items.into_iter().map(with_open_choices).collect(),
@@ -117,14 +117,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_counts_beside_a_reference() {
+    fn members_beside_a_reference_are_ignored() {
         let schema = json!({ "$ref": "#/components/schemas/A", "type": "null" });
         assert_eq!(open(&schema), json!({ "$ref": "#/components/schemas/A" }));
         assert_eq!(closed(&schema), json!({ "$ref": "#/components/closed/A" }));
     }
 
     #[test]
-    fn a_choice_that_nothing_could_pass_is_opened() {
+    fn a_choice_that_no_value_could_satisfy_is_opened() {
         let closed = json!({ "a": [{ "oneOf": [{ "b": 1 }], "properties": {}, "additionalProperties": false }] });
         assert_eq!(with_open_choices(closed), json!({ "a": [{ "anyOf": [{ "b": 1 }] }] }));
         let named =
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_is_closed_where_it_stands_alone_and_open_as_a_part() {
+    fn a_schema_is_closed_on_its_own_and_open_as_a_part() {
         let document = json!({
             "components": { "schemas": {
                 "Part": { "properties": { "nullable": { "type": "string" } } },

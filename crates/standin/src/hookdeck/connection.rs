@@ -21,18 +21,18 @@ pub struct Connection {
     pub path: String,
     /// The project's signing secret.
     pub secret: String,
-    /// The secret before it, while it is being rolled: then a second signature is sent (section 1).
+    /// The secret before it, while the secret is being rotated: Hookdeck sends a second signature then.
     pub previous_secret: Option<String>,
     /// Begins the name of every header of Hookdeck's own but `idempotency-key`.
     pub header_prefix: String,
-    /// The `body` of the filter rule: what does not match is never delivered (section 5).
+    /// The `body` of the filter rule: an event that does not match is never delivered.
     pub filter: Option<Value>,
     /// Whether the source's verification passed.
     pub verified: bool,
-    /// When to try again; without a rule only `Retry-After` and people do (section 4).
+    /// When to retry; without a rule only `Retry-After` and manual retries do.
     pub retry: Option<RetryRule>,
     /// Whether a failure without a status is tried again under a rule that lists statuses.
-    /// Unknown of the real service (section 11 B 6).
+    /// Unknown of the real service (docs/vendors/hookdeck.md, "Status lists").
     pub retries_without_status: bool,
     /// How `will-retry-after` says that there is no further automatic retry.
     pub last_retry_header: LastRetryHeader,
@@ -77,7 +77,7 @@ impl Connection {
     }
 }
 
-/// What `will-retry-after` looks like on the last automatic attempt (section 2).
+/// What `will-retry-after` looks like on the last automatic attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastRetryHeader {
     /// Present without a value, as observed.

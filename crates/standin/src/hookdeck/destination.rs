@@ -1,4 +1,4 @@
-//! What is delivered to.
+//! The service that Hookdeck delivers to.
 
 use axum::Router;
 use axum::body::Body;
@@ -10,7 +10,7 @@ use tower::{BoxError, ServiceExt, service_fn};
 
 use crate::serve;
 
-/// Takes a delivery and gives the answer; an error is a broken connection.
+/// Answers a delivery; an error is a broken connection.
 pub type Destination = BoxCloneSyncService<Request<Bytes>, Response<Bytes>, BoxError>;
 
 /// A destination made of a function.

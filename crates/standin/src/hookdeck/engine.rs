@@ -57,7 +57,7 @@ impl Engine {
         change(&mut self.state().connection);
     }
 
-    /// Takes in one request of the provider and begins to deliver it, or holds it while paused.
+    /// Receives a request of the provider and begins to deliver it, or holds it while paused.
     /// Called twice with the same body it makes two events, delivered at the same moment.
     pub fn ingest(&self, headers: HeaderMap, body: Bytes) -> EventId {
         let mut state = self.state();
@@ -81,9 +81,9 @@ impl Engine {
         self.state().n_to_duplicate = n_attempts;
     }
 
-    /// Tries an event again on command, even a successful one. A success cancels its schedule;
+    /// Retries an event manually, even a successful one. A success cancels its schedule;
     /// a failure leaves it alone, unless it says `Retry-After: -1`. It never begins a new one (unknown of
-    /// the real service, section 4).
+    /// the real service).
     ///
     /// # Panics
     ///
@@ -94,7 +94,7 @@ impl Engine {
         self.launch(&mut state.events[index], index, Trigger::Manual);
     }
 
-    /// Stops an event that waits: no further automatic attempt is made.
+    /// Cancels an event that waits for an attempt: no automatic attempt follows.
     ///
     /// # Panics
     ///
@@ -210,8 +210,8 @@ impl Engine {
         }
     }
 
-    /// On tokio's clock, so a paused one takes no time. The call is a task of its own, because a
-    /// destination does not notice that nobody waits for it any more.
+    /// On tokio's clock, so a paused clock takes no time. The call is a task of its own, because a
+    /// destination does not notice that Hookdeck has given up.
     async fn send(&self, request: Request<Bytes>, limit: Duration) -> Answered {
         let call = tokio::spawn(self.0.destination.clone().oneshot(request));
         match timeout(limit, call).await {

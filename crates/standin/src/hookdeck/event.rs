@@ -1,4 +1,4 @@
-//! An event as others see it, and the headers of an attempt.
+//! Events and attempts.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,15 +8,9 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, Response};
 
-use super::connection::{Connection, LastRetryHeader};
-use super::signature;
-
-/// Where the sender of every event sits: an address reserved for documentation.
-const ORIGINAL_IP: &str = "203.0.113.7";
-
-/// The id of an event, `evt_…`: the same on every attempt (section 2).
+/// The id of an event, `evt_…`: the same on every attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EventId(pub(super) String);
 
@@ -32,18 +26,18 @@ impl fmt::Display for EventId {
     }
 }
 
-/// An event, as it stood when asked for.
+/// An event and its attempts so far.
 #[derive(Clone, Debug)]
 pub struct Event {
     /// Its id.
     pub id: EventId,
-    /// How it stands.
+    /// Its status.
     pub status: EventStatus,
     /// The attempts that are over, in the order in which they ended.
     pub attempts: Vec<Attempt>,
 }
 
-/// How an event stands (section 4).
+/// The status of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventStatus {
     /// Being delivered, or waiting for a free delivery.
@@ -56,7 +50,7 @@ pub enum EventStatus {
     Successful,
     /// Given up.
     Failed,
-    /// Given up on command.
+    /// Cancelled by hand.
     Cancelled,
     /// Ignored: the connection's filter does not let it through.
     Filtered,
@@ -114,29 +108,18 @@ pub enum AttemptError {
     Connection(String),
 }
 
-/// Why an attempt was made (section 2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why an attempt was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum Trigger {
     /// The first one.
     Initial,
-    /// By rule or `Retry-After`.
+    /// Because of the rule or `Retry-After`.
     Automatic,
-    /// On command.
+    /// A manual retry.
     Manual,
     /// Held back by a pause that is over.
     Unpause,
-}
-
-impl Trigger {
-    /// The text of the header.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Initial => "INITIAL",
-            Self::Automatic => "AUTOMATIC",
-            Self::Manual => "MANUAL",
-            Self::Unpause => "UNPAUSE",
-        }
-    }
 }
 
 /// The provider's headers as they are stored: without those that belong to one connection only.
@@ -157,55 +140,4 @@ pub(super) fn stored_headers(mut headers: HeaderMap) -> HeaderMap {
         headers.remove(name);
     }
     headers
-}
-
-/// What the headers of an attempt are made of.
-pub(super) struct Attributes<'a> {
-    pub(super) connection: &'a Connection,
-    pub(super) event_id: &'a str,
-    pub(super) request_id: &'a str,
-    pub(super) number: u32,
-    pub(super) trigger: Trigger,
-    pub(super) next_in: Option<Duration>,
-    pub(super) body: &'a [u8],
-}
-
-impl Attributes<'_> {
-    /// Adds the headers of section 2, over any of that name which the sender chose.
-    pub(super) fn write(&self, headers: &mut HeaderMap) {
-        let connection = self.connection;
-        let url = format!("https://dashboard.hookdeck.com/events/{}", self.event_id);
-        let mut own = vec![
-            ("eventid", self.event_id.to_owned()),
-            ("requestid", self.request_id.to_owned()),
-            ("attempt-count", self.number.to_string()),
-            ("attempt-trigger", self.trigger.as_str().to_owned()),
-            ("event-url", url),
-            ("source-name", connection.source_name.clone()),
-            ("connection-name", connection.name.clone()),
-            ("destination-name", connection.destination_name.clone()),
-            ("original-ip", ORIGINAL_IP.to_owned()),
-            ("verified", connection.verified.to_string()),
-            ("signature", signature(&connection.secret, self.body)),
-        ];
-        if let Some(secret) = &connection.previous_secret {
-            own.push(("signature-2", signature(secret, self.body)));
-        }
-        match (self.next_in, connection.last_retry_header) {
-            (Some(delay), _) => own.push(("will-retry-after", delay.as_secs().to_string())),
-            (None, LastRetryHeader::Empty) => own.push(("will-retry-after", String::new())),
-            (None, LastRetryHeader::Omitted) => {}
-        }
-        for (suffix, value) in own {
-            let name = format!("{}-{suffix}", connection.header_prefix);
-            set(headers, &name, &value);
-        }
-        set(headers, "idempotency-key", self.event_id);
-    }
-}
-
-fn set(headers: &mut HeaderMap, name: &str, value: &str) {
-    let name = HeaderName::try_from(name).expect("the header prefix is a header name");
-    let value = HeaderValue::try_from(value).expect("names of connections are header values");
-    headers.insert(name, value);
 }

@@ -1,4 +1,4 @@
-//! The filter of a connection, as the published engine `simple-json-match` 1.3.0 decides (section 5).
+//! The filter of a connection. It matches as the vendor's package `simple-json-match` 1.3.0 does (docs/vendors/hookdeck.md, "Filter").
 
 use std::cmp::Ordering;
 

@@ -1,14 +1,18 @@
-//! What the engine keeps: the events, and how the next attempt of each looks.
+//! What the engine stores: the events, and what the next attempt of each needs.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use tokio::task::AbortHandle;
 
-use super::connection::Connection;
-use super::event::{Attributes, Event, EventId, EventStatus, Trigger, stored_headers};
+use super::connection::{Connection, LastRetryHeader};
+use super::event::{Event, EventId, EventStatus, Trigger, stored_headers};
+use super::signature::signature;
 use crate::id;
+
+/// The address of every sender, reserved for documentation.
+const ORIGINAL_IP: &str = "203.0.113.7";
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -62,17 +66,8 @@ impl State {
         let mut request = Request::new(record.body.clone());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = connection.path.parse().unwrap_or_default();
-        *request.headers_mut() = record.headers.clone();
-        Attributes {
-            connection,
-            event_id: record.event.id.as_ref(),
-            request_id: &record.request_id,
-            number: record.n_started,
-            trigger,
-            next_in,
-            body: &record.body,
-        }
-        .write(request.headers_mut());
+        request.headers_mut().clone_from(&record.headers);
+        record.add_headers(request.headers_mut(), connection, trigger, next_in);
         let limit = connection.delivery_timeout.div_f64(connection.time_scale);
         let is_duplicated = self.n_to_duplicate > 0;
         self.n_to_duplicate = self.n_to_duplicate.saturating_sub(1);
@@ -101,9 +96,53 @@ impl Record {
         }
     }
 
+    /// Adds the headers of a delivery (docs/vendors/hookdeck.md, "Delivery headers"). They replace headers
+    /// of the same name from the sender.
+    fn add_headers(
+        &self,
+        headers: &mut HeaderMap,
+        connection: &Connection,
+        trigger: Trigger,
+        next_in: Option<Duration>,
+    ) {
+        let event_id = self.event.id.as_ref();
+        let url = format!("https://dashboard.hookdeck.com/events/{event_id}");
+        let mut own = vec![
+            ("eventid", event_id.to_owned()),
+            ("requestid", self.request_id.clone()),
+            ("attempt-count", self.n_started.to_string()),
+            ("attempt-trigger", trigger.to_string()),
+            ("event-url", url),
+            ("source-name", connection.source_name.clone()),
+            ("connection-name", connection.name.clone()),
+            ("destination-name", connection.destination_name.clone()),
+            ("original-ip", ORIGINAL_IP.to_owned()),
+            ("verified", connection.verified.to_string()),
+            ("signature", signature(&connection.secret, &self.body)),
+        ];
+        if let Some(secret) = &connection.previous_secret {
+            own.push(("signature-2", signature(secret, &self.body)));
+        }
+        match (next_in, connection.last_retry_header) {
+            (Some(delay), _) => own.push(("will-retry-after", delay.as_secs().to_string())),
+            (None, LastRetryHeader::Empty) => own.push(("will-retry-after", String::new())),
+            (None, LastRetryHeader::Omitted) => {}
+        }
+        for (suffix, value) in own {
+            set(headers, &format!("{}-{suffix}", connection.header_prefix), &value);
+        }
+        set(headers, "idempotency-key", event_id);
+    }
+
     pub(super) fn unschedule(&mut self) {
         if let Some(task) = self.scheduled.take() {
             task.abort();
         }
     }
+}
+
+fn set(headers: &mut HeaderMap, name: &str, value: &str) {
+    let name = HeaderName::try_from(name).expect("the header prefix is a header name");
+    let value = HeaderValue::try_from(value).expect("names of connections are header values");
+    headers.insert(name, value);
 }

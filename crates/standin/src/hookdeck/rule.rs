@@ -1,4 +1,4 @@
-//! When there is another attempt: a pure decision (section 4, section 11 B 4 to 7).
+//! When there is another attempt (docs/vendors/hookdeck.md, "Retries and Retry-After" and "Status lists").
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub struct RetryRule {
 }
 
 impl Default for RetryRule {
-    /// What the product's setup asks for: exponential from 30 s, 10 times.
+    /// The rule that the product's setup makes: exponential from 30 s, 10 times.
     fn default() -> Self {
         Self {
             strategy: Strategy::Exponential,
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_read_as_the_contract_says() {
+    fn retry_after_is_seconds_a_date_or_minus_one() {
         let now = clock::START;
         let seconds = |seconds| Some(RetryAfter::In(Duration::from_secs(seconds)));
         let in_a_minute = now + Duration::from_secs(60);

@@ -1,6 +1,6 @@
-//! Xata: the platform of today, and Xata Lite that came before it.
+//! Xata: the current platform, and its predecessor Xata Lite.
 //!
-//! [`Xata`] is either, for whoever only wants databases made.
+//! [`Xata`] is one of the two, for tests that only create and look up databases.
 
 pub mod lite;
 pub mod platform;
@@ -11,7 +11,7 @@ use axum::Router;
 
 use self::lite::Lite;
 use self::platform::{NewDatabase, Platform};
-use crate::fault::{Fate, Fault};
+use crate::fault::{Chooser, Fault};
 use crate::record::Recorded;
 
 /// One of the two APIs. Clones are the same one.
@@ -54,49 +54,42 @@ impl Xata {
         }
     }
 
-    /// Lets something go wrong.
+    /// Adds a fault.
     pub fn fault(&self, fault: Fault<Call>) {
-        let Fault { on, skip, times, effect } = fault;
         match self {
-            Self::Platform(platform) => {
-                let on = match on {
-                    Call::Any => platform::Call::Any,
-                    Call::Create => platform::Call::CreateBranch,
-                    Call::LookUp => platform::Call::ListBranches,
-                };
-                platform.faults().push(Fault { on, skip, times, effect });
-            }
-            Self::Lite(lite) => {
-                let on = match on {
-                    Call::Any => lite::Call::Any,
-                    Call::Create => lite::Call::CreateDatabase,
-                    Call::LookUp => lite::Call::GetDatabase,
-                };
-                lite.faults().push(Fault { on, skip, times, effect });
-            }
+            Self::Platform(platform) => platform.faults().push(fault.map(|on| match on {
+                Call::Any => platform::Call::Any,
+                Call::Create => platform::Call::CreateBranch,
+                Call::LookUp => platform::Call::ListBranches,
+            })),
+            Self::Lite(lite) => lite.faults().push(fault.map(|on| match on {
+                Call::Any => lite::Call::Any,
+                Call::Create => lite::Call::CreateDatabase,
+                Call::LookUp => lite::Call::GetDatabase,
+            })),
         }
     }
 
-    /// Leaves to this what happens to the calls that both APIs have.
-    pub fn leave_to(&self, mut fate: Fate<Call>) {
+    /// Chooses the effects on the calls that both APIs have.
+    pub fn choose_with(&self, mut choose: Chooser<Call>) {
         match self {
             Self::Platform(platform) => {
-                platform.faults().leave_to(Box::new(move |call| match call {
-                    platform::Call::CreateBranch => fate(Call::Create),
-                    platform::Call::ListBranches => fate(Call::LookUp),
+                platform.faults().choose_with(Box::new(move |call| match call {
+                    platform::Call::CreateBranch => choose(Call::Create),
+                    platform::Call::ListBranches => choose(Call::LookUp),
                     _ => None,
                 }));
             }
-            Self::Lite(lite) => lite.faults().leave_to(Box::new(move |call| match call {
-                lite::Call::CreateDatabase => fate(Call::Create),
-                lite::Call::GetDatabase => fate(Call::LookUp),
+            Self::Lite(lite) => lite.faults().choose_with(Box::new(move |call| match call {
+                lite::Call::CreateDatabase => choose(Call::Create),
+                lite::Call::GetDatabase => choose(Call::LookUp),
                 _ => None,
             })),
         }
     }
 
-    /// Takes all faults away.
-    pub fn mend(&self) {
+    /// Removes all faults.
+    pub fn clear_faults(&self) {
         match self {
             Self::Platform(platform) => platform.faults().clear(),
             Self::Lite(lite) => lite.faults().clear(),
@@ -111,7 +104,7 @@ impl Xata {
         }
     }
 
-    /// The requests it has seen, in order of arrival.
+    /// The requests received, in order of arrival.
     pub fn requests(&self) -> Vec<Recorded> {
         match self {
             Self::Platform(platform) => platform.requests(),
@@ -119,7 +112,7 @@ impl Xata {
         }
     }
 
-    /// Forgets the requests seen so far.
+    /// Forgets the requests received so far.
     pub fn clear_requests(&self) {
         match self {
             Self::Platform(platform) => platform.clear_requests(),
@@ -127,7 +120,7 @@ impl Xata {
         }
     }
 
-    /// Puts databases of these names in place; on the platform in this project.
+    /// Stores databases of these names; on the platform in this project.
     ///
     /// # Panics
     ///
@@ -142,18 +135,17 @@ impl Xata {
         }
     }
 
-    /// The databases of this name, wherever they are.
+    /// The databases of this name, in all projects.
     pub fn databases_named(&self, name: &str) -> Vec<Database> {
+        let database = |name, region, id| Database { name, region, id };
         match self {
             Self::Platform(platform) => {
                 let found = platform.databases_named(name).into_iter();
-                found
-                    .map(|it| Database { name: it.name, region: it.region, id: Some(it.id) })
-                    .collect()
+                found.map(|it| database(it.name, it.region, Some(it.id))).collect()
             }
             Self::Lite(lite) => {
                 let found = lite.databases_named(name).into_iter();
-                found.map(|it| Database { name: it.name, region: it.region, id: None }).collect()
+                found.map(|it| database(it.name, it.region, None)).collect()
             }
         }
     }

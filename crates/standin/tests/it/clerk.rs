@@ -50,7 +50,7 @@ fn a_sign_up_is_the_full_user_object() {
 }
 
 #[test]
-fn what_a_sign_up_lacks_is_absent() {
+fn members_that_a_sign_up_lacks_are_absent() {
     let sign_up = SignUp {
         client_ip: None,
         instance_id: None,

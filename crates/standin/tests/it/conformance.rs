@@ -4,16 +4,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::Method;
 use serde_json::json;
-use standin::conformance::{DEVIATIONS, Specification, absence};
+use standin::conformance::{DEVIATIONS, Specification, unavailable};
 use standin::xata::platform::Region;
 
-use crate::helpers::{BRANCHES, LENIENT, World, child, request};
+use crate::helpers::{BRANCHES, Client, LENIENT, World, child, request};
 
 const REGIONS: &str = "/organizations/org123/regions";
 
 #[test]
-fn the_document_is_read_or_it_is_said_why_not() {
-    assert_eq!(Specification::xata_platform().is_some(), absence().is_none());
+fn the_document_is_read_or_a_reason_is_given() {
+    assert_eq!(Specification::xata_platform().is_some(), unavailable().is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -21,29 +21,29 @@ async fn a_wrong_field_fails_a_check_that_names_operation_place_and_fault() {
     let world = World::with(|options| {
         options.regions.push(Region { provider: "moon".into(), ..Region::aws("mare-1") });
     });
-    if world.watch.n_judged().is_none() {
+    if world.checker.n_validated().is_none() {
         return;
     }
     assert_eq!(world.get(REGIONS).await.status, 200);
-    let failed = catch_unwind(AssertUnwindSafe(|| world.watch.assert_clean())).unwrap_err();
+    let failed = catch_unwind(AssertUnwindSafe(|| world.checker.assert_clean())).unwrap_err();
     assert_eq!(
         failed.downcast_ref::<String>().unwrap(),
         "not as specified:\nlistRegions response 200, \"/regions/2/provider\" breaks `enum`: \
          \"moon\" is not one of \"aws\", \"gcp\" or \"custom\""
     );
-    assert_eq!(world.watch.take_violations().len(), 1);
+    assert_eq!(world.checker.take_violations().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_taken_against_the_document_fails_a_check() {
     let world = World::new();
-    if world.watch.n_judged().is_none() {
+    if world.checker.n_validated().is_none() {
         return;
     }
     let mut body = child("user_a");
     body["colour"] = "blue".into();
     assert_eq!(world.call(Method::POST, BRANCHES, Some(body)).await.status, 201);
-    let violations = world.watch.take_violations();
+    let violations = world.checker.take_violations();
     let words: Vec<_> = violations.iter().map(ToString::to_string).collect();
     assert_eq!(
         words,
@@ -54,9 +54,9 @@ async fn a_request_that_is_taken_against_the_document_fails_a_check() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_known_deviation_is_met() {
+async fn every_known_deviation_is_observed() {
     let world = World::new();
-    if world.watch.n_judged().is_none() {
+    if world.checker.n_validated().is_none() {
         return;
     }
     let created = world.clone_template("user_a").await.json();
@@ -74,8 +74,8 @@ async fn every_known_deviation_is_met() {
     let nowhere = "postgresql://xata:fake@nowhere.eu-central-1.xata.tech/xata";
     unknown.headers_mut().insert("connection-string", nowhere.parse().unwrap());
     assert_eq!(world.send(unknown).await.unwrap().status, 404);
-    let met = world.watch.met();
+    let met = world.checker.observed_deviations();
     for known in DEVIATIONS.iter().chain(&LENIENT) {
-        assert!(met.contains(&known), "nothing deviates there any more: {known:?}");
+        assert!(met.contains(&known), "this deviation was not observed: {known:?}");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use standin::xata::platform::{Contention, NewDatabase, Quotas};
 use tokio::time::{Instant, timeout};
 
-use crate::helpers::{BRANCHES, PROJECT, World, child, root};
+use crate::helpers::{BRANCHES, Client, PROJECT, World, child, root};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -105,7 +105,7 @@ async fn a_create_that_is_dropped_before_commit_leaves_nothing() {
     assert!(timeout(4 * SECOND, create).await.is_err());
     assert!(world.platform.databases_named("user_a").is_empty());
     assert_eq!(world.platform.requests()[0].status, None);
-    // The lock went with it.
+    // The lock was released.
     let started = Instant::now();
     assert_eq!(world.clone_template("user_a").await.status, 201);
     assert_eq!(started.elapsed(), 5 * SECOND);
@@ -188,7 +188,7 @@ async fn a_rename_into_an_open_transaction_makes_it_a_duplicate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn checks_come_in_the_order_of_the_contract() {
+async fn checks_come_in_the_order_of_the_service() {
     let world = World::with(|options| {
         options.organization_enabled = false;
         options.creation_enabled = false;

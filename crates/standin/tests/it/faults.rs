@@ -1,51 +1,29 @@
-//! What goes wrong on the way, and what the platform holds afterwards.
+//! Faults of the platform.
 
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 use standin::serve;
 use standin::xata::platform::Call;
 use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
 
-use crate::helpers::{BRANCHES, World, child, request};
+use crate::helpers::{BRANCHES, Client, World, child, effects, request, summary};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn gateway_timeout() -> Answer {
-    Answer::html(StatusCode::GATEWAY_TIMEOUT)
-}
-
-/// Strikes one create, and tells what the client saw (none: no answer) and whether the branch is there.
-async fn struck(effect: Effect) -> (Option<u16>, bool) {
-    let world = World::new();
-    world.platform.faults().push(Fault::once(Call::CreateBranch, effect));
-    let create = world.try_call(Method::POST, BRANCHES, Some(child("user_a")));
-    let status = match timeout(60 * SECOND, create).await {
-        Ok(Ok(answer)) => Some(answer.status),
-        Ok(Err(_)) | Err(_) => None,
-    };
-    assert_eq!(world.platform.faults().n_left(), 0);
-    assert_eq!(world.clone_template("user_b").await.status, 201);
-    (status, !world.platform.databases_named("user_a").is_empty())
-}
-
 #[tokio::test(start_paused = true)]
-async fn each_effect_strikes_before_or_after_the_change() {
-    for (effect, expected) in [
-        (Effect::Answer(gateway_timeout()), (Some(504), false)),
-        (Effect::AnswerAfter(gateway_timeout()), (Some(504), true)),
-        (Effect::ResetBefore, (None, false)),
-        (Effect::ResetAfter, (None, true)),
-        (Effect::HangBefore, (None, false)),
-        (Effect::HangAfter, (None, true)),
-        (Effect::TruncatedAfter, (None, true)),
-        (Effect::Trickle { chunk: 10, every: Duration::from_millis(1) }, (Some(201), true)),
-        (Effect::Detached, (Some(201), true)),
-    ] {
+async fn each_effect_comes_before_or_after_the_change() {
+    for (effect, status, changes) in effects(201) {
         let name = format!("{effect:?}");
-        assert_eq!(struck(effect).await, expected, "{name}");
+        let world = World::new();
+        let create = request(Method::POST, BRANCHES, Some(child("user_a")));
+        let fault = Fault::once(Call::CreateBranch, effect);
+        let seen = world.status_with(world.platform.faults(), fault, create).await;
+        assert_eq!(world.clone_template("user_b").await.status, 201);
+        let exists = !world.platform.databases_named("user_a").is_empty();
+        assert_eq!((seen, exists), (status, changes), "{name}");
     }
 }
 
@@ -86,14 +64,15 @@ async fn a_detached_create_commits_after_the_client_has_looked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_skips_strikes_and_is_over() {
+async fn a_fault_skips_calls_applies_and_ends() {
     let world = World::new();
     world.platform.faults().push(Fault {
         on: Call::Any,
         skip: 1,
         times: 2,
         effect: Effect::Answer(
-            Answer::message(StatusCode::TOO_MANY_REQUESTS, "slow down").with_retry_after("7"),
+            CannedResponse::message(StatusCode::TOO_MANY_REQUESTS, "slow down")
+                .with_retry_after("7"),
         ),
     });
     let mut statuses = Vec::new();
@@ -107,7 +86,7 @@ async fn a_fault_skips_strikes_and_is_over() {
 async fn faults_aim_at_one_call_and_come_in_their_order() {
     let world = World::new();
     let faults = world.platform.faults();
-    let answer = |status| Effect::Answer(Answer::new(status));
+    let answer = |status| Effect::Answer(CannedResponse::new(status));
     faults.push(Fault::once(Call::CreateBranch, answer(StatusCode::BAD_GATEWAY)));
     faults.push(Fault::always(Call::CreateBranch, answer(StatusCode::SERVICE_UNAVAILABLE)));
     assert_eq!(world.get(BRANCHES).await.status, 200);
@@ -122,14 +101,13 @@ async fn faults_aim_at_one_call_and_come_in_their_order() {
 async fn every_request_is_recorded_and_a_reset_has_no_status() {
     let world = World::new();
     world.platform.faults().push(Fault::once(Call::CreateBranch, Effect::ResetAfter));
-    assert!(world.try_call(Method::POST, BRANCHES, Some(child("user_a"))).await.is_err());
+    assert!(world.send(request(Method::POST, BRANCHES, Some(child("user_a")))).await.is_err());
     world.get("/nowhere?at=all").await;
     let requests = world.platform.requests();
-    let seen: Vec<_> = requests
-        .iter()
-        .map(|request| (request.method.as_str(), request.path.as_str(), request.status))
-        .collect();
-    assert_eq!(seen, [("POST", BRANCHES, None), ("GET", "/nowhere?at=all", Some(404))]);
+    assert_eq!(
+        summary(&requests),
+        [("POST", BRANCHES, None), ("GET", "/nowhere?at=all", Some(404))]
+    );
     assert_eq!(requests[0].body, child("user_a").to_string().as_str());
     world.platform.clear_requests();
     assert!(world.platform.requests().is_empty());

@@ -61,7 +61,7 @@ fn statuses(event: &Event) -> Vec<Option<u16>> {
 }
 
 #[test]
-fn the_worked_example_of_the_contract_is_signed_the_same() {
+fn a_delivery_has_the_signature_of_the_worked_example() {
     for (secret, body, expected) in [
         ("hookdeck-signing-secret-new", BODY, "iSkxFUEicLS22EwYJvK9d6gmc87Fg6rpgUGLyHAGPIw="),
         ("hookdeck-signing-secret-old", BODY, "cD/2HeHhq4Z7aFnNOz2Cdss6t4LFYr5QVls0s6Zrftc="),
@@ -164,7 +164,7 @@ async fn without_a_rule_there_is_one_attempt_and_the_header_may_be_left_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_minus_one_ends_it() {
+async fn retry_after_minus_one_ends_the_retries() {
     let (event, requests) = delivered(Connection::default(), &[(500, ""), (400, "-1")]).await;
     assert_eq!((event.status, requests.len()), (EventStatus::Failed, 2));
 }

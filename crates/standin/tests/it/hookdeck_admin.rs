@@ -1,22 +1,27 @@
-//! Hookdeck's admin API, against the contract (`contracts/hookdeck.md`, section 8 above all) and Hookdeck's document.
+//! Hookdeck's admin API (docs/vendors/hookdeck.md, "Connection upsert"), validated against Hookdeck's document.
 
-use axum::body::Body;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::Router;
+use http::header::AUTHORIZATION;
 use http::{Method, Request};
-use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use standin::conformance::{HOOKDECK_DEVIATIONS, Requests, Watch};
+use standin::conformance::{Checker, HOOKDECK_DEVIATIONS, Requests};
 use standin::fault::{Effect, Fault};
-use standin::hookdeck::admin::{Admin, Call, Options, Swap};
-use standin::serve;
-use tower::ServiceExt;
+use standin::hookdeck::admin::{Admin, Call, Options, Replacement};
+
+use crate::helpers::{Client, request};
 
 const CONNECTIONS: &str = "/2026-09-01/connections";
 const OLD: &str = "/2025-07-01/connections";
 
 struct World {
     admin: Admin,
-    watch: Watch,
+    checker: Checker,
+}
+
+impl Client for World {
+    fn router(&self) -> Router {
+        self.admin.router()
+    }
 }
 
 impl World {
@@ -24,8 +29,8 @@ impl World {
         let mut options = Options::default();
         change(&mut options);
         let admin = Admin::new(options);
-        let watch = Watch::hookdeck(&admin, Requests::Taken(&[]));
-        Self { admin, watch }
+        let checker = Checker::hookdeck(&admin, Requests::Accepted(&[]));
+        Self { admin, checker }
     }
 
     fn new() -> Self {
@@ -39,17 +44,10 @@ impl World {
         path: &str,
         body: Option<Value>,
     ) -> (u16, Value) {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(AUTHORIZATION, key)
-            .header(CONTENT_TYPE, "application/json")
-            .body(Body::from(body.map(|body| body.to_string()).unwrap_or_default()))
-            .unwrap();
-        let response = serve::service(self.admin.router()).oneshot(request).await.unwrap();
-        let status = response.status().as_u16();
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        (status, serde_json::from_slice(&body).unwrap())
+        let mut request = request(method, path, body);
+        request.headers_mut().insert(AUTHORIZATION, key.parse().unwrap());
+        let answer = Client::send(self, request).await.unwrap();
+        (answer.status, answer.json())
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
@@ -78,7 +76,7 @@ impl World {
     }
 }
 
-/// The example of section 8.
+/// The example of the vendor's documentation.
 fn connection() -> Value {
     json!({
         "name": "per-user-db",
@@ -191,7 +189,7 @@ async fn rules_stay_unless_they_are_given_and_then_all_are_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_schema_has_no_room_for_is_refused_and_changes_nothing() {
+async fn a_body_that_violates_the_schema_is_refused_and_changes_nothing() {
     let world = World::new();
     for body in [
         json!([]),
@@ -242,7 +240,7 @@ async fn each_version_has_its_own_members_for_the_rate() {
     body["destination"]["config"]["rate_limit_period"] = json!("concurrent");
     assert_eq!(world.put(body.clone()).await.0, 422);
     // That version has another document.
-    world.admin.observe(std::sync::Arc::new(Nobody));
+    world.admin.observe(std::sync::Arc::new(Ignore));
     assert_eq!(world.call(Method::PUT, OLD, Some(body)).await.0, 200);
     assert_eq!(world.call(Method::PUT, OLD, Some(connection())).await.0, 422);
 }
@@ -273,10 +271,12 @@ async fn an_inline_config_replaces_the_whole_or_changes_what_it_names() {
 
 #[tokio::test(start_paused = true)]
 async fn the_name_of_a_connection_with_another_destination_does_as_the_switch_says() {
-    for (swap, status, n) in
-        [(Swap::Refuse, 422, 1), (Swap::Another, 200, 2), (Swap::Ignore, 200, 1)]
-    {
-        let world = World::with(|options| options.on_swap = swap);
+    for (swap, status, n) in [
+        (Replacement::Refuse, 422, 1),
+        (Replacement::Another, 200, 2),
+        (Replacement::Ignore, 200, 1),
+    ] {
+        let world = World::with(|options| options.on_replacement = swap);
         world.taken(connection()).await;
         assert_eq!(world.put(changed("/destination/name", json!("other"))).await.0, status);
         let named = world.admin.connections("per-user-db");
@@ -326,22 +326,22 @@ async fn lists_are_filtered_and_a_misspelt_filter_is_none() {
     }
     assert_eq!(world.get("/2026-09-01/sources?name=clerk").await["models"][0]["id"], id);
     assert_eq!(world.get("/2026-09-01/destinations?name=clerk").await["count"], 0);
-    // Not in the document, which the judge would say.
-    world.admin.observe(std::sync::Arc::new(Nobody));
+    // The document has no such parameter, so the checker would report a violation.
+    world.admin.observe(std::sync::Arc::new(Ignore));
     assert_eq!(world.get(&format!("{CONNECTIONS}?nmae=third")).await["count"], 2);
     assert_eq!(world.get(&format!("{CONNECTIONS}?source_id%5B0%5D={id}")).await["count"], 2);
 }
 
 #[derive(Debug)]
-struct Nobody;
+struct Ignore;
 
-impl standin::gate::Observer for Nobody {
-    fn asked(&self, _: &Request<bytes::Bytes>) {}
-    fn answered(&self, _: &Request<bytes::Bytes>, _: &http::Response<bytes::Bytes>) {}
+impl standin::interceptor::Observer for Ignore {
+    fn on_request(&self, _: &Request<bytes::Bytes>) {}
+    fn on_response(&self, _: &Request<bytes::Bytes>, _: &http::Response<bytes::Bytes>) {}
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_opens_as_bearer_and_as_basic_and_no_other_does() {
+async fn the_key_is_accepted_as_bearer_and_as_basic_and_no_other_key_is() {
     let world = World::new();
     let basic = "Basic aGRfZmFrZV9sb2NhbF9kZXZlbG9wbWVudF9rZXk6"; // the key, and a colon
     assert_eq!(world.send(basic, Method::GET, CONNECTIONS, None).await.0, 200);
@@ -355,13 +355,13 @@ async fn a_key_opens_as_bearer_and_as_basic_and_no_other_does() {
             assert_eq!((status, &answer["code"]), (401, &json!("UNAUTHORIZED")), "{path} {key}");
         }
     }
-    let met = world.watch.met();
+    let met = world.checker.observed_deviations();
     let is_met = |known| met.is_empty() || met.contains(&known);
     assert!(HOOKDECK_DEVIATIONS.iter().all(is_met), "{met:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_there_is_404() {
+async fn a_missing_version_source_or_path_is_404() {
     let world = World::new();
     for path in ["/2024-03-01/connections", "/2026-09-01/sources/src_1", "/2026-09-01/issues", "/"]
     {
@@ -371,15 +371,14 @@ async fn what_is_not_there_is_404() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_strikes_the_call_it_is_for_and_every_request_is_recorded() {
+async fn a_fault_applies_to_its_call_and_every_request_is_recorded() {
     let world = World::new();
     world.admin.faults().push(Fault::once(Call::UpsertConnection, Effect::ResetAfter));
     world.get(CONNECTIONS).await;
-    let key = format!("Bearer {}", Options::default().api_key);
-    let request = Request::put(CONNECTIONS).header(AUTHORIZATION, key);
-    let request = request.header(CONTENT_TYPE, "application/json");
-    let request = request.body(Body::from(connection().to_string())).unwrap();
-    assert!(serve::service(world.admin.router()).oneshot(request).await.is_err());
+    let mut request = request(Method::PUT, CONNECTIONS, Some(connection()));
+    let key = format!("Bearer {}", Options::default().api_key).parse().unwrap();
+    request.headers_mut().insert(AUTHORIZATION, key);
+    assert!(Client::send(&world, request).await.is_err());
     assert_eq!(world.admin.connections("per-user-db").len(), 1);
     let statuses: Vec<_> = world.admin.requests().iter().map(|it| it.status).collect();
     assert_eq!(statuses, [Some(200), None]);

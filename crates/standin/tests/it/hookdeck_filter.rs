@@ -18,7 +18,7 @@ fn the_filter_decides_as_the_published_engine_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_filter_does_not_let_through_is_never_delivered() {
+async fn an_event_that_does_not_match_the_filter_is_never_delivered() {
     let filter = json!({ "type": { "$in": ["user.created", "user.deleted"] } });
     let connection = Connection { filter: Some(filter), ..Connection::default() };
     let engine = Engine::new(connection, from_fn(|_| async { Ok(Response::new(Bytes::new())) }));

@@ -72,7 +72,7 @@ async fn an_attempt_can_be_delivered_twice_at_the_same_moment() {
     let events = engine.events();
     let numbers =
         |n: usize| events[n].attempts.iter().map(|attempt| attempt.number).collect::<Vec<_>>();
-    // The first copy's 200 counts; the other event was delivered by itself.
+    // The first copy's 200 counts; the other event was delivered once.
     assert_eq!((events[0].status, numbers(0)), (EventStatus::Successful, vec![1, 1]));
     assert!(numbers(1).iter().is_sorted_by(|a, b| a < b));
     let requests = seen.lock().unwrap();

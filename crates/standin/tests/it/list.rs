@@ -6,7 +6,7 @@ use standin::serve;
 use standin::xata::platform::NewDatabase;
 use tower::ServiceExt;
 
-use crate::helpers::{BRANCHES, PROJECT, TEMPLATE, World, request};
+use crate::helpers::{BRANCHES, Client, PROJECT, TEMPLATE, World, request};
 
 fn many(n: usize) -> impl Iterator<Item = NewDatabase> {
     (0..n).map(|n| NewDatabase {

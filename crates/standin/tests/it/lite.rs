@@ -1,22 +1,19 @@
-//! Xata Lite: what a client of the retired API sees, and what the workspace holds afterwards.
+//! Xata Lite: what a client of the retired API sees, and what the workspace stores afterwards.
 
 mod faults;
 
 use std::time::Duration;
 
 use axum::Router;
-use bytes::Bytes;
+use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{Method, Request};
-use http_body_util::{BodyExt, Full};
-use serde_json::{Value, json};
+use http_body_util::Full;
+use serde_json::json;
 use standin::clerk::user_id;
-use standin::serve;
 use standin::xata::lite::{Duplicate, Lite, Options, Status};
 use tokio::time::timeout;
-use tower::{BoxError, ServiceExt};
 
-use crate::helpers::{Answer, KEY, request};
+use crate::helpers::{Answer, Client, KEY, request};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DATABASES: &str = "/workspaces/tutorial-abc123/dbs";
@@ -26,6 +23,12 @@ const USER_A: &str = "/workspaces/tutorial-abc123/dbs/user_a";
 struct Workspace {
     lite: Lite,
     router: Router,
+}
+
+impl Client for Workspace {
+    fn router(&self) -> Router {
+        self.router.clone()
+    }
 }
 
 impl Workspace {
@@ -39,21 +42,6 @@ impl Workspace {
         let lite = Lite::new(options);
         let router = lite.router();
         Self { lite, router }
-    }
-
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, BoxError> {
-        let response = serve::service(self.router.clone()).oneshot(request).await?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await?.to_bytes();
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
-    }
-
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        self.send(request(method, path, body)).await.unwrap()
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        self.call(Method::GET, path, None).await
     }
 
     async fn create(&self, region: &str) -> Answer {
@@ -86,7 +74,7 @@ async fn a_create_answers_its_own_shape_and_a_look_up_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_create_may_give_everything_that_the_contract_names() {
+async fn a_create_may_have_every_member_that_the_vendor_names() {
     let workspace = Workspace::new();
     let body = json!({
         "region": "us-west-2", "branchName": "trunk", "postgresEnabled": true,
@@ -243,7 +231,7 @@ async fn a_bad_body_is_refused_and_nothing_is_created() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_key_opens_the_workspace() {
+async fn only_the_key_of_the_workspace_is_accepted() {
     let workspace = Workspace::new();
     for authorization in [None, Some("Bearer xau_other"), Some("Basic xau_other"), Some("Bearer")] {
         let mut create = request(Method::PUT, USER_A, Some(json!({ "region": "eu-west-1" })));
@@ -310,7 +298,7 @@ async fn a_database_can_be_coloured_renamed_and_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_there_is_404_with_a_message() {
+async fn a_missing_database_or_path_is_404_with_a_message() {
     let workspace = Workspace::new();
     let rename = format!("{USER_A}/rename");
     for (method, path, body) in [

@@ -7,7 +7,7 @@ use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 use standin::xata::platform::{NewDatabase, Quotas, Readiness};
 
-use crate::helpers::{BRANCHES, PROJECT, TEMPLATE, World, child, request, root};
+use crate::helpers::{BRANCHES, Client, PROJECT, TEMPLATE, World, child, request, root};
 
 const PROJECTS: &str = "/organizations/org123/projects";
 const SECOND: Duration = Duration::from_secs(1);
@@ -159,7 +159,7 @@ async fn projects_are_named_once_counted_and_deleted_when_empty() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_caller_is_known_before_anything_else_is_said() {
+async fn the_key_and_the_organization_are_checked_first() {
     let world = World::new();
     let mut bare = request(Method::GET, PROJECTS, None);
     bare.headers_mut().remove("authorization");

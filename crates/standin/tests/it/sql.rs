@@ -2,18 +2,14 @@
 
 use std::time::Duration;
 
-use axum::Router;
 use bytes::Bytes;
 use http::{Method, Request};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use serde_json::{Value, json};
-use standin::conformance::{Deviation, Requests, Side, Watch};
-use standin::serve;
+use standin::conformance::{Deviation, Side};
 use standin::xata::platform::sql::postgres::{self, Server};
-use standin::xata::platform::{Options, Platform};
-use tower::ServiceExt;
 
-use crate::helpers::{BRANCHES, PROJECT, TEMPLATE, child, request};
+use crate::helpers::{self, BRANCHES, Client, TEMPLATE, child, request};
 
 const LENIENT: [Deviation; 1] = [Deviation {
     operation: "query",
@@ -23,37 +19,25 @@ const LENIENT: [Deviation; 1] = [Deviation {
     why: "a batch may be a bare list, as the document says in words; its schema does not",
 }];
 
-/// A project with one template, and whoever asks it.
-struct World {
-    platform: Platform,
-    router: Router,
-    _watch: Watch,
-}
+/// A project with one template, and a client of the gateway.
+struct World(helpers::World);
 
 impl World {
     fn without_server() -> Self {
-        let options = Options { ready_after: Duration::ZERO, ..Options::default() };
-        let platform = Platform::new(options);
-        platform.insert_project(PROJECT, "shard-one");
-        platform.insert_template(PROJECT, TEMPLATE, "eu-central-1");
-        let watch = Watch::platform(&platform, Requests::Taken(&LENIENT));
-        let router = platform.router();
-        Self { platform, router, _watch: watch }
+        Self(helpers::World::lenient(|options| options.ready_after = Duration::ZERO, &LENIENT))
     }
 
     /// None where there is no server.
     async fn start() -> Option<Self> {
         let server = Server::connect(&postgres::url()?).await.unwrap();
         let world = Self::without_server();
-        world.platform.use_postgres(server);
+        world.0.platform.use_postgres(server);
         Some(world)
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> (u16, Value) {
-        let response = serve::service(self.router.clone()).oneshot(request).await.unwrap();
-        let status = response.status().as_u16();
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        (status, serde_json::from_slice(&body).unwrap_or_default())
+        let answer = self.0.send(request).await.unwrap();
+        (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
     }
 
     async fn connection_string(&self, branch: &str) -> String {
@@ -70,7 +54,7 @@ impl World {
         self.send(request.body(Full::from(body.to_string())).unwrap()).await
     }
 
-    /// Asks a branch.
+    /// Sends a query to a branch.
     async fn sql(&self, branch: &str, body: Value) -> (u16, Value) {
         self.post(&self.connection_string(branch).await, &body, &[]).await
     }
@@ -92,13 +76,13 @@ fn batch(texts: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn without_a_server_it_cannot_connect() {
+async fn without_a_server_the_gateway_cannot_connect() {
     let (status, body) = World::without_server().sql(TEMPLATE, query("select 1")).await;
     assert_eq!((status, &body["code"]), (500, &json!("XX000")));
 }
 
 #[tokio::test]
-async fn only_the_connection_string_opens_it() {
+async fn only_the_right_connection_string_is_accepted() {
     let world = World::without_server();
     let right = world.connection_string(TEMPLATE).await;
     for (connection, body, status, code) in [
@@ -126,7 +110,7 @@ async fn only_the_connection_string_opens_it() {
 }
 
 #[tokio::test]
-async fn a_branch_that_sleeps_is_woken_only_where_it_may_sleep_by_itself() {
+async fn a_query_wakes_a_hibernated_branch_only_if_it_scales_to_zero() {
     let world = World::without_server();
     let connection = world.connection_string(TEMPLATE).await;
     let path = format!("{BRANCHES}/{TEMPLATE}");
@@ -144,10 +128,10 @@ async fn a_branch_that_sleeps_is_woken_only_where_it_may_sleep_by_itself() {
 }
 
 #[tokio::test]
-async fn a_branch_that_is_being_made_counts_as_asleep() {
+async fn a_branch_that_is_being_created_counts_as_hibernated() {
     let world = World::without_server();
     let connection = world.connection_string(TEMPLATE).await;
-    world.platform.change(|options| options.ready_after = Duration::from_secs(3600));
+    world.0.platform.change(|options| options.ready_after = Duration::from_secs(3600));
     let id = world.tenant("user_a").await;
     let (status, body) = world.post(&connection.replace(TEMPLATE, &id), &query(""), &[]).await;
     assert_eq!((status, &body["code"]), (409, &json!("BRANCH_HIBERNATED")));
@@ -235,7 +219,7 @@ async fn nothing_is_kept_between_calls() {
 }
 
 #[tokio::test]
-async fn a_child_has_what_its_parent_had_and_what_it_gets_is_its_own() {
+async fn a_child_begins_with_its_parents_data_and_then_has_its_own() {
     let Some(world) = World::start().await else { return };
     let schema = batch(&["create table notes (text text)", "insert into notes values ('first')"]);
     assert_eq!(world.sql(TEMPLATE, schema).await.0, 200);
@@ -262,7 +246,7 @@ async fn the_role_is_no_superuser_and_owns_its_database() {
 }
 
 #[tokio::test]
-async fn what_is_deleted_is_gone_from_the_server_too() {
+async fn a_deleted_branch_is_removed_from_the_server_too() {
     let Some(world) = World::start().await else { return };
     let id = world.tenant("user_ann").await;
     let database = query("select current_database()::text as name");

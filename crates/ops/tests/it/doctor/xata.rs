@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::StatusCode;
 use serde_json::{Value, json};
 use standin::clock::rfc3339;
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 use standin::xata::lite::{self, Lite};
 use standin::xata::platform::{Call, NewDatabase, Quotas, Region};
 
@@ -15,7 +15,7 @@ impl World {
     /// Answers a call of Xata's with this document, always.
     fn tell(&self, call: Call, document: &Value) {
         let answer =
-            Answer::new(StatusCode::OK).with_body("application/json", document.to_string());
+            CannedResponse::new(StatusCode::OK).with_body("application/json", document.to_string());
         self.xata.faults().clear();
         self.xata.faults().push(Fault::always(call, Effect::Answer(answer)));
     }
@@ -210,7 +210,7 @@ fn what_was_made_within_the_hour_counts_and_passes() {
 #[test]
 fn limits_that_a_narrow_key_may_not_see_are_a_warning() {
     let world = World::start();
-    let refusal = Answer::message(StatusCode::FORBIDDEN, "planted-message");
+    let refusal = CannedResponse::message(StatusCode::FORBIDDEN, "planted-message");
     let refusal = Fault::always(Call::GetOrganizationLimits, Effect::Answer(refusal));
     world.xata.faults().push(refusal);
     let amiss = world.only(0, &[], &[]);

@@ -2,8 +2,8 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use standin::fault::{Answer, Effect, Fault};
-use standin::hookdeck::admin::{Call, Swap};
+use standin::fault::{CannedResponse, Effect, Fault};
+use standin::hookdeck::admin::{Call, Replacement};
 
 use super::{SECRET, URL, World, changed, wanted};
 
@@ -13,8 +13,8 @@ fn a_name_that_something_else_has_is_named_with_the_flag_that_chooses_another() 
     let destination = json!({ "name": "per-user-db", "type": "MOCK_API", "config": {} });
     let mut elsewhere = wanted();
     elsewhere["destination"]["name"] = json!("other");
-    for swap in [Swap::Refuse, Swap::Another, Swap::Ignore] {
-        let worlds = [(); 3].map(|()| World::with(|options| options.on_swap = swap));
+    for swap in [Replacement::Refuse, Replacement::Another, Replacement::Ignore] {
+        let worlds = [(); 3].map(|()| World::with(|options| options.on_replacement = swap));
         worlds[0].admin.put_source(&source);
         worlds[1].admin.put_destination(&destination);
         worlds[2].admin.put_connection(&elsewhere);
@@ -83,7 +83,7 @@ fn a_setting_that_cannot_work_is_named_with_what_to_do() {
 
 #[test]
 fn what_passes_is_waited_for() {
-    let answer = |status| Answer::message(status, "planted");
+    let answer = |status| CannedResponse::message(status, "planted");
     for effect in [
         Effect::Answer(answer(StatusCode::TOO_MANY_REQUESTS).with_retry_after("0.25")),
         Effect::Answer(answer(StatusCode::INTERNAL_SERVER_ERROR)),
@@ -119,17 +119,23 @@ fn an_answer_that_stays_lost_is_looked_into_before_anything_is_said() {
 
 #[test]
 fn a_change_that_fails_says_what_is_there_and_running_again_finishes_it() {
-    let error = || Effect::Answer(Answer::message(StatusCode::INTERNAL_SERVER_ERROR, "planted"));
-    let busy = Answer::message(StatusCode::TOO_MANY_REQUESTS, "planted").with_retry_after("3600");
+    let error =
+        || Effect::Answer(CannedResponse::message(StatusCode::INTERNAL_SERVER_ERROR, "planted"));
+    let busy =
+        CannedResponse::message(StatusCode::TOO_MANY_REQUESTS, "planted").with_retry_after("3600");
     for (effect, said, says) in [
         (error(), "failed", "the source clerk is there"),
         (Effect::Answer(busy), "refused", "nothing was changed"),
         (
-            Effect::Answer(Answer::new(StatusCode::UNPROCESSABLE_ENTITY)),
+            Effect::Answer(CannedResponse::new(StatusCode::UNPROCESSABLE_ENTITY)),
             "refused",
             "(422): check --url",
         ),
-        (Effect::Answer(Answer::new(StatusCode::FORBIDDEN)), "refused", "check HOOKDECK_API_KEY"),
+        (
+            Effect::Answer(CannedResponse::new(StatusCode::FORBIDDEN)),
+            "refused",
+            "check HOOKDECK_API_KEY",
+        ),
     ] {
         let world = World::start();
         world.admin.put_source(&json!({ "name": "clerk", "type": "SVIX" }));
@@ -146,7 +152,7 @@ fn a_change_that_fails_says_what_is_there_and_running_again_finishes_it() {
 #[test]
 fn a_change_that_hookdeck_takes_and_does_not_make_is_not_called_done() {
     let world = World::start();
-    let taken = Answer::new(StatusCode::OK).with_body("application/json", "{}");
+    let taken = CannedResponse::new(StatusCode::OK).with_body("application/json", "{}");
     world.fault(Call::UpsertConnection, 1, Effect::Answer(taken));
     let outcome = world.second(&["--json"]);
     assert_eq!((outcome.code, &outcome.json()["outcome"]), (1, &json!("incomplete")));
@@ -158,7 +164,7 @@ fn a_change_that_hookdeck_takes_and_does_not_make_is_not_called_done() {
 fn what_nobody_knows_is_said_to_be_unknown() {
     let world = World::start();
     world.fault(Call::UpsertConnection, u32::MAX, Effect::ResetAfter);
-    let failure = Effect::Answer(Answer::html(StatusCode::BAD_GATEWAY));
+    let failure = Effect::Answer(CannedResponse::html(StatusCode::BAD_GATEWAY));
     let later = Fault { on: Call::GetSources, skip: 1, times: u32::MAX, effect: failure };
     world.admin.faults().push(later);
     let outcome = world.second(&["--json"]);
@@ -181,7 +187,7 @@ fn another_connection_of_the_source_is_said() {
 fn a_secret_that_nobody_can_see_is_not_called_sent_when_the_request_failed() {
     let world = World::with(|options| options.reveals_auth = false);
     world.second(&[]);
-    let error = Answer::message(StatusCode::INTERNAL_SERVER_ERROR, "planted");
+    let error = CannedResponse::message(StatusCode::INTERNAL_SERVER_ERROR, "planted");
     world.fault(Call::UpsertConnection, u32::MAX, Effect::Answer(error));
     let outcome = world.second(&["--json"]);
     assert_eq!((outcome.code, &outcome.json()["outcome"]), (1, &json!("failed")));

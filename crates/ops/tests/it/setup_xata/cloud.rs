@@ -10,7 +10,7 @@ use per_user_db::settings::Settings;
 use per_user_db::telemetry::InvocationIds;
 use per_user_db::worker::{Invocation, TIMEOUT};
 use serde_json::{Value, json};
-use standin::conformance::{Requests, Watch};
+use standin::conformance::{Checker, Requests};
 use standin::xata::platform::sql::postgres::{self, Server};
 use standin::xata::platform::{Options, Platform};
 use tokio::runtime::Runtime;
@@ -27,7 +27,7 @@ pub(crate) struct Cloud {
     pub(crate) server: Option<Server>,
     directory: PathBuf,
     runtime: Runtime,
-    _watch: Watch,
+    _watch: Checker,
 }
 
 impl Drop for Cloud {
@@ -42,7 +42,7 @@ impl Cloud {
         static CLOUDS: AtomicU32 = AtomicU32::new(0);
         let runtime = runtime();
         let xata = Platform::new(Options { ready_after: Duration::ZERO, ..Options::default() });
-        let watch = Watch::platform(&xata, Requests::All);
+        let watch = Checker::platform(&xata, Requests::All);
         let url = serve(&runtime, xata.router());
         let serial = CLOUDS.fetch_add(1, Ordering::Relaxed);
         let name = format!("ops-setup-xata-{}-{serial}", std::process::id());

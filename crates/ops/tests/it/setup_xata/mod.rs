@@ -5,7 +5,7 @@ mod schema;
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 use standin::xata::platform::{Call, Quotas, ScaleToZero};
 
 use self::cloud::Cloud;
@@ -137,7 +137,7 @@ fn the_only_organization_that_the_key_sees_is_taken() {
     let outcome = cloud.run_with(&["--json"], &[("XATA_ORGANIZATION_ID", "")]);
     assert_eq!((outcome.code, &outcome.json()["organization"]), (0, &json!("org123")));
     let two = json!({ "organizations": [{ "id": "org123" }, { "id": "org456" }] }).to_string();
-    let two = Answer::new(StatusCode::OK).with_body("application/json", two);
+    let two = CannedResponse::new(StatusCode::OK).with_body("application/json", two);
     cloud.xata.faults().push(Fault::once(Call::ListOrganizations, Effect::Answer(two)));
     let outcome = cloud.run_with(&[], &[("XATA_ORGANIZATION_ID", "")]);
     assert!(outcome.error.contains("sees several: org123, org456"), "{}", outcome.error);
@@ -190,7 +190,7 @@ fn a_quota_stops_it_and_the_next_run_goes_on() {
 
 #[test]
 fn a_lost_answer_makes_nothing_twice() {
-    let error = || Answer::html(StatusCode::BAD_GATEWAY);
+    let error = || CannedResponse::html(StatusCode::BAD_GATEWAY);
     for call in [Call::CreateProject, Call::CreateBranch] {
         for effect in [
             Effect::ResetAfter,

@@ -3,7 +3,7 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 use standin::xata::platform::Call;
 
 use super::cloud::Cloud;
@@ -163,7 +163,7 @@ fn a_file_that_cannot_be_a_transaction_is_refused_before_anything_is_asked() {
 
 #[test]
 fn a_lost_answer_applies_nothing_twice_and_loses_nothing() {
-    let error = || Answer::html(StatusCode::BAD_GATEWAY);
+    let error = || CannedResponse::html(StatusCode::BAD_GATEWAY);
     for effect in [Effect::ResetAfter, Effect::AnswerAfter(error()), Effect::Answer(error())] {
         // A look at each template comes first, then the record is made, then a file is applied.
         for skip in [2, 3] {
@@ -180,7 +180,7 @@ fn a_lost_answer_applies_nothing_twice_and_loses_nothing() {
 #[test]
 fn an_interrupted_run_goes_on_where_it_stopped() {
     let Some(cloud) = cloud() else { return };
-    let silence = Effect::Answer(Answer::html(StatusCode::BAD_GATEWAY));
+    let silence = Effect::Answer(CannedResponse::html(StatusCode::BAD_GATEWAY));
     cloud.xata.faults().push(Fault { on: Call::RunSql, skip: 4, times: 100, effect: silence });
     let outcome = cloud.apply(&[]);
     assert_eq!(outcome.code, 1, "{}", outcome.out);

@@ -1,25 +1,25 @@
-//! How an instance is set up: whose it is, and what it allows.
+//! The settings of an instance.
 
 use crate::clerk::event;
 use crate::clock::Clock;
 
-/// The settings of a [`super::Backend`]; changed at run time with [`super::Backend::change`].
+/// The settings of a [`Backend`](super::Backend); changed at run time with `change`.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The only bearer token that is accepted: one key is one instance (section 11).
+    /// The only bearer token that is accepted: one key is one instance.
     pub secret_key: String,
-    /// The instance that the key belongs to (section 6).
+    /// The instance that the key belongs to.
     pub instance_id: String,
     /// `environment_type` of the instance.
     pub environment: String,
-    /// The only version of the API that may be asked for; to ask for none is allowed (section 11).
+    /// The only version of the API that a request may ask for; it need not ask for one.
     pub api_version: String,
-    /// How many bytes each kind of metadata may have as JSON. Whether the limit is for each kind or for all
-    /// together is unknown (section 7).
+    /// How many bytes each kind of metadata may have as JSON. Whether the service's limit is for each kind or for all
+    /// together is unknown.
     pub most_metadata: usize,
-    /// How many requests are answered within 10 s (section 11); `None` is no limit.
+    /// How many requests are answered within 10 s; `None` is no limit.
     pub most_requests: Option<u32>,
-    /// How often one user may be changed within 10 s (section 11); `None` is no limit.
+    /// How often one user may be changed within 10 s; `None` is no limit.
     pub most_changes: Option<u32>,
     /// The wall clock of all timestamps and limits.
     pub clock: Clock,

@@ -1,16 +1,17 @@
-//! Which users, and in what order (section 11).
+//! Which users a list shows, and in what order (docs/vendors/clerk.md, "Reading users").
 
 use std::ops::RangeInclusive;
 
-use super::refusal::Refusal;
-use super::state::User;
+use super::error;
+use super::user::User;
+use crate::service::ErrorResponse;
 
 type Pairs = [(String, String)];
 
 /// The parameter that gives the version of the API instead of the header.
 pub(super) const API_VERSION: &str = "__clerk_api_version";
 const CREATED_AT: &str = "created_at";
-/// What can be ordered by.
+/// What a list can be ordered by.
 const FIELDS: [&str; 10] = [
     CREATED_AT,
     "updated_at",
@@ -27,7 +28,7 @@ const FILTERS: [&str; 3] = ["user_id", "created_at_before", "created_at_after"];
 const PAGING: [&str; 4] = ["limit", "offset", "starting_after", "order_by"];
 const MOST_USER_IDS: usize = 100;
 
-/// Which users.
+/// The filters of a list or a count.
 #[derive(Debug)]
 pub(super) struct Filter {
     user_ids: Vec<String>,
@@ -35,7 +36,7 @@ pub(super) struct Filter {
     created_after: Option<u64>,
 }
 
-/// One page of them.
+/// One page of a list.
 #[derive(Debug)]
 pub(super) struct Page {
     filter: Filter,
@@ -47,18 +48,18 @@ pub(super) struct Page {
 }
 
 impl Filter {
-    /// Reads the filters. A count takes what belongs to paging and ignores it, as the vendor's own client sends some
-    /// of it there. The other filters of the service are refused, so that nobody takes them for applied.
-    pub(super) fn read(pairs: &Pairs) -> Result<Self, Refusal> {
+    /// Reads the filters. A count accepts the parameters of paging and ignores them, as the vendor's own client sends
+    /// some of them there. The stand-in refuses the other filters of the service, which it would not apply.
+    pub(super) fn read(pairs: &Pairs) -> Result<Self, ErrorResponse> {
         let is_known =
             |name: &str| FILTERS.contains(&name) || PAGING.contains(&name) || name == API_VERSION;
         if let Some((name, _)) = pairs.iter().find(|(name, _)| !is_known(name)) {
-            return Err(Refusal::unknown(name));
+            return Err(error::unknown_parameter(name));
         }
         let given = pairs.iter().filter(|(name, _)| name == "user_id");
         let user_ids: Vec<String> = given.map(|(_, id)| id.clone()).collect();
         if user_ids.len() > MOST_USER_IDS {
-            return Err(Refusal::wrong_value("user_id", "there are more than 100"));
+            return Err(error::wrong_value("user_id", "there are more than 100"));
         }
         Ok(Self {
             user_ids,
@@ -76,7 +77,7 @@ impl Filter {
 }
 
 impl Page {
-    pub(super) fn read(pairs: &Pairs) -> Result<Self, Refusal> {
+    pub(super) fn read(pairs: &Pairs) -> Result<Self, ErrorResponse> {
         let filter = Filter::read(pairs)?;
         let limit = number(pairs, "limit", 1..=500)?.unwrap_or(10);
         let offset = number(pairs, "offset", 0..=u64::MAX)?.unwrap_or(0);
@@ -84,15 +85,15 @@ impl Page {
         let order_by = first(pairs, "order_by").unwrap_or("-created_at");
         let name = order_by.strip_prefix(['+', '-']).unwrap_or(order_by);
         let Some(field) = FIELDS.into_iter().find(|field| *field == name) else {
-            return Err(Refusal::wrong_value("order_by", "there is no such ordering"));
+            return Err(error::wrong_value("order_by", "there is no such ordering"));
         };
         if starting_after.is_some() && field != CREATED_AT {
             let message = "starting_after needs the created_at ordering";
-            return Err(Refusal::wrong_value("order_by", message));
+            return Err(error::wrong_value("order_by", message));
         }
         if starting_after.is_some() && offset != 0 {
             let message = "starting_after and offset exclude each other";
-            return Err(Refusal::wrong_value("offset", message));
+            return Err(error::wrong_value("offset", message));
         }
         Ok(Self {
             filter,
@@ -104,7 +105,7 @@ impl Page {
         })
     }
 
-    /// The users of the page, of all and those after the cursor.
+    /// The users of the page: of `users`, those after the cursor.
     pub(super) fn of<'a>(
         &self,
         users: impl Iterator<Item = &'a User>,
@@ -125,8 +126,8 @@ impl Page {
         found.into_iter().skip(self.offset).take(self.limit).collect()
     }
 
-    /// Users that are equal otherwise are ordered by their ids. Nobody has a phone, a wallet or a user name here,
-    /// nor has signed in again.
+    /// Users that are otherwise equal are ordered by their ids. No user of the stand-in has a phone, a wallet or a
+    /// user name, or has signed in again.
     fn key<'a>(&self, user: &'a User) -> (u64, &'a str, &'a str) {
         let sign_up = &user.sign_up;
         let (number, text) = match self.field {
@@ -141,14 +142,18 @@ impl Page {
     }
 }
 
-/// Of several values the first counts.
+/// The value of a parameter; of several values the first counts.
 fn first<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
     pairs.iter().find(|pair| pair.0 == name).map(|pair| &*pair.1)
 }
 
-fn number(pairs: &Pairs, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, Refusal> {
+fn number(
+    pairs: &Pairs,
+    name: &str,
+    range: RangeInclusive<u64>,
+) -> Result<Option<u64>, ErrorResponse> {
     let Some(text) = first(pairs, name) else { return Ok(None) };
-    let number: i64 = text.parse().map_err(|_| Refusal::wrong_type(name))?;
+    let number: i64 = text.parse().map_err(|_| error::wrong_type(name))?;
     let allowed = u64::try_from(number).ok().filter(|number| range.contains(number));
-    allowed.map(Some).ok_or_else(|| Refusal::wrong_value(name, "the number is out of range"))
+    allowed.map(Some).ok_or_else(|| error::wrong_value(name, "the number is out of range"))
 }

@@ -1,78 +1,67 @@
-//! All that an instance has stored, and the rules that hold for the whole of it.
+//! What an instance stores, its rules, and its rate limits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::limit::Limits;
+use super::error;
 use super::options::Options;
 use super::query::{Filter, Page};
-use super::refusal::Refusal;
-use crate::clerk::SignUp;
-use crate::clerk::event::{self, USER_LAG_MS};
-use crate::id;
+use super::user::User;
+use crate::clerk::event::{self, SignUp, USER_LAG_MS};
+use crate::service::ErrorResponse;
 
-/// Everything stored.
-#[derive(Debug)]
-pub(super) struct State {
+/// The time that a rate limit is for.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// The instance.
+#[derive(Debug, Default)]
+pub struct Instance {
     pub(super) options: Options,
     pub(super) events: Vec<Vec<u8>>,
     users: BTreeMap<String, User>,
-    limits: Limits,
-    n_requests: u64,
+    requests: Window,
+    changes: HashMap<String, Window>,
 }
 
-/// A user: the sign-up, with what was changed since.
-#[derive(Debug)]
-pub(super) struct User {
-    pub(super) sign_up: SignUp,
-    /// In milliseconds since the Unix epoch.
-    pub(super) updated_at: u64,
+/// What is counted towards a rate limit, from the first request on. When the service's 10 seconds begin is unknown.
+#[derive(Clone, Copy, Debug, Default)]
+struct Window {
+    began: Duration,
+    count: u32,
 }
 
-impl User {
-    /// The user object (section 3).
-    pub(super) fn object(&self) -> Value {
-        let mut object = self.sign_up.user();
-        object["updated_at"] = self.updated_at.into();
-        object
-    }
-}
-
-impl State {
-    pub(super) fn new(options: Options) -> Self {
-        Self {
-            options,
-            events: Vec::new(),
-            users: BTreeMap::new(),
-            limits: Limits::default(),
-            n_requests: 0,
+impl Window {
+    /// Counts one request, or refuses it with the time to wait. A refused request does not count.
+    fn count(&mut self, most: Option<u32>, now: Duration) -> Result<(), ErrorResponse> {
+        if self.count == 0 || now >= self.began + WINDOW {
+            *self = Self { began: now, count: 0 };
         }
+        if most.is_some_and(|most| self.count >= most) {
+            let rest = (self.began + WINDOW).saturating_sub(now);
+            let seconds = rest.as_secs() + u64::from(rest.subsec_nanos() > 0);
+            return Err(error::too_many_requests(seconds));
+        }
+        self.count = self.count.saturating_add(1);
+        Ok(())
     }
+}
 
-    /// `clerk_trace_id` of a request.
-    pub(super) fn trace_id(&mut self) -> String {
-        self.n_requests += 1;
-        id::text(b"0123456789abcdef", 32, &format!("clerk request {}", self.n_requests))
-    }
-
+impl Instance {
     /// Counts a request towards the limit of the whole API.
-    pub(super) fn admit(&mut self) -> Result<(), Refusal> {
-        let now = self.now();
-        let admitted = self.limits.whole.take(self.options.most_requests, now);
-        admitted.map_err(Refusal::too_many_requests)
+    pub(super) fn count_request(&mut self) -> Result<(), ErrorResponse> {
+        self.requests.count(self.options.most_requests, self.options.clock.now())
     }
 
-    /// The user, or the refusal for one that is not there.
-    pub(super) fn known(&self, user_id: &str) -> Result<&User, Refusal> {
-        self.users.get(user_id).ok_or_else(|| Refusal::unknown_user(user_id))
+    pub(super) fn user(&self, user_id: &str) -> Result<&User, ErrorResponse> {
+        self.users.get(user_id).ok_or_else(|| error::unknown_user(user_id))
     }
 
-    pub(super) fn page(&self, page: &Page) -> Result<Vec<&User>, Refusal> {
-        // What a cursor that was deleted does is unknown; the contract is prepared for a refusal.
-        let gone = |_| Refusal::wrong_value("starting_after", "there is no such user");
-        let cursor = page.starting_after.as_deref().map(|id| self.known(id).map_err(gone));
+    pub(super) fn page(&self, page: &Page) -> Result<Vec<&User>, ErrorResponse> {
+        // What the service answers to a cursor that was deleted is unknown.
+        let gone = |_| error::wrong_value("starting_after", "there is no such user");
+        let cursor = page.starting_after.as_deref().map(|id| self.user(id).map_err(gone));
         Ok(page.of(self.users.values(), cursor.transpose()?))
     }
 
@@ -80,33 +69,38 @@ impl State {
         self.users.values().filter(|user| filter.admits(user)).count()
     }
 
-    /// Changes a user, which is limited for each, and tells of it. `user_agent` is the program that asks.
+    /// Changes a user, which is limited for each, and records the event. `user_agent` is the client's program.
     pub(super) fn change(
         &mut self,
         user_id: &str,
         user_agent: &str,
-        change: impl FnOnce(&SignUp, &Options) -> Result<SignUp, Refusal>,
-    ) -> Result<Value, Refusal> {
-        let now = self.now();
-        let window = self.limits.users.entry(user_id.to_owned()).or_default();
-        window.take(self.options.most_changes, now).map_err(Refusal::too_many_requests)?;
-        let sign_up = change(&self.known(user_id)?.sign_up, &self.options)?;
+        change: impl FnOnce(&mut SignUp, &Options) -> Result<(), ErrorResponse>,
+    ) -> Result<Value, ErrorResponse> {
+        let now = self.options.clock.now();
+        let window = self.changes.entry(user_id.to_owned()).or_default();
+        window.count(self.options.most_changes, now)?;
+        let mut sign_up = self.user(user_id)?.sign_up.clone();
+        change(&mut sign_up, &self.options)?;
         let user = User { sign_up, updated_at: milliseconds(now) };
         let object = user.object();
         self.users.insert(user_id.to_owned(), user);
-        self.tell("user.updated", &object, user_agent);
+        self.record_event("user.updated", &object, user_agent);
         Ok(object)
     }
 
-    /// Deletes a user and tells of it.
-    pub(super) fn delete(&mut self, user_id: &str, user_agent: &str) -> Result<Value, Refusal> {
-        self.remove(user_id).ok_or_else(|| Refusal::unknown_user(user_id))?;
+    /// Deletes a user and records the event.
+    pub(super) fn delete(
+        &mut self,
+        user_id: &str,
+        user_agent: &str,
+    ) -> Result<Value, ErrorResponse> {
+        self.remove(user_id).ok_or_else(|| error::unknown_user(user_id))?;
         let deleted = event::deleted(user_id);
-        self.tell("user.deleted", &deleted, user_agent);
+        self.record_event("user.deleted", &deleted, user_agent);
         Ok(deleted)
     }
 
-    /// Stores a user whose id is free, and tells whether it was.
+    /// Stores a user, and tells whether the id was free.
     pub(super) fn insert(&mut self, sign_up: SignUp) -> bool {
         let user = User { updated_at: sign_up.stored_at(), sign_up };
         self.users.insert(user.sign_up.user_id.clone(), user).is_none()
@@ -120,16 +114,12 @@ impl State {
         self.users.remove(user_id)
     }
 
-    /// The event that a call of the API causes: without an address, with the caller's program (section 4).
-    fn tell(&mut self, kind: &str, data: &Value, user_agent: &str) {
-        let timestamp_ms = milliseconds(self.now()) + USER_LAG_MS;
+    /// An event that a call of the API causes has no client address, but the client's program.
+    fn record_event(&mut self, kind: &str, data: &Value, user_agent: &str) {
+        let timestamp_ms = milliseconds(self.options.clock.now()) + USER_LAG_MS;
         let instance_id = Some(&*self.options.instance_id);
         let event = event::envelope(kind, timestamp_ms, data, Some(("", user_agent)), instance_id);
         self.events.push(event);
-    }
-
-    fn now(&self) -> Duration {
-        self.options.clock.now()
     }
 }
 

@@ -1,19 +1,82 @@
-//! What a body may hold: unknown members are refused, known ones must have their form (section 8).
+//! What a body may contain: unknown members are refused, known ones must have their form.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::OLD_VERSION;
-use super::refusal::Refusal;
+use super::options::OLD_VERSION;
+use crate::service::ErrorResponse;
 
 pub(super) type Object = Map<String, Value>;
 
-const LONGEST_NAME: usize = 155;
-const LONGEST_DESCRIPTION: usize = 500;
-/// Of the many types the contract names these; there is none for Clerk.
-const SOURCE_TYPES: [&str; 4] = ["WEBHOOK", "SVIX", "PUBLISH_API", "HTTP"];
-const DESTINATION_TYPES: [&str; 3] = ["HTTP", "CLI", "MOCK_API"];
-const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-const AUTH_TYPES: [&str; 9] = [
+/// A member of an object, and its form. A member that is null counts as absent.
+type Member = (&'static str, Form);
+
+pub(super) enum Form {
+    Is(fn(&Value) -> bool),
+    OneOf(&'static [&'static str]),
+    Whole(u64, u64),
+    Members(&'static [Member]),
+}
+
+const ANY: Form = Form::Is(|_| true);
+const OBJECT: Form = Form::Is(Value::is_object);
+const TEXT: Form = Form::Is(Value::is_string);
+const NAME: Form = Form::Is(is_name);
+const DESCRIPTION: Form = Form::Is(|it| it.as_str().is_some_and(|text| text.len() <= 500));
+const METHODS: &[&str] = &["POST", "PUT", "PATCH", "DELETE", "GET"];
+const PERIOD: Form = Form::OneOf(&["second", "minute", "hour", "concurrent"]);
+
+pub(super) const CONNECTION: &[Member] = &[
+    ("name", NAME),
+    ("description", DESCRIPTION),
+    ("source", OBJECT),
+    ("source_id", TEXT),
+    ("destination", OBJECT),
+    ("destination_id", TEXT),
+    ("rules", Form::Is(Value::is_array)),
+];
+
+/// Of the service's many types these are known; it has none for Clerk.
+pub(super) const SOURCE: &[Member] = &[
+    ("name", NAME),
+    ("description", DESCRIPTION),
+    ("type", Form::OneOf(&["WEBHOOK", "SVIX", "PUBLISH_API", "HTTP"])),
+    ("config", Form::Members(SOURCE_CONFIG)),
+];
+
+const SOURCE_CONFIG: &[Member] = &[
+    ("auth", OBJECT),
+    ("auth_type", TEXT),
+    ("allowed_http_methods", Form::Is(is_list_of_methods)),
+    (
+        "custom_response",
+        Form::Members(&[("content_type", Form::OneOf(&["json", "text", "xml"])), ("body", ANY)]),
+    ),
+];
+
+pub(super) const DESTINATION: &[Member] = &[
+    ("name", NAME),
+    ("description", DESCRIPTION),
+    ("type", Form::OneOf(&["HTTP", "CLI", "MOCK_API"])),
+    ("config", Form::Members(DESTINATION_CONFIG)),
+];
+
+const DESTINATION_CONFIG: &[Member] = &[
+    ("url", Form::Is(is_url)),
+    ("path", TEXT),
+    ("path_forwarding_disabled", Form::Is(Value::is_boolean)),
+    ("http_method", Form::OneOf(METHODS)),
+    ("auth_type", Form::OneOf(AUTH_TYPES)),
+    ("auth", OBJECT),
+    ("delivery_timeout", Form::Whole(1, 900)),
+    ("rate_limit", Form::Whole(1, u64::MAX)),
+    ("rate_limit_period", PERIOD),
+    (
+        "delivery_policy",
+        Form::Members(&[("rate", Form::Whole(1, u64::MAX)), ("period", PERIOD), ("groups", ANY)]),
+    ),
+];
+
+const AUTH_TYPES: &[&str] = &[
     "HOOKDECK_SIGNATURE",
     "CUSTOM_SIGNATURE",
     "BASIC_AUTH",
@@ -24,22 +87,81 @@ const AUTH_TYPES: [&str; 9] = [
     "AWS_SIGNATURE",
     "GCP_SERVICE_ACCOUNT",
 ];
-const PERIODS: [&str; 4] = ["second", "minute", "hour", "concurrent"];
 
-pub(super) fn refuse<T>(message: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal::unprocessable(message))
+/// Every type of rule with its members, and those that are required.
+const RULES: [(&str, &[Member], &[&str]); 5] = [
+    (
+        "retry",
+        &[
+            ("type", TEXT),
+            ("strategy", Form::OneOf(&["linear", "exponential"])),
+            ("interval", Form::Whole(0, u64::MAX)),
+            ("count", Form::Whole(0, u64::MAX)),
+            ("response_status_codes", Form::Is(is_list_of_codes)),
+        ],
+        &["strategy"],
+    ),
+    (
+        "filter",
+        &[("type", TEXT), ("headers", ANY), ("body", ANY), ("query", ANY), ("path", ANY)],
+        &[],
+    ),
+    ("transform", &[("type", TEXT), ("transformation_id", ANY), ("transformation", ANY)], &[]),
+    ("delay", &[("type", TEXT), ("delay", ANY)], &["delay"]),
+    (
+        "deduplicate",
+        &[
+            ("type", TEXT),
+            ("window", Form::Whole(1000, 3_600_000)),
+            ("include_fields", ANY),
+            ("exclude_fields", ANY),
+        ],
+        &["window"],
+    ),
+];
+
+pub(super) fn refuse<T>(message: impl Into<String>) -> Result<T, ErrorResponse> {
+    Err(ErrorResponse::unprocessable(message))
 }
 
 /// An object that has these members at most.
 pub(super) fn object<'a>(
     value: &'a Value,
     at: &str,
-    members: &[&str],
-) -> Result<&'a Object, Refusal> {
+    members: &[Member],
+) -> Result<&'a Object, ErrorResponse> {
     let Some(object) = value.as_object() else { return refuse(format!("{at} must be an object")) };
-    match object.keys().find(|name| !members.contains(&name.as_str())) {
-        Some(name) => refuse(format!("{at}.{name} is not allowed")),
-        None => Ok(object),
+    for (name, value) in object {
+        let Some((_, form)) = members.iter().find(|(known, _)| known == name) else {
+            return refuse(format!("{at}.{name} is not allowed"));
+        };
+        let at = format!("{at}.{name}");
+        let has_form = match form {
+            _ if value.is_null() => true,
+            Form::Is(test) => test(value),
+            Form::OneOf(texts) => value.as_str().is_some_and(|text| texts.contains(&text)),
+            Form::Whole(least, most) => {
+                value.as_u64().is_some_and(|n| (*least..=*most).contains(&n))
+            }
+            Form::Members(members) => self::object(value, &at, members).map(|_| true)?,
+        };
+        if !has_form {
+            return refuse(format!("{at} is not valid"));
+        }
+    }
+    Ok(object)
+}
+
+/// An object that has a name, too.
+pub(super) fn named<'a>(
+    value: &'a Value,
+    at: &str,
+    members: &[Member],
+) -> Result<(&'a Object, &'a str), ErrorResponse> {
+    let object = object(value, at, members)?;
+    match text(object, "name") {
+        Some(name) => Ok((object, name)),
+        None => refuse(format!("{at}.name is required")),
     }
 }
 
@@ -48,147 +170,148 @@ pub(super) fn given<'a>(object: &'a Object, name: &str) -> Option<&'a Value> {
     object.get(name).filter(|value| !value.is_null())
 }
 
-/// A member that must be one of these texts, if it is given.
-pub(super) fn one_of(object: &Object, at: &str, name: &str, texts: &[&str]) -> Result<(), Refusal> {
-    match given(object, name) {
-        Some(value) if !value.as_str().is_some_and(|text| texts.contains(&text)) => {
-            refuse(format!("{at}.{name} must be one of {}", texts.join(", ")))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A member that must be a whole number in this range, if it is given.
-pub(super) fn whole(
-    object: &Object,
-    at: &str,
-    name: &str,
-    range: std::ops::RangeInclusive<u64>,
-) -> Result<(), Refusal> {
-    match given(object, name) {
-        Some(value) if !value.as_u64().is_some_and(|number| range.contains(&number)) => {
-            refuse(format!("{at}.{name} must be a whole number in {range:?}"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A name, by the pattern `^[A-z0-9-_]+$`, which lets a few signs between `Z` and `a` through.
-pub(super) fn name<'a>(object: &'a Object, at: &str) -> Result<&'a str, Refusal> {
-    let is_allowed = |byte: u8| matches!(byte, b'A'..=b'z' | b'0'..=b'9' | b'-');
-    let name = object.get("name").and_then(Value::as_str).unwrap_or_default();
-    let is_good = !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(is_allowed);
-    if is_good { Ok(name) } else { refuse(format!("{at}.name is missing or not allowed")) }
-}
-
-pub(super) fn description(object: &Object, at: &str) -> Result<(), Refusal> {
-    match given(object, "description") {
-        Some(Value::String(text)) if text.len() <= LONGEST_DESCRIPTION => Ok(()),
-        None => Ok(()),
-        Some(_) => refuse(format!("{at}.description is not a text of at most 500")),
-    }
-}
-
-/// The type of a source; without one it is a `WEBHOOK`, even where it was another (trap 2).
-pub(super) fn source_type(source: &Object) -> Result<&str, Refusal> {
-    one_of(source, "source", "type", &SOURCE_TYPES)?;
-    Ok(given(source, "type").and_then(Value::as_str).unwrap_or("WEBHOOK"))
-}
-
-pub(super) fn destination_type(destination: &Object) -> Result<Option<&str>, Refusal> {
-    one_of(destination, "destination", "type", &DESTINATION_TYPES)?;
-    Ok(given(destination, "type").and_then(Value::as_str))
+pub(super) fn text<'a>(object: &'a Object, name: &str) -> Option<&'a str> {
+    object.get(name).and_then(Value::as_str)
 }
 
 /// The config of a source of this type.
-pub(super) fn source_config(kind: &str, config: &Value) -> Result<Object, Refusal> {
-    const AT: &str = "source.config";
-    let common = ["auth", "allowed_http_methods", "custom_response"];
-    let members: &[&str] = if kind == "SVIX" {
-        &common
-    } else {
-        &["auth", "allowed_http_methods", "custom_response", "auth_type"]
-    };
-    let config = object(config, AT, members)?;
-    if let Some(auth) = given(config, "auth") {
-        let is_svix = kind == "SVIX" || config.get("auth_type") == Some(&"SVIX".into());
-        if is_svix {
-            let auth = object(auth, "source.config.auth", &["webhook_secret_key"])?;
-            if !auth.get("webhook_secret_key").is_some_and(Value::is_string) {
-                return refuse("source.config.auth.webhook_secret_key must be a text");
-            }
-        } else if !auth.is_object() {
-            return refuse("source.config.auth must be an object");
+pub(super) fn source_config(kind: &str, source: &Object) -> Result<Object, ErrorResponse> {
+    let config = config(source);
+    if kind == "SVIX" && config.contains_key("auth_type") {
+        return refuse("source.config.auth_type is not allowed");
+    }
+    let is_svix = kind == "SVIX" || text(&config, "auth_type") == Some("SVIX");
+    if let (true, Some(auth)) = (is_svix, given(&config, "auth")) {
+        let auth = object(auth, "source.config.auth", &[("webhook_secret_key", TEXT)])?;
+        if text(auth, "webhook_secret_key").is_none() {
+            return refuse("source.config.auth.webhook_secret_key is required");
         }
     }
-    if let Some(methods) = given(config, "allowed_http_methods") {
-        let is_method = |it: &Value| it.as_str().is_some_and(|it| METHODS[1..].contains(&it));
-        if !methods.as_array().is_some_and(|methods| methods.iter().all(is_method)) {
-            return refuse("source.config.allowed_http_methods must be a list of methods");
-        }
-    }
-    if let Some(response) = given(config, "custom_response") {
-        let response =
-            object(response, "source.config.custom_response", &["content_type", "body"])?;
-        one_of(response, AT, "content_type", &["json", "text", "xml"])?;
-    }
-    Ok(config.clone())
+    Ok(config)
 }
 
-/// The config of a destination of this type.
+/// The config of a destination of this type. A CLI destination has no rate.
 pub(super) fn destination_config(
     kind: &str,
-    config: &Value,
+    destination: &Object,
     version: &str,
-) -> Result<Object, Refusal> {
-    const AT: &str = "destination.config";
-    let mut members = vec!["path_forwarding_disabled", "http_method", "auth_type", "auth"];
-    let is_old = version == OLD_VERSION;
-    members.extend(match kind {
-        "HTTP" => Some("url"),
-        "CLI" => Some("path"),
-        _ => None,
-    });
-    if !is_old {
-        members.push("delivery_timeout");
-    }
-    // Never for a CLI destination (section 5).
-    match (kind, is_old) {
-        ("CLI", _) => {}
-        (_, true) => members.extend(["rate_limit", "rate_limit_period"]),
-        (_, false) => members.push("delivery_policy"),
-    }
-    let config = object(config, AT, &members)?;
-    let place = match kind {
-        "HTTP" => Some("url"),
-        "CLI" => Some("path"),
-        _ => None,
+) -> Result<Object, ErrorResponse> {
+    let config = config(destination);
+    let (required, of_other_types): (_, &[&str]) = match kind {
+        "HTTP" => (Some("url"), &["path"]),
+        "CLI" => (Some("path"), &["url", "rate_limit", "rate_limit_period", "delivery_policy"]),
+        _ => (None, &["url", "path"]),
     };
-    if let Some(place) = place.filter(|place| !config.get(*place).is_some_and(Value::is_string)) {
-        return refuse(format!("{AT}.{place} is required"));
+    let of_other_version = match version {
+        OLD_VERSION => ["delivery_timeout", "delivery_policy"],
+        _ => ["rate_limit", "rate_limit_period"],
+    };
+    let mut foreign = of_other_types.iter().chain(&of_other_version);
+    if let Some(name) = foreign.find(|name| config.contains_key(**name)) {
+        return refuse(format!("destination.config.{name} is not allowed"));
     }
-    let is_url = |text: &str| text.starts_with("https://") || text.starts_with("http://");
-    if given(config, "url").and_then(Value::as_str).is_some_and(|url| !is_url(url)) {
-        return refuse(format!("{AT}.url must be a URL"));
+    if let Some(name) = required.filter(|name| given(&config, name).is_none()) {
+        return refuse(format!("destination.config.{name} is required"));
     }
-    if given(config, "path_forwarding_disabled").is_some_and(|flag| !flag.is_boolean()) {
-        return refuse(format!("{AT}.path_forwarding_disabled must be true or false"));
+    if given(&config, "auth_type").is_some() != given(&config, "auth").is_some() {
+        return refuse("destination.config needs both auth_type and auth, or neither");
     }
-    one_of(config, AT, "http_method", &METHODS)?;
-    one_of(config, AT, "auth_type", &AUTH_TYPES)?;
-    whole(config, AT, "delivery_timeout", 1..=900)?;
-    whole(config, AT, "rate_limit", 1..=u64::MAX)?;
-    one_of(config, AT, "rate_limit_period", &PERIODS)?;
-    if let Some(policy) = given(config, "delivery_policy") {
-        let at = "destination.config.delivery_policy";
-        let policy = object(policy, at, &["rate", "period", "groups"])?;
-        whole(policy, at, "rate", 1..=u64::MAX)?;
-        one_of(policy, at, "period", &PERIODS)?;
+    Ok(config)
+}
+
+fn config(endpoint: &Object) -> Object {
+    endpoint.get("config").and_then(Value::as_object).cloned().unwrap_or_default()
+}
+
+pub(super) fn rules(rules: &Value) -> Result<Vec<Value>, ErrorResponse> {
+    let rules = rules.as_array().into_iter().flatten();
+    rules.map(|it| rule(it).map(|()| it.clone())).collect()
+}
+
+fn rule(rule: &Value) -> Result<(), ErrorResponse> {
+    let kind = rule["type"].as_str().unwrap_or_default();
+    let Some((_, members, required)) = RULES.iter().find(|(known, ..)| *known == kind) else {
+        return refuse("rules: a rule has an unknown type");
+    };
+    let rule = object(rule, &format!("rules.{kind}"), members)?;
+    if let Some(name) = required.iter().find(|name| given(rule, name).is_none()) {
+        return refuse(format!("rules.{kind}.{name} is required"));
     }
-    match (given(config, "auth_type"), given(config, "auth")) {
-        (Some(_), None) => refuse(format!("{AT}.auth is required")),
-        (None, Some(_)) => refuse(format!("{AT}.auth_type is required")),
-        (_, Some(auth)) if !auth.is_object() => refuse(format!("{AT}.auth must be an object")),
-        _ => Ok(config.clone()),
+    if given(rule, "include_fields").is_some() && given(rule, "exclude_fields").is_some() {
+        return refuse(format!("rules.{kind} has both kinds of fields"));
+    }
+    Ok(())
+}
+
+/// A rule with every member that may be null.
+pub(super) fn spelled_out(rule: &Value) -> Value {
+    let optional: &[&str] = match rule["type"].as_str() {
+        Some("retry") => &["interval", "count", "response_status_codes"],
+        Some("filter") => &["headers", "body", "query", "path"],
+        _ => &[],
+    };
+    let mut whole = json!({});
+    for name in optional {
+        whole[*name] = Value::Null;
+    }
+    for (name, value) in rule.as_object().into_iter().flatten() {
+        whole[name] = value.clone();
+    }
+    whole
+}
+
+/// The pattern is `^[A-z0-9-_]+$`, which allows the characters between `Z` and `a`, too.
+fn is_name(value: &Value) -> bool {
+    let is_allowed = |byte: u8| matches!(byte, b'A'..=b'z' | b'0'..=b'9' | b'-');
+    value
+        .as_str()
+        .is_some_and(|name| (1..=155).contains(&name.len()) && name.bytes().all(is_allowed))
+}
+
+fn is_url(value: &Value) -> bool {
+    value.as_str().is_some_and(|url| url.starts_with("https://") || url.starts_with("http://"))
+}
+
+/// A source cannot be restricted to GET.
+fn is_list_of_methods(value: &Value) -> bool {
+    let is_method = |it: &Value| it.as_str().is_some_and(|it| it != "GET" && METHODS.contains(&it));
+    value.as_array().is_some_and(|methods| methods.iter().all(is_method))
+}
+
+fn is_list_of_codes(value: &Value) -> bool {
+    let is_code = |it: &Value| it.as_str().is_some_and(is_code);
+    value.as_array().is_some_and(|it| (1..=10).contains(&it.len()) && it.iter().all(is_code))
+}
+
+/// `^(?:([2-5]\d{2})-([2-5]\d{2})|([><=]{1,2})([2-5]\d{2})|!?([2-5]\d{2}))$`
+fn is_code(text: &str) -> bool {
+    let is_status = |text: &str| {
+        text.len() == 3
+            && text.bytes().all(|byte| byte.is_ascii_digit())
+            && matches!(text.as_bytes()[0], b'2'..=b'5')
+    };
+    if let Some((low, high)) = text.split_once('-') {
+        return is_status(low) && is_status(high);
+    }
+    let status = text.trim_start_matches(['>', '<', '=']);
+    match text.len() - status.len() {
+        0 => is_status(status.strip_prefix('!').unwrap_or(status)),
+        1 | 2 => is_status(status),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_listed_in_the_forms_of_the_pattern_only() {
+        for good in ["500", "!501", "500-599", ">=500", "<300", "==404"] {
+            assert!(is_code(good), "{good}");
+        }
+        for bad in ["", "99", "600", "5xx", "!!500", "!500-599", "500-", ">>=500", "!>500"] {
+            assert!(!is_code(bad), "{bad}");
+        }
     }
 }

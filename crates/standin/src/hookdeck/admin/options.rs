@@ -1,39 +1,47 @@
-//! How a project is set up, and which reading of what the contract does not know is played.
+//! The settings of a project.
+//!
+//! "Upsert traps" is a heading of docs/vendors/hookdeck.md.
 
 use crate::clock::Clock;
 
-/// The settings of an [`super::Admin`]; changed at run time with [`super::Admin::change`].
+/// The current version of the API.
+pub const VERSION: &str = "2026-09-01";
+/// The version before it, which the service still accepts.
+pub const OLD_VERSION: &str = "2025-07-01";
+
+/// The settings of an [`Admin`](super::Admin); changed at run time with `change`.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Options {
-    /// The only key that is accepted, as a bearer token or as the user name of Basic (section 7).
+    /// The only key that is accepted, as a bearer token or as the user name of Basic.
     pub api_key: String,
     /// The project, `tm_…`.
     pub project: String,
-    /// Whether an inline `config` changes only the members that it names, and not the whole. Unknown.
+    /// Whether an inline `config` changes only the members that it names, and not all of them. Unknown.
     pub merges_config: bool,
-    /// Whether a Svix source that is sent again without `auth` keeps its secret. Probably not (section 8, trap 2).
+    /// Whether a Svix source that is sent again without `auth` keeps its secret. Probably not ("Upsert traps", 2).
     pub keeps_secret: bool,
-    /// Whether `?include=config.auth` returns secrets (section 8, "Answer").
+    /// Whether `?include=config.auth` returns secrets.
     pub reveals_auth: bool,
-    /// Whether the upsert of a connection enables its source and destination, too; itself it does (trap 5).
+    /// Whether the upsert of a connection enables its source and destination, too; it enables itself
+    /// ("Upsert traps", 5).
     pub enables_parts: bool,
-    /// Whether an answer spells out the members of a rule that nobody gave, as null. Unknown.
+    /// Whether a rule in a response has its absent members as null. Unknown.
     pub spells_out_rules: bool,
-    /// What the name of a connection with another source or destination does. Unknown (trap 4).
-    pub on_swap: Swap,
+    /// What the upsert of a connection does that names another source or destination. Unknown ("Upsert traps", 4).
+    pub on_replacement: Replacement,
     /// The wall clock of all timestamps.
     pub clock: Clock,
 }
 
-/// What the name of a connection with another source or destination does.
+/// What the upsert of a connection does that names another source or destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Swap {
-    /// 422.
+pub enum Replacement {
+    /// It is refused with 422.
     Refuse,
-    /// There is a second connection of that name.
+    /// It creates a second connection of that name.
     Another,
-    /// The connection stays where it is; the rest is changed.
+    /// The connection keeps its source and destination; the rest is changed.
     Ignore,
 }
 
@@ -47,7 +55,7 @@ impl Default for Options {
             reveals_auth: true,
             enables_parts: false,
             spells_out_rules: false,
-            on_swap: Swap::Refuse,
+            on_replacement: Replacement::Refuse,
             clock: Clock::start(),
         }
     }

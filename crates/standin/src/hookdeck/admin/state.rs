@@ -1,29 +1,47 @@
-//! All that a project has stored, and how it is answered.
+//! What a project stores, and how the API shows it.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::input::Object;
+use super::input::{Object, spelled_out};
 use super::options::Options;
-use super::refusal::Refusal;
-use super::rules::spelled_out;
 use crate::clock::rfc3339;
 use crate::id;
+use crate::service::ErrorResponse;
 
-/// Everything stored.
-#[derive(Debug)]
-pub(super) struct State {
+/// The project.
+#[derive(Debug, Default)]
+pub struct Project {
     pub(super) options: Options,
-    pub(super) sources: Vec<Part>,
-    pub(super) destinations: Vec<Part>,
-    pub(super) connections: Vec<Link>,
+    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) connections: Vec<Connection>,
     n_ids: u64,
 }
 
+/// What an endpoint is of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Source,
+    Destination,
+}
+
+impl Role {
+    pub(super) const fn id_prefix(self) -> &'static str {
+        match self {
+            Self::Source => "src",
+            Self::Destination => "des",
+        }
+    }
+}
+
 /// A source or a destination.
-#[derive(Clone, Debug)]
-pub(super) struct Part {
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Endpoint {
+    #[serde(skip)]
+    pub(super) role: Role,
     pub(super) id: String,
     pub(super) name: String,
+    #[serde(rename = "type")]
     pub(super) kind: String,
     pub(super) config: Object,
     pub(super) description: Value,
@@ -33,12 +51,14 @@ pub(super) struct Part {
 }
 
 /// A connection.
-#[derive(Clone, Debug)]
-pub(super) struct Link {
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Connection {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) description: Value,
+    #[serde(skip)]
     pub(super) source_id: String,
+    #[serde(skip)]
     pub(super) destination_id: String,
     pub(super) rules: Vec<Value>,
     pub(super) disabled_at: Option<String>,
@@ -47,21 +67,21 @@ pub(super) struct Link {
     pub(super) updated_at: String,
 }
 
-/// Who looks.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sight {
-    /// A client: `auth` comes back empty.
-    Masked,
-    /// A client that may see `auth`, and the tests.
-    Whole,
+impl Connection {
+    pub(super) fn has(&self, endpoint: &Endpoint) -> bool {
+        [&self.source_id, &self.destination_id].contains(&&endpoint.id)
+    }
 }
 
-impl State {
-    pub(super) fn new(options: Options) -> Self {
-        let (sources, destinations) = (Vec::new(), Vec::new());
-        Self { options, sources, destinations, connections: Vec::new(), n_ids: 0 }
-    }
+/// Whether `auth` is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Secrets {
+    /// `auth` is empty, as most clients see it.
+    Masked,
+    Shown,
+}
 
+impl Project {
     pub(super) fn now(&self) -> String {
         rfc3339(self.options.clock.now())
     }
@@ -71,144 +91,60 @@ impl State {
         format!("{prefix}_{}", id::text(id::BASE62, 12, &format!("hookdeck {}", self.n_ids)))
     }
 
-    pub(super) fn sources(&self) -> Vec<Value> {
-        self.sources.iter().map(|it| self.source_answer(it, Sight::Masked)).collect()
+    pub(super) fn endpoints(&self, role: Role) -> impl Iterator<Item = &Endpoint> {
+        self.endpoints.iter().filter(move |it| it.role == role)
     }
 
-    pub(super) fn destinations(&self) -> Vec<Value> {
-        self.destinations.iter().map(|it| self.destination_answer(it, Sight::Masked)).collect()
+    pub(super) fn endpoint(&self, role: Role, id: &str) -> Result<&Endpoint, ErrorResponse> {
+        let endpoint = self.endpoints(role).find(|it| it.id == id);
+        endpoint.ok_or_else(|| ErrorResponse::not_found("there is nothing with this id"))
     }
 
-    pub(super) fn connections(&self) -> Vec<Value> {
-        self.connections.iter().map(|it| self.link_answer(it, Sight::Masked)).collect()
+    pub(super) fn connection(&self, id: &str) -> Result<&Connection, ErrorResponse> {
+        let connection = self.connections.iter().find(|it| it.id == id);
+        connection.ok_or_else(|| ErrorResponse::not_found("there is no such connection"))
     }
 
-    pub(super) fn source(&self, id: &str, with_auth: bool) -> Result<Value, Refusal> {
-        let source = self.sources.iter().find(|it| it.id == id);
-        let source = source.ok_or_else(|| Refusal::not_found("there is no such source"))?;
-        Ok(self.source_answer(source, self.sight(with_auth)))
-    }
-
-    pub(super) fn destination(&self, id: &str, with_auth: bool) -> Result<Value, Refusal> {
-        let destination = self.destinations.iter().find(|it| it.id == id);
-        let destination =
-            destination.ok_or_else(|| Refusal::not_found("there is no such destination"))?;
-        Ok(self.destination_answer(destination, self.sight(with_auth)))
-    }
-
-    pub(super) fn connection(&self, id: &str) -> Result<Value, Refusal> {
-        let link = self.connections.iter().find(|it| it.id == id);
-        let link = link.ok_or_else(|| Refusal::not_found("there is no such connection"))?;
-        Ok(self.link_answer(link, Sight::Masked))
-    }
-
-    /// Enables a connection with its source and its destination (section 9).
-    pub(super) fn enable(&mut self, id: &str) -> Result<Value, Refusal> {
-        let link = self.connections.iter_mut().find(|it| it.id == id);
-        let link = link.ok_or_else(|| Refusal::not_found("there is no such connection"))?;
-        link.disabled_at = None;
-        let (source, destination) = (link.source_id.clone(), link.destination_id.clone());
-        self.enable_parts(&source, &destination);
-        self.connection(id)
-    }
-
-    pub(super) fn enable_parts(&mut self, source: &str, destination: &str) {
-        let parts = self.sources.iter_mut().chain(&mut self.destinations);
-        for part in parts.filter(|it| it.id == source || it.id == destination) {
-            part.disabled_at = None;
+    /// Enables a connection with its source and its destination.
+    pub(super) fn enable(&mut self, id: &str) -> Result<Value, ErrorResponse> {
+        let connection = self.connections.iter_mut().find(|it| it.id == id);
+        if let Some(connection) = connection {
+            connection.disabled_at = None;
+            for endpoint in self.endpoints.iter_mut().filter(|it| connection.has(it)) {
+                endpoint.disabled_at = None;
+            }
         }
+        self.connection(id).map(|it| self.show_connection(it, Secrets::Masked))
     }
 
-    pub(super) fn disable(&mut self, name: &str) {
-        let now = Some(self.now());
-        let parts = self.sources.iter_mut().chain(&mut self.destinations);
-        for part in parts.filter(|it| it.name == name) {
-            part.disabled_at.clone_from(&now);
+    pub(super) fn show_endpoint(&self, endpoint: &Endpoint, secrets: Secrets) -> Value {
+        let mut shown = json!(endpoint);
+        shown["team_id"] = self.options.project.as_str().into();
+        let is_authenticated = endpoint.config.get("auth").is_some_and(|auth| !auth.is_null());
+        if endpoint.role == Role::Source {
+            shown["authenticated"] = is_authenticated.into();
+            shown["url"] = format!("https://hkdk.events/{}", &endpoint.id[4..]).into();
         }
-        for link in self.connections.iter_mut().filter(|it| it.name == name) {
-            link.disabled_at.clone_from(&now);
+        if secrets == Secrets::Masked && endpoint.config.contains_key("auth") {
+            shown["config"]["auth"] = json!({});
         }
+        shown
     }
 
-    pub(super) fn pause(&mut self, name: &str) {
-        let now = Some(self.now());
-        for link in self.connections.iter_mut().filter(|it| it.name == name) {
-            link.paused_at.clone_from(&now);
-        }
-    }
-
-    pub(super) fn connections_named(&self, name: &str) -> Vec<Value> {
-        let links = self.connections.iter().filter(|it| it.name == name);
-        links.map(|it| self.link_answer(it, Sight::Whole)).collect()
-    }
-
-    pub(super) fn source_named(&self, name: &str) -> Option<Value> {
-        let source = self.sources.iter().find(|it| it.name == name)?;
-        Some(self.source_answer(source, Sight::Whole))
-    }
-
-    pub(super) fn answer(&self, link: &Link) -> Value {
-        self.link_answer(link, Sight::Masked)
-    }
-
-    fn sight(&self, with_auth: bool) -> Sight {
-        if with_auth && self.options.reveals_auth { Sight::Whole } else { Sight::Masked }
-    }
-
-    fn source_answer(&self, source: &Part, sight: Sight) -> Value {
-        let mut answer = self.part_answer(source, sight);
-        // Whether a secret is configured (section 8, "Answer").
-        let is_authenticated = source.config.get("auth").is_some_and(|auth| !auth.is_null());
-        answer["authenticated"] = is_authenticated.into();
-        answer["url"] = format!("https://hkdk.events/{}", &source.id[4..]).into();
-        answer
-    }
-
-    fn destination_answer(&self, destination: &Part, sight: Sight) -> Value {
-        self.part_answer(destination, sight)
-    }
-
-    fn part_answer(&self, part: &Part, sight: Sight) -> Value {
-        let mut config = part.config.clone();
-        if let (Sight::Masked, Some(auth)) = (sight, config.get_mut("auth")) {
-            *auth = json!({});
-        }
-        json!({
-            "id": part.id,
-            "name": part.name,
-            "description": part.description,
-            "team_id": self.options.project,
-            "type": part.kind,
-            "config": config,
-            "disabled_at": part.disabled_at,
-            "created_at": part.created_at,
-            "updated_at": part.updated_at,
-        })
-    }
-
-    fn link_answer(&self, link: &Link, sight: Sight) -> Value {
-        let source = self.sources.iter().find(|it| it.id == link.source_id);
-        let destination = self.destinations.iter().find(|it| it.id == link.destination_id);
-        let source = source.map(|it| self.source_answer(it, sight)).unwrap_or_default();
-        let destination =
-            destination.map(|it| self.destination_answer(it, sight)).unwrap_or_default();
-        let rule = |rule: &Value| {
-            if self.options.spells_out_rules { spelled_out(rule) } else { rule.clone() }
+    pub(super) fn show_connection(&self, connection: &Connection, secrets: Secrets) -> Value {
+        let endpoint = |role, id| {
+            let endpoint = self.endpoint(role, id);
+            endpoint.map(|it| self.show_endpoint(it, secrets)).unwrap_or_default()
         };
-        let full_name = source["name"].as_str().map(|source| format!("{source} -> {}", link.name));
-        json!({
-            "id": link.id,
-            "name": link.name,
-            "full_name": full_name,
-            "description": link.description,
-            "team_id": self.options.project,
-            "source": source,
-            "destination": destination,
-            "rules": link.rules.iter().map(rule).collect::<Vec<_>>(),
-            "disabled_at": link.disabled_at,
-            "paused_at": link.paused_at,
-            "created_at": link.created_at,
-            "updated_at": link.updated_at,
-        })
+        let mut shown = json!(connection);
+        shown["team_id"] = self.options.project.as_str().into();
+        shown["source"] = endpoint(Role::Source, &connection.source_id);
+        shown["destination"] = endpoint(Role::Destination, &connection.destination_id);
+        let source = shown["source"]["name"].as_str();
+        shown["full_name"] = source.map(|it| format!("{it} -> {}", connection.name)).into();
+        if self.options.spells_out_rules {
+            shown["rules"] = connection.rules.iter().map(spelled_out).collect();
+        }
+        shown
     }
 }

@@ -1,70 +1,54 @@
-//! How what is stored changes (section 8). Everything is checked before anything is changed.
+//! How an upsert changes what is stored (docs/vendors/hookdeck.md, "Connection upsert" and "Upsert traps").
+//!
+//! Everything is checked before anything is changed.
 
 use serde_json::{Value, json};
 
-use super::OLD_VERSION;
-use super::input::{self, Object, given, object, refuse};
-use super::options::Swap;
-use super::refusal::Refusal;
-use super::rules;
-use super::state::{Link, Part, State};
+use super::input::{self, Object, given, named, refuse, text};
+use super::options::{Options, Replacement};
+use super::state::{Connection, Endpoint, Project, Role, Secrets};
+use crate::service::ErrorResponse;
 
-const PART: [&str; 4] = ["name", "type", "description", "config"];
-const CONNECTION: [&str; 7] =
-    ["name", "description", "source", "source_id", "destination", "destination_id", "rules"];
-
-impl State {
-    pub(super) fn upsert_source(&mut self, body: &Value) -> Result<Value, Refusal> {
-        let source = self.new_source(body)?;
-        let id = source.id.clone();
-        store(&mut self.sources, source);
-        self.source(&id, false)
-    }
-
-    pub(super) fn upsert_destination(
+impl Project {
+    pub(super) fn upsert_endpoint(
         &mut self,
+        role: Role,
         body: &Value,
         version: &str,
-    ) -> Result<Value, Refusal> {
-        let destination = self.new_destination(body, version)?;
-        let id = destination.id.clone();
-        store(&mut self.destinations, destination);
-        self.destination(&id, false)
+    ) -> Result<Value, ErrorResponse> {
+        let endpoint = self.new_endpoint(role, body, version)?;
+        let shown = self.show_endpoint(&endpoint, Secrets::Masked);
+        store(&mut self.endpoints, endpoint, |it| &it.id);
+        Ok(shown)
     }
 
     pub(super) fn upsert_connection(
         &mut self,
         body: &Value,
         version: &str,
-    ) -> Result<Value, Refusal> {
-        let body = object(body, "body", &CONNECTION)?;
-        let name = input::name(body, "body")?;
-        input::description(body, "body")?;
-        let source = match (given(body, "source"), given(body, "source_id")) {
-            (Some(source), None) => self.new_source(source)?,
-            (None, Some(id)) => known(&self.sources, id)?,
-            _ => return refuse("either source or source_id is required"),
-        };
-        let destination = match (given(body, "destination"), given(body, "destination_id")) {
-            (Some(destination), None) => self.new_destination(destination, version)?,
-            (None, Some(id)) => known(&self.destinations, id)?,
-            _ => return refuse("either destination or destination_id is required"),
-        };
-        let rules = given(body, "rules").map(rules::rules).transpose()?;
-        let is_it = |it: &&Link| it.name == name;
-        let is_here = |it: &&Link| it.source_id == source.id && it.destination_id == destination.id;
-        let there = self.connections.iter().filter(is_it).find(is_here);
-        let there = match (there, self.connections.iter().find(is_it), self.options.on_swap) {
-            (None, Some(_), Swap::Refuse) => {
-                return refuse("the source and destination of a connection cannot be changed");
-            }
-            (None, Some(elsewhere), Swap::Ignore) => Some(elsewhere),
-            (there, ..) => there,
+    ) -> Result<Value, ErrorResponse> {
+        let (body, name) = named(body, "body", input::CONNECTION)?;
+        let source = self.endpoint_of(Role::Source, body, version)?;
+        let destination = self.endpoint_of(Role::Destination, body, version)?;
+        let rules = given(body, "rules").map(input::rules).transpose()?;
+        let is_it = |it: &&Connection| it.name == name;
+        let stored = self.connections.iter().filter(is_it);
+        let stored = stored.clone().find(|it| it.has(&source) && it.has(&destination));
+        let stored = match (stored, self.connections.iter().find(is_it)) {
+            (None, Some(other)) => match self.options.on_replacement {
+                Replacement::Refuse => {
+                    let message = "the source and destination of a connection cannot be changed";
+                    return refuse(message);
+                }
+                Replacement::Ignore => Some(other),
+                Replacement::Another => None,
+            },
+            (stored, _) => stored,
         };
         let now = self.now();
-        let mut link = match there.cloned() {
-            Some(link) => link,
-            None => Link {
+        let mut connection = match stored.cloned() {
+            Some(connection) => connection,
+            None => Connection {
                 id: self.next_id("web"),
                 name: name.to_owned(),
                 description: Value::Null,
@@ -78,86 +62,81 @@ impl State {
             },
         };
         if let Some(description) = body.get("description") {
-            link.description = description.clone();
+            connection.description = description.clone();
         }
-        // Without rules the stored ones stay; with them all are replaced (trap 1).
+        // Without rules the stored ones stay; with rules all are replaced ("Upsert traps", 1).
         if let Some(rules) = rules {
-            link.rules = rules;
+            connection.rules = rules;
         }
-        link.disabled_at = None; // trap 5
-        link.updated_at = now;
-        let enabled = (source.id.clone(), destination.id.clone());
-        store(&mut self.sources, source);
-        store(&mut self.destinations, destination);
-        if self.options.enables_parts {
-            self.enable_parts(&enabled.0, &enabled.1);
+        connection.disabled_at = None; // "Upsert traps", 5
+        connection.updated_at = now;
+        for mut endpoint in [source, destination] {
+            if self.options.enables_parts {
+                endpoint.disabled_at = None;
+            }
+            store(&mut self.endpoints, endpoint, |it| &it.id);
         }
-        match self.connections.iter_mut().find(|it| it.id == link.id) {
-            Some(stored) => *stored = link.clone(),
-            None => self.connections.push(link.clone()),
-        }
-        Ok(self.answer(&link))
+        let shown = self.show_connection(&connection, Secrets::Masked);
+        store(&mut self.connections, connection, |it| &it.id);
+        Ok(shown)
     }
 
-    /// The source as it will be.
-    fn new_source(&mut self, body: &Value) -> Result<Part, Refusal> {
-        let body = object(body, "source", &PART)?;
-        let name = input::name(body, "source")?;
-        input::description(body, "source")?;
-        let kind = input::source_type(body)?;
-        let empty = json!({});
-        let config = input::source_config(kind, given(body, "config").unwrap_or(&empty))?;
-        let there = self.sources.iter().find(|it| it.name == name).cloned();
-        let keeps_secret = self.options.keeps_secret && kind == "SVIX";
-        let secret = there.as_ref().filter(|it| keeps_secret && it.kind == kind);
-        let secret = secret.and_then(|it| it.config.get("auth").cloned());
-        let mut source = self.part(there, "src", body, kind, config);
-        if let Some(secret) = secret {
-            source.config.entry("auth").or_insert(secret);
-        }
-        Ok(source)
-    }
-
-    /// The destination as it will be. Its type has no default.
-    fn new_destination(&mut self, body: &Value, version: &str) -> Result<Part, Refusal> {
-        let body = object(body, "destination", &PART)?;
-        let name = input::name(body, "destination")?;
-        input::description(body, "destination")?;
-        let there = self.destinations.iter().find(|it| it.name == name).cloned();
-        let kind = input::destination_type(body)?.map(str::to_owned);
-        let Some(kind) = kind.or_else(|| there.as_ref().map(|it| it.kind.clone())) else {
-            return refuse("destination.type is required");
-        };
-        let empty = json!({});
-        let config = given(body, "config").unwrap_or(&empty);
-        let mut config = input::destination_config(&kind, config, version)?;
-        if version == OLD_VERSION && config.contains_key("rate_limit") {
-            let (rate, period) = (config.remove("rate_limit"), config.remove("rate_limit_period"));
-            config.insert("delivery_policy".into(), json!({ "rate": rate, "period": period }));
-        }
-        // What a new destination authenticates with, unless it is told.
-        if there.is_none() && !config.contains_key("auth_type") {
-            config.insert("auth_type".into(), "HOOKDECK_SIGNATURE".into());
-            config.insert("auth".into(), json!({}));
-        }
-        Ok(self.part(there, "des", body, &kind, config))
-    }
-
-    fn part(
+    /// The source or destination of a connection, which is given as an object or by its id.
+    fn endpoint_of(
         &mut self,
-        there: Option<Part>,
-        prefix: &str,
+        role: Role,
         body: &Object,
-        kind: &str,
-        config: Object,
-    ) -> Part {
+        version: &str,
+    ) -> Result<Endpoint, ErrorResponse> {
+        let (name, id_name) = match role {
+            Role::Source => ("source", "source_id"),
+            Role::Destination => ("destination", "destination_id"),
+        };
+        match (given(body, name), text(body, id_name)) {
+            (Some(endpoint), None) => self.new_endpoint(role, endpoint, version),
+            (None, Some(id)) => match self.endpoint(role, id) {
+                Ok(endpoint) => Ok(endpoint.clone()),
+                Err(error) => refuse(error.message),
+            },
+            _ => refuse(format!("either {name} or {id_name} is required")),
+        }
+    }
+
+    /// The source or destination as it will be stored.
+    fn new_endpoint(
+        &mut self,
+        role: Role,
+        body: &Value,
+        version: &str,
+    ) -> Result<Endpoint, ErrorResponse> {
+        let (at, members) = match role {
+            Role::Source => ("source", input::SOURCE),
+            Role::Destination => ("destination", input::DESTINATION),
+        };
+        let (body, name) = named(body, at, members)?;
+        let stored = self.endpoints(role).find(|it| it.name == name).cloned();
+        let kind = match (text(body, "type"), role, &stored) {
+            (Some(kind), ..) => kind.to_owned(),
+            // A source without a type is a webhook, even if it was something else ("Upsert traps", 2).
+            (None, Role::Source, _) => "WEBHOOK".to_owned(),
+            (None, Role::Destination, Some(stored)) => stored.kind.clone(),
+            (None, Role::Destination, None) => return refuse("destination.type is required"),
+        };
+        let config = match role {
+            Role::Source => input::source_config(&kind, body)?,
+            Role::Destination => {
+                let config = input::destination_config(&kind, body, version)?;
+                completed(config, stored.is_none())
+            }
+        };
         let now = self.now();
-        let mut part = match there {
-            Some(part) => part,
-            None => Part {
-                id: self.next_id(prefix),
-                name: body["name"].as_str().unwrap_or_default().to_owned(),
-                kind: kind.to_owned(),
+        let mut endpoint = match stored {
+            Some(endpoint) => endpoint,
+            None => Endpoint {
+                role,
+                id: self.next_id(role.id_prefix()),
+                name: name.to_owned(),
+                kind: kind.clone(),
                 config: Object::new(),
                 description: Value::Null,
                 disabled_at: None,
@@ -165,38 +144,52 @@ impl State {
                 updated_at: now.clone(),
             },
         };
-        if self.options.merges_config && part.kind == kind {
-            merge(&mut part.config, config);
+        let Options { merges_config, keeps_secret, .. } = self.options;
+        let is_same_kind = endpoint.kind == kind;
+        let secret = endpoint.config.get("auth").cloned();
+        if merges_config && is_same_kind {
+            merge(&mut endpoint.config, config);
         } else {
-            part.config = config;
+            endpoint.config = config;
         }
-        kind.clone_into(&mut part.kind);
+        if let (true, true, "SVIX", Some(secret)) = (keeps_secret, is_same_kind, &*kind, secret) {
+            endpoint.config.entry("auth").or_insert(secret);
+        }
+        endpoint.kind = kind;
         if let Some(description) = body.get("description") {
-            part.description = description.clone();
+            endpoint.description = description.clone();
         }
-        part.updated_at = now;
-        part
+        endpoint.updated_at = now;
+        Ok(endpoint)
     }
+}
+
+/// The config of a destination in the form of the current version, with the authentication of a new one.
+fn completed(mut config: Object, is_new: bool) -> Object {
+    if config.contains_key("rate_limit") {
+        let (rate, period) = (config.remove("rate_limit"), config.remove("rate_limit_period"));
+        config.insert("delivery_policy".into(), json!({ "rate": rate, "period": period }));
+    }
+    if is_new && !config.contains_key("auth_type") {
+        config.insert("auth_type".into(), "HOOKDECK_SIGNATURE".into());
+        config.insert("auth".into(), json!({}));
+    }
+    config
 }
 
 fn merge(into: &mut Object, from: Object) {
     for (name, value) in from {
         match (into.get_mut(&name), value) {
-            // A secret is one thing, and a new one replaces it whole.
+            // A new secret replaces all of the old one.
             (Some(Value::Object(into)), Value::Object(from)) if name != "auth" => merge(into, from),
             (_, value) => drop(into.insert(name, value)),
         }
     }
 }
 
-fn known(parts: &[Part], id: &Value) -> Result<Part, Refusal> {
-    let part = parts.iter().find(|it| id == &*it.id);
-    part.cloned().ok_or_else(|| Refusal::unprocessable("there is nothing with that id"))
-}
-
-fn store(parts: &mut Vec<Part>, part: Part) {
-    match parts.iter_mut().find(|it| it.id == part.id) {
-        Some(stored) => *stored = part,
-        None => parts.push(part),
+fn store<T>(all: &mut Vec<T>, one: T, id: fn(&T) -> &str) {
+    match all.iter_mut().find(|it| id(it) == id(&one)) {
+        Some(stored) => *stored = one,
+        None => all.push(one),
     }
 }

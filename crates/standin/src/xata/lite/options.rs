@@ -1,4 +1,4 @@
-//! How a workspace is set up: what it allows, how long things take, and what the contract leaves open.
+//! How a workspace is set up: what it allows, how long things take, and what is unknown of the service.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use crate::clock::Clock;
 /// The settings of a [`super::Lite`]; changed at run time with [`super::Lite::change`].
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The one workspace there is: slug, dash and six characters (section 2).
+    /// The one workspace there is: slug, dash and six characters.
     pub workspace: String,
     /// The only bearer token that is accepted.
     pub api_key: String,
-    /// The regions on offer (section 3.5).
+    /// The regions on offer.
     pub regions: Vec<Region>,
-    /// What the creation of a database that is there already answers (section 3.2).
+    /// What a create answers whose name is taken.
     pub duplicate: Duplicate,
-    /// What the 201 of a create says (section 3.2). With [`Status::Failed`] nothing is created.
+    /// What the 201 of a create says. With [`Status::Failed`] nothing is created.
     pub status: Status,
     /// How long a create takes. A client that hangs up meanwhile has created nothing.
     pub create_latency: Duration,
-    /// How many databases the workspace may have (section 6); `None` is no limit.
+    /// How many databases the workspace may have; `None` is no limit.
     pub most_databases: Option<usize>,
     /// The wall clock of all timestamps.
     pub clock: Clock,
@@ -49,7 +49,7 @@ impl Default for Options {
     }
 }
 
-/// A region as the service lists it (section 3.5).
+/// A region as the service lists it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Region {
     /// The id, such as `eu-west-1`.
@@ -65,13 +65,13 @@ impl Region {
     }
 }
 
-/// What the creation of a database that is there already answers; the true answer is unknown (section 3.2).
+/// What a create answers whose name is taken; the service's answer is unknown.
 /// None of them changes the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duplicate {
     /// 201, as if it had just been created.
     Created,
-    /// 409, of which only a general list of statuses knows (section 4).
+    /// 409, of which only a general list of statuses knows.
     Conflict,
     /// 422, the best guess.
     Unprocessable,
@@ -80,8 +80,8 @@ pub enum Duplicate {
 }
 
 impl Duplicate {
-    /// The status of the refusal, unless it is none.
-    pub(super) const fn refusal(self) -> Option<StatusCode> {
+    /// The status of the error, unless the create succeeds.
+    pub(super) const fn error_status(self) -> Option<StatusCode> {
         match self {
             Self::Created => None,
             Self::Conflict => Some(StatusCode::CONFLICT),
@@ -91,7 +91,7 @@ impl Duplicate {
     }
 }
 
-/// The member `status` of a successful answer (sections 3.2 and 3.4).
+/// The member `status` of a successful answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {

@@ -1,91 +1,130 @@
-//! All that a workspace has stored, and the rules that hold for the whole of it.
+//! What a workspace stores, and the rules that hold for all of it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use http::StatusCode;
+use serde::{Deserialize, Serialize};
 
-use super::Database;
 use super::options::{Options, Status};
-use super::refusal::Refusal;
-use crate::id;
+use crate::clock;
+use crate::service::ErrorResponse;
 
-/// Everything stored.
-#[derive(Debug)]
-pub(super) struct State {
-    pub(super) options: Options,
-    /// By name, compared exactly (section 2).
-    databases: BTreeMap<String, Database>,
-    n_requests: u64,
+/// The branch that every database begins with.
+pub(super) const FIRST_BRANCH: &str = "main";
+
+/// A database as it is stored, and as all calls but create show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Database {
+    /// The name, unique within the workspace.
+    pub name: String,
+    /// Where it is.
+    pub region: String,
+    /// When it was created, since the Unix epoch.
+    #[serde(serialize_with = "clock::serialize")]
+    pub created_at: Duration,
+    /// Its first branch.
+    #[serde(skip)]
+    pub branch: String,
+    /// `ui`, all that can be stored on a database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ui: Option<Ui>,
+    /// `postgresEnabled`, if the create gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postgres_enabled: Option<bool>,
+    /// `defaultClusterID`, if the create gave it.
+    #[serde(rename = "defaultClusterID", skip_serializing_if = "Option::is_none")]
+    pub default_cluster: Option<String>,
 }
 
-impl State {
-    pub(super) fn new(options: Options) -> Self {
-        Self { options, databases: BTreeMap::new(), n_requests: 0 }
-    }
+/// How the vendor's web page shows a database.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Ui {
+    /// The color; a database whose `ui` has none is stored without `ui`.
+    pub color: Option<String>,
+}
 
-    /// The id of a request (section 1).
-    pub(super) fn request_id(&mut self) -> String {
-        self.n_requests += 1;
-        id::text(id::BASE32, 20, &format!("lite request {}", self.n_requests))
-    }
+/// The workspace.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    pub(super) options: Options,
+    /// By name, compared exactly.
+    databases: BTreeMap<String, Database>,
+}
 
+impl Workspace {
     pub(super) fn databases(&self) -> impl Iterator<Item = &Database> {
         self.databases.values()
     }
 
-    pub(super) fn database(&self, name: &str) -> Option<&Database> {
-        self.databases.get(name)
+    pub(super) fn known(&self, name: &str) -> Result<&Database, ErrorResponse> {
+        self.databases.get(name).ok_or_else(|| unknown_database(name))
     }
 
-    /// The database, or the refusal for one that is not there.
-    pub(super) fn known(&self, name: &str) -> Result<&Database, Refusal> {
-        self.database(name).ok_or_else(|| Refusal::unknown_database(name))
+    pub(super) fn known_mut(&mut self, name: &str) -> Result<&mut Database, ErrorResponse> {
+        self.databases.get_mut(name).ok_or_else(|| unknown_database(name))
     }
 
-    pub(super) fn known_mut(&mut self, name: &str) -> Result<&mut Database, Refusal> {
-        self.databases.get_mut(name).ok_or_else(|| Refusal::unknown_database(name))
-    }
-
-    /// Decides about a create, in one step. The name comes before the cap, an order that the contract does not know.
-    pub(super) fn create(&mut self, database: Database) -> Result<(Database, Status), Refusal> {
-        if let Some(existing) = self.database(&database.name) {
-            return match self.options.duplicate.refusal() {
+    /// Decides about a create in one step. Whether the service checks the name before the limit is unknown.
+    pub(super) fn create(
+        &mut self,
+        database: Database,
+    ) -> Result<(Database, Status), ErrorResponse> {
+        let Options { workspace, duplicate, most_databases, status, .. } = &self.options;
+        if let Some(existing) = self.databases.get(&database.name) {
+            return match duplicate.error_status() {
                 None => Ok((existing.clone(), Status::Completed)),
-                Some(status) => Err(Refusal::name_taken(status, &existing.name)),
+                Some(status) => Err(name_taken(status, &existing.name)),
             };
         }
-        if let Some(limit) =
-            self.options.most_databases.filter(|most| self.databases.len() >= *most)
-        {
-            return Err(Refusal::cap(&self.options.workspace, limit));
+        // The status is a guess.
+        if let Some(limit) = most_databases.filter(|most| self.databases.len() >= *most) {
+            return Err(ErrorResponse::unprocessable(format!(
+                "workspace [{workspace}] has reached the limit of {limit} databases"
+            )));
         }
-        if self.options.status != Status::Failed {
+        let status = *status;
+        if status != Status::Failed {
             self.insert(database.clone())?;
         }
-        Ok((database, self.options.status))
+        Ok((database, status))
     }
 
     /// Stores a database whose name is free.
-    pub(super) fn insert(&mut self, database: Database) -> Result<(), Refusal> {
+    pub(super) fn insert(&mut self, database: Database) -> Result<(), ErrorResponse> {
         if self.databases.contains_key(&database.name) {
-            return Err(Refusal::name_taken(StatusCode::UNPROCESSABLE_ENTITY, &database.name));
+            return Err(name_taken(StatusCode::UNPROCESSABLE_ENTITY, &database.name));
         }
         self.databases.insert(database.name.clone(), database);
         Ok(())
     }
 
-    /// Renames a database; a taken name is 422 (section 3.2), its own changes nothing.
-    pub(super) fn rename(&mut self, name: &str, new_name: &str) -> Result<&Database, Refusal> {
+    /// Renames a database. A taken name is 422; its own name changes nothing.
+    pub(super) fn rename(
+        &mut self,
+        name: &str,
+        new_name: &str,
+    ) -> Result<&Database, ErrorResponse> {
         let renamed = Database { name: new_name.into(), ..self.known(name)?.clone() };
         if name != new_name {
             self.insert(renamed)?;
-            self.remove(name)?;
+            self.remove(name);
         }
         self.known(new_name)
     }
 
-    /// Removes a database for good; its name is free at once, which the contract does not know (section 3.4).
-    pub(super) fn remove(&mut self, name: &str) -> Result<(), Refusal> {
-        self.databases.remove(name).map(drop).ok_or_else(|| Refusal::unknown_database(name))
+    /// Removes a database. Its name is free at once, which is unknown of the service.
+    pub(super) fn remove(&mut self, name: &str) -> Option<Database> {
+        self.databases.remove(name)
     }
+}
+
+pub(super) fn unknown_database(name: &str) -> ErrorResponse {
+    ErrorResponse::not_found(format!("database [{name}] not found"))
+}
+
+fn name_taken(status: StatusCode, name: &str) -> ErrorResponse {
+    let what = if status == StatusCode::LOCKED { "is locked" } else { "already exists" };
+    ErrorResponse::new(status, format!("database [{name}] {what}"))
 }

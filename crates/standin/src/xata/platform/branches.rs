@@ -1,4 +1,4 @@
-//! The branch calls other than create (sections 6.1 and 6.3 to 6.6).
+//! The branch calls other than create.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,25 +7,21 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
+use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
 use super::Platform;
 use super::decode::{self, PatchBranchBody, RotateBody};
-use super::refusal::Refusal;
-use super::rows::Branch;
-use super::state::State as Stored;
+use super::rows::{Branch, ROLE};
+use super::state::Organization;
 use super::{create, discovery, wire};
-
-/// The only role whose password the API hands out.
-const ROLE: &str = "xata";
+use crate::service::ErrorResponse;
 
 pub(super) async fn list(
     State(platform): State<Platform>,
     Path((_, project)): Path<(String, String)>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ErrorResponse> {
     // A list is one query: it shows the rows of one moment, however long the answer takes to read.
     let branches: Vec<Arc<Branch>> = {
         let state = platform.state();
@@ -38,7 +34,7 @@ pub(super) async fn list(
 pub(super) async fn describe(
     State(platform): State<Platform>,
     Path((_, project, id)): Path<(String, String, String)>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, ErrorResponse> {
     let state = platform.state();
     let branch = state.project(&project)?.branch(&id)?;
     Ok(Json(wire::described(branch, state.options.clock.now())))
@@ -47,12 +43,9 @@ pub(super) async fn describe(
 pub(super) async fn patch(
     State(platform): State<Platform>,
     Path((_, project, id)): Path<(String, String, String)>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Json<Value>, Refusal> {
+    decode::Body(body): decode::Body<PatchBranchBody>,
+) -> Result<Json<Value>, ErrorResponse> {
     let mut state = platform.state();
-    state.refuse_when_disabled()?;
-    let body: PatchBranchBody = decode::body(&headers, &body, StatusCode::UNSUPPORTED_MEDIA_TYPE)?;
     let body = checked(&state, &project, &id, body)?;
     let now = state.options.clock.now();
     let branch = state.project_mut(&project)?.change(&id, now, |branch| apply(branch, body))?;
@@ -60,11 +53,11 @@ pub(super) async fn patch(
 }
 
 fn checked(
-    state: &Stored,
+    state: &Organization,
     project: &str,
     id: &str,
     body: PatchBranchBody,
-) -> Result<PatchBranchBody, Refusal> {
+) -> Result<PatchBranchBody, ErrorResponse> {
     if let Some(description) = &body.description {
         decode::description(description)?;
     }
@@ -72,13 +65,13 @@ fn checked(
         decode::branch_name(Some(name.clone()))?;
     }
     let scale_to_zero = body.scale_to_zero.map(decode::scale_to_zero).transpose()?;
-    create::size(body.replicas, body.storage)?;
-    if let Some(instance_type) = &body.instance_type {
+    create::size(body.cluster.replicas, body.cluster.storage)?;
+    if let Some(instance_type) = &body.cluster.instance_type {
         discovery::allowed_instance_type(&state.options.quotas, instance_type)?;
     }
     let project = state.project(project)?;
     let branch = project.branch(id)?;
-    if let Some(image) = &body.image {
+    if let Some(image) = &body.cluster.image {
         discovery::known_image(&branch.name, image)?;
     }
     if let Some(name) = &body.name {
@@ -88,19 +81,17 @@ fn checked(
 }
 
 fn apply(branch: &mut Branch, body: PatchBranchBody) {
-    let configuration = &mut branch.configuration;
     replace(&mut branch.name, body.name);
     replace(&mut branch.scale_to_zero, body.scale_to_zero);
     replace(&mut branch.hibernated, body.hibernate);
-    replace(&mut configuration.image, body.image);
-    replace(&mut configuration.instance_type, body.instance_type);
-    replace(&mut configuration.replicas, body.replicas);
-    replace(&mut configuration.storage, body.storage);
-    replace(
-        &mut configuration.postgres_configuration_parameters,
-        body.postgres_configuration_parameters,
-    );
-    replace(&mut configuration.preload_libraries, body.preload_libraries);
+    let (configuration, given) = (&mut branch.configuration, body.cluster);
+    replace(&mut configuration.image, given.image);
+    replace(&mut configuration.instance_type, given.instance_type);
+    replace(&mut configuration.replicas, given.replicas);
+    replace(&mut configuration.storage, given.storage);
+    let parameters = &mut configuration.postgres_configuration_parameters;
+    replace(parameters, given.postgres_configuration_parameters);
+    replace(&mut configuration.preload_libraries, given.preload_libraries);
     branch.description = body.description.or(branch.description.take());
 }
 
@@ -113,7 +104,7 @@ fn replace<T>(member: &mut T, given: Option<T>) {
 pub(super) async fn delete(
     State(platform): State<Platform>,
     Path((_, project, id)): Path<(String, String, String)>,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, ErrorResponse> {
     platform.state().project_mut(&project)?.remove(&id)?;
     platform.drop_data(id).await;
     Ok(StatusCode::NO_CONTENT)
@@ -123,7 +114,7 @@ pub(super) async fn credentials(
     State(platform): State<Platform>,
     Path((_, project, id)): Path<(String, String, String)>,
     Query(query): Query<HashMap<String, String>>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, ErrorResponse> {
     let state = platform.state();
     let branch = state.project(&project)?.branch(&id)?;
     only_our_role(query.get("username").map_or(ROLE, String::as_str))?;
@@ -137,12 +128,9 @@ pub(super) async fn credentials(
 pub(super) async fn rotate(
     State(platform): State<Platform>,
     Path((_, project, id)): Path<(String, String, String)>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<StatusCode, Refusal> {
+    decode::Body(body): decode::Body<RotateBody>,
+) -> Result<StatusCode, ErrorResponse> {
     let mut state = platform.state();
-    state.refuse_when_disabled()?;
-    let body: RotateBody = decode::body(&headers, &body, StatusCode::UNSUPPORTED_MEDIA_TYPE)?;
     let (now, takes) = (state.options.clock.now(), state.options.ready_after);
     let project = state.project_mut(&project)?;
     let branch = project.branch(&id)?;
@@ -151,7 +139,7 @@ pub(super) async fn rotate(
         return Err(no_credentials(&id));
     }
     if now < branch.credentials_at {
-        return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, ""));
+        return Err(ErrorResponse::new(StatusCode::INTERNAL_SERVER_ERROR, ""));
     }
     project.change(&id, now, |branch| {
         branch.n_rotations += 1;
@@ -160,14 +148,16 @@ pub(super) async fn rotate(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn only_our_role(username: &str) -> Result<(), Refusal> {
+fn only_our_role(username: &str) -> Result<(), ErrorResponse> {
     if username == ROLE {
         return Ok(());
     }
     let message = "only the xata user credentials can be retrieved";
-    Err(Refusal::bad_request(message))
+    Err(ErrorResponse::bad_request(message))
 }
 
-fn no_credentials(branch: &str) -> Refusal {
-    Refusal::not_found(format!("Credentials for username [{ROLE}] on branch [{branch}]: not found"))
+fn no_credentials(branch: &str) -> ErrorResponse {
+    ErrorResponse::not_found(format!(
+        "Credentials for username [{ROLE}] on branch [{branch}]: not found"
+    ))
 }

@@ -1,37 +1,34 @@
-//! Creating a branch: the checks in the order of section 6.2, the project lock, the transaction.
+//! Creating a branch: the checks in the service's order, the project's lock, the transaction.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde_json::Value;
 use tokio::sync::OwnedMutexGuard;
 
 use super::Platform;
 use super::decode::{self, ClusterBody, CreateBranchBody};
 use super::options::Contention;
-use super::refusal::Refusal;
 use super::rows::{ClusterConfiguration, Draft};
-use super::state::State as Stored;
-use super::{discovery, wire};
+use super::state::Organization;
+use super::{discovery, error, wire};
+use crate::service::ErrorResponse;
 
 const MOST_REPLICAS: i64 = 4;
-/// GiB; also what a branch gets when it does not say.
-pub(super) const MOST_STORAGE: i64 = 250;
-/// Seconds that a client should wait while creation is switched off.
-const SWITCHED_OFF_FOR: u16 = 30;
 
 pub(super) async fn create(
     State(platform): State<Platform>,
     Path((_, project)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<(StatusCode, Json<Value>), Refusal> {
-    let draft = draft(&platform.state(), &project, &headers, &body)?;
+    body: Result<decode::Body<CreateBranchBody>, ErrorResponse>,
+) -> Result<(StatusCode, Json<Value>), ErrorResponse> {
+    // Every fault of the body is 400 here, another content type too.
+    let decode::Body(body) =
+        body.map_err(|error| ErrorResponse { status: StatusCode::BAD_REQUEST, ..error })?;
+    let draft = draft(&platform.state(), &project, body)?;
     let _lock = lock(&platform, &project).await?;
-    // From here on the transaction is open: dropping this future rolls it back, as nothing is stored yet.
+    // The transaction is open now. Dropping this future rolls it back, as nothing is stored yet.
     let (latency, ready_after) = {
         let mut state = platform.state();
         state.admit_branch(&project, &draft)?;
@@ -45,20 +42,12 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(wire::short(&branch, None))))
 }
 
-/// Everything that is checked before the lock.
+/// What is checked before the lock.
 fn draft(
-    state: &Stored,
+    state: &Organization,
     project: &str,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<Draft, Refusal> {
-    state.refuse_when_disabled()?;
-    if !state.options.creation_enabled {
-        let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
-        return Err(refusal.with_retry_after(SWITCHED_OFF_FOR));
-    }
-    state.admit_to_new_organization()?;
-    let body: CreateBranchBody = decode::body(headers, body, StatusCode::BAD_REQUEST)?;
+    body: CreateBranchBody,
+) -> Result<Draft, ErrorResponse> {
     if let Some(description) = &body.description {
         decode::description(description)?;
     }
@@ -70,7 +59,7 @@ fn draft(
         mode => {
             let mode = mode.unwrap_or_default();
             let what = format!("unknown discriminator value: {mode}");
-            return Err(Refusal::invalid_parameter("body", &what));
+            return Err(error::invalid_parameter("body", &what));
         }
     };
     Ok(Draft {
@@ -87,18 +76,26 @@ fn draft(
 type Origin = (Option<String>, String, ClusterConfiguration);
 
 /// Everything comes from the parent, except that a child has one instance.
-fn inherited(state: &Stored, project: &str, parent: Option<String>) -> Result<Origin, Refusal> {
+fn inherited(
+    state: &Organization,
+    project: &str,
+    parent: Option<String>,
+) -> Result<Origin, ErrorResponse> {
     let parent = parent.filter(|id| !id.is_empty()).ok_or_else(|| {
-        Refusal::invalid_parameter("parentID", "parentID is required for mode inherit")
+        error::invalid_parameter("parentID", "parentID is required for mode inherit")
     })?;
     let row = state.project(project)?.branch(&parent);
-    let row = row.map_err(|_| Refusal::unknown_parent(&parent))?;
+    let row = row.map_err(|_| error::unknown_parent(&parent))?;
     let configuration = ClusterConfiguration { replicas: 0, ..row.configuration.clone() };
     Ok((Some(parent), row.region.clone(), configuration))
 }
 
-fn custom(state: &Stored, name: &str, given: Option<ClusterBody>) -> Result<Origin, Refusal> {
-    let required = |member| Refusal::invalid_parameter(member, "is required for mode custom");
+fn custom(
+    state: &Organization,
+    name: &str,
+    given: Option<ClusterBody>,
+) -> Result<Origin, ErrorResponse> {
+    let required = |member| error::invalid_parameter(member, "is required for mode custom");
     let given = given.ok_or_else(|| required("configuration"))?;
     let region = given.region.ok_or_else(|| required("region"))?;
     discovery::known_region(&state.options, &region)?;
@@ -112,28 +109,30 @@ fn custom(state: &Stored, name: &str, given: Option<ClusterBody>) -> Result<Orig
         image,
         instance_type,
         replicas,
-        storage: given.storage.unwrap_or(MOST_STORAGE),
-        postgres_configuration_parameters: given.postgres_configuration_parameters,
-        preload_libraries: given.preload_libraries,
+        storage: given.storage.unwrap_or(discovery::MOST_STORAGE),
+        postgres_configuration_parameters: given
+            .postgres_configuration_parameters
+            .unwrap_or_default(),
+        preload_libraries: given.preload_libraries.unwrap_or_default(),
     };
     Ok((None, region, configuration))
 }
 
 /// The numbers that a create and a patch may give.
-pub(super) fn size(replicas: Option<i64>, storage: Option<i64>) -> Result<(), Refusal> {
+pub(super) fn size(replicas: Option<i64>, storage: Option<i64>) -> Result<(), ErrorResponse> {
     if replicas.is_some_and(|replicas| !(0..=MOST_REPLICAS).contains(&replicas)) {
         let what = format!("must be between 0 and {MOST_REPLICAS}");
-        return Err(Refusal::invalid_parameter("replicas", &what));
+        return Err(error::invalid_parameter("replicas", &what));
     }
-    if storage.is_some_and(|storage| !(1..=MOST_STORAGE).contains(&storage)) {
-        let what = format!("must be between 1 and {MOST_STORAGE}");
-        return Err(Refusal::invalid_parameter("storage", &what));
+    if storage.is_some_and(|storage| !(1..=discovery::MOST_STORAGE).contains(&storage)) {
+        let what = format!("must be between 1 and {}", discovery::MOST_STORAGE);
+        return Err(error::invalid_parameter("storage", &what));
     }
     Ok(())
 }
 
-/// The advisory lock of a project; it belongs to the id, whether or not there is such a project.
-async fn lock(platform: &Platform, project: &str) -> Result<OwnedMutexGuard<()>, Refusal> {
+/// The advisory lock of a project id, even if there is no such project.
+async fn lock(platform: &Platform, project: &str) -> Result<OwnedMutexGuard<()>, ErrorResponse> {
     let (lock, contention) = {
         let mut state = platform.state();
         let lock = state.locks.entry(project.to_owned()).or_default();
@@ -142,8 +141,8 @@ async fn lock(platform: &Platform, project: &str) -> Result<OwnedMutexGuard<()>,
     match contention {
         Contention::Queue => Ok(lock.lock_owned().await),
         Contention::Refuse { status, retry_after } => lock.try_lock_owned().map_err(|_| {
-            let refusal = Refusal::new(status, format!("project [{project}] is busy"));
-            if retry_after { refusal.with_retry_after(1) } else { refusal }
+            let busy = ErrorResponse::new(status, format!("project [{project}] is busy"));
+            if retry_after { busy.with_retry_after(1) } else { busy }
         }),
     }
 }

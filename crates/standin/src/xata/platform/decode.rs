@@ -1,15 +1,17 @@
-//! Request bodies and the checks that need nothing but the body (sections 1, 3, 5 and 6.2).
+//! Request bodies, and the checks that need nothing but the body.
 
 use std::collections::BTreeMap;
 
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
+use axum::extract::{FromRequest, Request};
+use bytes::Bytes;
+use http::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::error;
 use super::options::ScaleToZero;
-use super::refusal::Refusal;
 use super::rows::{ProjectConfiguration, ProjectScaleToZero};
+use crate::service::{ErrorResponse, is_json};
 
 const LONGEST_DESCRIPTION: usize = 50;
 
@@ -47,10 +49,8 @@ pub(super) struct ClusterBody {
     pub(super) instance_type: Option<String>,
     pub(super) replicas: Option<i64>,
     pub(super) storage: Option<i64>,
-    #[serde(default)]
-    pub(super) postgres_configuration_parameters: BTreeMap<String, String>,
-    #[serde(default)]
-    pub(super) preload_libraries: Vec<String>,
+    pub(super) postgres_configuration_parameters: Option<BTreeMap<String, String>>,
+    pub(super) preload_libraries: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -60,12 +60,9 @@ pub(super) struct PatchBranchBody {
     pub(super) description: Option<String>,
     pub(super) scale_to_zero: Option<ScaleToZero>,
     pub(super) hibernate: Option<bool>,
-    pub(super) image: Option<String>,
-    pub(super) instance_type: Option<String>,
-    pub(super) replicas: Option<i64>,
-    pub(super) storage: Option<i64>,
-    pub(super) postgres_configuration_parameters: Option<BTreeMap<String, String>>,
-    pub(super) preload_libraries: Option<Vec<String>>,
+    /// Its region is ignored: a branch stays where it is.
+    #[serde(flatten)]
+    pub(super) cluster: ClusterBody,
 }
 
 #[derive(Debug, Deserialize)]
@@ -73,24 +70,25 @@ pub(super) struct RotateBody {
     pub(super) username: Option<String>,
 }
 
-/// Reads a body. `wrong_type` is the status for another content type than JSON:
-/// 415, but creating a branch wraps it in a 400 (section 2).
-pub(super) fn body<T: DeserializeOwned>(
-    headers: &HeaderMap,
-    bytes: &[u8],
-    wrong_type: StatusCode,
-) -> Result<T, Refusal> {
-    let is_json = headers.get(CONTENT_TYPE).is_none_or(|value| {
-        let essence = value.as_bytes().split(|byte| *byte == b';').next();
-        essence
-            .is_some_and(|essence| essence.trim_ascii().eq_ignore_ascii_case(b"application/json"))
-    });
-    if !is_json {
-        return Err(Refusal::new(wrong_type, "Unsupported Media Type"));
+/// A JSON body. The content type may be missing, but not another one.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = ErrorResponse;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ErrorResponse> {
+        if is_json(request.headers()) == Some(false) {
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(ErrorResponse::new(status, "Unsupported Media Type"));
+        }
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| ErrorResponse::new(rejection.status(), rejection.body_text()))?;
+        let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        serde_json::from_slice(bytes)
+            .map(Self)
+            .map_err(|error| ErrorResponse::bad_request(format!("invalid request body: {error}")))
     }
-    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
-    serde_json::from_slice(bytes)
-        .map_err(|error| Refusal::bad_request(format!("invalid request body: {error}")))
 }
 
 impl PartialConfiguration {
@@ -98,7 +96,7 @@ impl PartialConfiguration {
     pub(super) fn over(
         self,
         stored: ProjectConfiguration,
-    ) -> Result<ProjectConfiguration, Refusal> {
+    ) -> Result<ProjectConfiguration, ErrorResponse> {
         let scale_to_zero = match self.scale_to_zero {
             None => stored.scale_to_zero,
             Some(given) => ProjectScaleToZero {
@@ -113,34 +111,34 @@ impl PartialConfiguration {
     }
 }
 
-pub(super) fn scale_to_zero(given: ScaleToZero) -> Result<ScaleToZero, Refusal> {
+pub(super) fn scale_to_zero(given: ScaleToZero) -> Result<ScaleToZero, ErrorResponse> {
     given.normalized().ok_or_else(|| {
         let what = "inactivityPeriodMinutes must be between 1 and 1440";
-        Refusal::invalid_parameter("scaleToZero", what)
+        error::invalid_parameter("scaleToZero", what)
     })
 }
 
-pub(super) fn branch_name(name: Option<String>) -> Result<String, Refusal> {
+pub(super) fn branch_name(name: Option<String>) -> Result<String, ErrorResponse> {
     name.filter(|name| !name.is_empty())
-        .ok_or_else(|| Refusal::invalid_parameter("name", "branch name is required"))
+        .ok_or_else(|| error::invalid_parameter("name", "branch name is required"))
 }
 
-pub(super) fn project_name(name: Option<String>) -> Result<String, Refusal> {
+pub(super) fn project_name(name: Option<String>) -> Result<String, ErrorResponse> {
     name.filter(|name| !name.is_empty())
-        .ok_or_else(|| Refusal::bad_request("invalid project name []"))
+        .ok_or_else(|| ErrorResponse::bad_request("invalid project name []"))
 }
 
-/// The narrow rule of \[Jun\]: what passes here passes later too (section 3).
-pub(super) fn description(text: &str) -> Result<(), Refusal> {
+/// The narrow rule of \[Jun\]: what it accepts, the later rules accept too.
+pub(super) fn description(text: &str) -> Result<(), ErrorResponse> {
     if text.chars().count() > LONGEST_DESCRIPTION {
         let message = format!("max length is {LONGEST_DESCRIPTION}");
-        return Err(Refusal::bad_request(message));
+        return Err(ErrorResponse::bad_request(message));
     }
     let may_follow = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b' ';
     let is_valid = text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
         && text.bytes().all(may_follow);
     if !is_valid {
-        return Err(Refusal::bad_request(format!("invalid branch description [{text}]")));
+        return Err(ErrorResponse::bad_request(format!("invalid branch description [{text}]")));
     }
     Ok(())
 }

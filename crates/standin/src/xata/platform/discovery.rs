@@ -1,4 +1,4 @@
-//! Regions, instance types, images and limits (section 4).
+//! Organizations, regions, instance types, images and limits.
 
 use std::collections::HashMap;
 
@@ -7,10 +7,10 @@ use axum::extract::{Path, Query, State};
 use serde_json::{Value, json};
 
 use super::Platform;
-use super::create::MOST_STORAGE;
+use super::error;
 use super::options::{Options, Quotas};
-use super::refusal::Refusal;
 use crate::clock::rfc3339;
+use crate::service::ErrorResponse;
 
 /// Name, thousandths of a CPU, GB of memory. The price doubles from one to the next.
 const INSTANCE_TYPES: [(&str, u32, u32); 8] = [
@@ -40,6 +40,8 @@ const POSTGRES_VERSIONS: [(&str, &str); 8] = [
 
 /// What stands for an unlimited quota, which the answers cannot express.
 const UNLIMITED: usize = i32::MAX as usize;
+/// GiB; also the storage of a branch whose create names none.
+pub(super) const MOST_STORAGE: i64 = 250;
 const INSTANCES_PER_BRANCH: (u32, u32) = (1, 5);
 const DESCRIPTION_LENGTH: u32 = 50;
 
@@ -65,7 +67,7 @@ pub(super) async fn regions(State(platform): State<Platform>) -> Json<Value> {
 pub(super) async fn instance_types(
     State(platform): State<Platform>,
     Query(query): Query<HashMap<String, String>>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, ErrorResponse> {
     let region = required_region(&platform.state().options, &query)?;
     let surcharge = if region == "eu-central-1" { 1.15 } else { 1.0 };
     let instance_types: Vec<Value> = INSTANCE_TYPES
@@ -88,7 +90,7 @@ pub(super) async fn instance_types(
 pub(super) async fn images(
     State(platform): State<Platform>,
     Query(query): Query<HashMap<String, String>>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, ErrorResponse> {
     required_region(&platform.state().options, &query)?;
     let images: Vec<Value> = POSTGRES_VERSIONS
         .iter()
@@ -111,7 +113,7 @@ pub(super) async fn organization_limits(State(platform): State<Platform>) -> Jso
 pub(super) async fn project_limits(
     State(platform): State<Platform>,
     Path((_, project)): Path<(String, String)>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, ErrorResponse> {
     let state = platform.state();
     state.project(&project)?;
     Ok(Json(limits(&state.options.quotas)))
@@ -142,38 +144,43 @@ fn limits(quotas: &Quotas) -> Value {
 fn required_region<'a>(
     options: &Options,
     query: &'a HashMap<String, String>,
-) -> Result<&'a str, Refusal> {
+) -> Result<&'a str, ErrorResponse> {
     let region = query.get("region").filter(|region| !region.is_empty());
     let region = region.ok_or_else(|| {
-        Refusal::bad_request("Invalid format for parameter region: query parameter is required")
+        ErrorResponse::bad_request(
+            "Invalid format for parameter region: query parameter is required",
+        )
     })?;
     known_region(options, region)?;
     Ok(region)
 }
 
-pub(super) fn known_region(options: &Options, region: &str) -> Result<(), Refusal> {
+pub(super) fn known_region(options: &Options, region: &str) -> Result<(), ErrorResponse> {
     let is_known = options.regions.iter().any(|known| known.id == region);
-    is_known.then_some(()).ok_or_else(|| Refusal::unknown_region(region))
+    is_known.then_some(()).ok_or_else(|| {
+        let what = format!("invalid region: region {region} is not found");
+        error::invalid_parameter("region", &what)
+    })
 }
 
 /// A listed image, or the alias of a listed major version.
-pub(super) fn known_image(branch: &str, image: &str) -> Result<(), Refusal> {
+pub(super) fn known_image(branch: &str, image: &str) -> Result<(), ErrorResponse> {
     let is_known = POSTGRES_VERSIONS.iter().any(|(major, full)| {
         image.strip_prefix("postgres:") == Some(full)
             || image.strip_prefix("postgresql:") == Some(major)
     });
     is_known.then_some(()).ok_or_else(|| {
         let message = format!("Branch [{branch}]: invalid image: image {image} is not found");
-        Refusal::bad_request(message)
+        ErrorResponse::bad_request(message)
     })
 }
 
 /// A listed instance type that the organization may use.
-pub(super) fn allowed_instance_type(quotas: &Quotas, name: &str) -> Result<(), Refusal> {
+pub(super) fn allowed_instance_type(quotas: &Quotas, name: &str) -> Result<(), ErrorResponse> {
     let is_allowed = INSTANCE_TYPES.iter().any(|(known, millicores, _)| {
         *known == name && *millicores <= quotas.largest_instance_millicores
     });
     is_allowed.then_some(()).ok_or_else(|| {
-        Refusal::bad_request(format!("[instanceType]: instance type {name} is not available"))
+        ErrorResponse::bad_request(format!("[instanceType]: instance type {name} is not available"))
     })
 }

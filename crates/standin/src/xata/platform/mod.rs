@@ -1,62 +1,75 @@
-//! The Xata platform API: organizations, projects, branches, and their SQL gateway (`contracts/xata-platform.md`, whose sections are cited).
-//!
-//! [`Platform::router`] answers as the service would; the other methods of [`Platform`] act behind its back:
-//! they set a scene, or look at the outcome.
+//! The Xata platform API: organizations, projects, branches, and the SQL gateway of the branches
+//! (docs/vendors/xata.md, whose marks \[Apr\], \[Jun\] and \[Late\] are used here).
 //!
 //! | file | what is in it |
 //! | --- | --- |
 //! | `options` | what is allowed, how long things take |
-//! | `router` | routes, request ids, authorization, recording, faults |
-//! | `call` | the names of the calls |
+//! | `routes` | the routes, and what every request is checked for |
 //! | `discovery`, `projects`, `create`, `branches` | the handlers |
-//! | `decode`, `wire`, `refusal` | bodies in, bodies out, errors |
-//! | `sql` | the SQL gateway in front of the branches |
-//! | `state`, `rows` | what is stored |
+//! | `decode`, `wire`, `error` | request bodies, response bodies, error responses |
+//! | `sql` | the SQL gateway of the branches |
+//! | `state`, `rows` | what is stored, and its rules |
 
 mod branches;
-mod call;
 mod create;
 mod decode;
 mod discovery;
+mod error;
 mod options;
 mod projects;
-mod refusal;
-mod router;
+mod routes;
 mod rows;
 pub mod sql;
 mod state;
 mod wire;
 
-use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
-
-pub use self::call::Call;
 pub use self::options::{Contention, Options, Quotas, Readiness, Region, ScaleToZero};
 
 use self::rows::{Branch, ClusterConfiguration, Draft, Project};
-use self::state::State;
-use crate::clock::Clock;
-use crate::gate::{Gate, gated};
+use self::state::Organization;
+use crate::fault;
+use crate::service::Service;
 
-/// The platform. Clones are the same one.
-#[derive(Clone, Debug)]
-pub struct Platform(Arc<Shared>);
+/// The stand-in of one organization.
+pub type Platform = Service<Organization>;
 
-#[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
-    gate: Gate<Call>,
-    #[cfg(feature = "postgres")]
-    server: std::sync::OnceLock<sql::postgres::Server>,
+/// A call of the API, to aim a [`fault::Fault`] at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the vendor's document")]
+pub enum Call {
+    Any,
+    ListRegions,
+    ListInstanceTypes,
+    ListImages,
+    GetOrganizationLimits,
+    GetDefaultLimits,
+    GetProjectLimits,
+    ListProjects,
+    CreateProject,
+    GetProject,
+    PatchProject,
+    DeleteProject,
+    ListBranches,
+    CreateBranch,
+    DescribeBranch,
+    PatchBranch,
+    DeleteBranch,
+    GetCredentials,
+    RotateCredentials,
+    ListOrganizations,
+    RunSql,
+}
+
+impl fault::Call for Call {
+    const ANY: Self = Self::Any;
 }
 
 /// A branch as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Database {
-    /// The id, unique for ever.
+    /// The id, never used again.
     pub id: String,
     /// The name, unique within its project.
     pub name: String,
@@ -66,13 +79,13 @@ pub struct Database {
     pub region: String,
     /// The id it was cloned from, even if that is gone; a root has none.
     pub parent: Option<String>,
-    /// When it goes to sleep.
+    /// When it is hibernated.
     pub scale_to_zero: ScaleToZero,
     /// Whether it reports itself healthy and has credentials.
     pub ready: bool,
 }
 
-/// A branch to put in place by hand.
+/// A branch to store without a call of the API.
 #[derive(Clone, Debug)]
 pub struct NewDatabase {
     /// The id; chosen when it is `None`.
@@ -92,41 +105,15 @@ impl NewDatabase {
     }
 }
 
-gated!(Platform, Call, State);
-
+/// What a test does to the organization without a call of the API.
 impl Platform {
-    /// An empty platform.
-    pub fn new(options: Options) -> Self {
-        Self(Arc::new(Shared {
-            state: Mutex::new(State::new(options)),
-            gate: Gate::default(),
-            #[cfg(feature = "postgres")]
-            server: std::sync::OnceLock::new(),
-        }))
-    }
-
-    /// All calls of sections 4 to 6 and 9. Routers of one platform share everything.
-    pub fn router(&self) -> Router {
-        router::router(self.clone())
-    }
-
-    /// Changes the settings; requests under way may have read the old ones.
-    pub fn change(&self, change: impl FnOnce(&mut Options)) {
-        change(&mut self.state().options);
-    }
-
-    /// The wall clock of its timestamps.
-    pub fn clock(&self) -> Clock {
-        self.state().options.clock
-    }
-
-    /// Puts a project in place, without branches.
+    /// Stores a project without branches.
     pub fn insert_project(&self, id: &str, name: &str) {
         let configuration = projects::DEFAULT_CONFIGURATION;
         self.state().insert_project(Some(id.into()), name.into(), configuration);
     }
 
-    /// Puts a root branch in place to clone from: ready at once, named `template-` and the region.
+    /// Stores a root branch to clone from: ready at once, named `template-` and the region.
     ///
     /// # Panics
     ///
@@ -139,7 +126,7 @@ impl Platform {
         self.insert(project, [template]);
     }
 
-    /// Puts branches in place, ready at once and past all quotas, though they count towards them.
+    /// Stores branches, ready at once. They count towards the quotas without being refused by them.
     ///
     /// # Panics
     ///
@@ -157,17 +144,17 @@ impl Platform {
                 scale_to_zero: None,
             };
             let inserted = state.insert_branch(project, draft, Duration::ZERO);
-            inserted.unwrap_or_else(|refusal| panic!("{}", refusal.message));
+            inserted.unwrap_or_else(|error| panic!("{}", error.message));
         }
     }
 
-    /// Removes a branch, whatever its project, and tells whether there was one.
+    /// Removes a branch of any project and tells whether there was one.
     pub fn remove(&self, id: &str) -> bool {
         let mut state = self.state();
         state.projects.values_mut().any(|project| project.remove(id).is_ok())
     }
 
-    /// Renames a branch, whatever its project.
+    /// Renames a branch of any project.
     ///
     /// # Panics
     ///
@@ -183,7 +170,7 @@ impl Platform {
         let renamed = project
             .free_branch_name(name, Some(id))
             .and_then(|()| project.change(id, now, |branch| branch.name = name.into()));
-        renamed.unwrap_or_else(|refusal| panic!("{}", refusal.message));
+        renamed.unwrap_or_else(|error| panic!("{}", error.message));
     }
 
     /// The active branches of all projects, templates included.

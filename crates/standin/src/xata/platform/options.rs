@@ -1,4 +1,4 @@
-//! How a platform is set up: what it allows, how long things take, how it behaves under contention.
+//! The settings of a platform: what it allows, how long things take, how it behaves under contention.
 
 use std::time::Duration;
 
@@ -14,23 +14,23 @@ pub struct Options {
     pub organization: String,
     /// The only bearer token that is accepted.
     pub api_key: String,
-    /// The regions of the organization (section 4).
+    /// The regions of the organization.
     pub regions: Vec<Region>,
-    /// What the organization may have (section 6.7).
+    /// What the organization may have.
     pub quotas: Quotas,
-    /// `false` refuses creates, patches and rotation with 403 (section 2).
+    /// `false` refuses creates, patches and rotation with 403.
     pub organization_enabled: bool,
-    /// `false` refuses the creation of branches with 503 (section 6.2).
+    /// `false` refuses the creation of branches with 503.
     pub creation_enabled: bool,
-    /// How long a create stays inside its transaction. A client that hangs up meanwhile rolls it back (section 8).
+    /// How long a create stays inside its transaction. A client that hangs up meanwhile rolls it back.
     pub create_latency: Duration,
-    /// What a create does while another one holds the lock of its project (section 8).
+    /// What a create does while another one holds the lock of its project.
     pub contention: Contention,
-    /// What a new branch reports before it is ready (section 7).
+    /// What a new branch reports before it is ready.
     pub readiness: Readiness,
     /// How long a new branch, or a rotated password, takes; a child's time begins when its parent is ready.
     pub ready_after: Duration,
-    /// Whether the credentials name host, port and database too, as \[Late\] does (section 6.6).
+    /// Whether the credentials name host, port and database too, as \[Late\] does.
     pub credentials_with_host: bool,
     /// The wall clock of all timestamps.
     pub clock: Clock,
@@ -64,7 +64,7 @@ impl Options {
     }
 }
 
-/// A region as the discovery endpoint lists it (section 4).
+/// A region as the discovery endpoint lists it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Region {
@@ -93,7 +93,7 @@ impl Region {
     }
 }
 
-/// Limits of the organization (section 6.7); `None` is no limit.
+/// Limits of the organization; `None` is no limit.
 #[derive(Clone, Copy, Debug)]
 pub struct Quotas {
     /// Active projects.
@@ -123,9 +123,6 @@ impl Quotas {
         new_organization_branches: None,
         largest_instance_millicores: 32_000,
     };
-
-    /// An organization without a payment method, in its first 12 hours.
-    pub const NEW: Self = Self { new_organization_branches: Some(10), ..Self::T1 };
 
     /// An organization without a payment method.
     pub const T1: Self = Self {
@@ -158,10 +155,10 @@ impl Quotas {
     };
 }
 
-/// What a create does while another one holds the lock of its project (section 8).
+/// What a create does while another one holds the lock of its project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contention {
-    /// \[Apr\]\[Jun\]: it waits its turn.
+    /// \[Apr\]\[Jun\]: it waits.
     Queue,
     /// \[Late\]: it fails at once. The message never says `already exists`.
     Refuse {
@@ -172,7 +169,7 @@ pub enum Contention {
     },
 }
 
-/// What a new branch reports before it is ready (section 7).
+/// What a new branch reports before it is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// Hibernated without instances for the first half of the time, transient for the second.
@@ -181,7 +178,7 @@ pub enum Readiness {
     TransientFirst,
 }
 
-/// When an idle branch goes to sleep (section 10).
+/// When an idle branch is hibernated (docs/vendors/xata.md, "Scale to zero").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScaleToZero {
@@ -192,7 +189,7 @@ pub struct ScaleToZero {
 }
 
 impl ScaleToZero {
-    /// What a project uses when it is not told (section 5).
+    /// The default of a project.
     pub(super) const OFF: Self = Self { enabled: false, inactivity_period_minutes: 30 };
 
     /// As the service stores it: 0 means 30, and nothing outside 1 to 1440 is taken.

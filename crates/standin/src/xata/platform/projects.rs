@@ -1,19 +1,17 @@
-//! The project calls (section 5).
+//! The project calls.
 
 use axum::Json;
 use axum::extract::{Path, State};
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::Platform;
 use super::decode::{self, ProjectBody};
 use super::options::ScaleToZero;
-use super::refusal::Refusal;
-use super::rows::{Project, ProjectConfiguration, ProjectScaleToZero};
-use crate::clock::rfc3339;
+use super::rows::{ProjectConfiguration, ProjectScaleToZero};
+use super::{Platform, error};
+use crate::service::ErrorResponse;
 
-/// What a project is configured with when it is not told.
+/// The configuration of a project that is created without one.
 pub(super) const DEFAULT_CONFIGURATION: ProjectConfiguration = ProjectConfiguration {
     scale_to_zero: ProjectScaleToZero {
         base_branches: ScaleToZero::OFF,
@@ -24,18 +22,15 @@ pub(super) const DEFAULT_CONFIGURATION: ProjectConfiguration = ProjectConfigurat
 
 pub(super) async fn list(State(platform): State<Platform>) -> Json<Value> {
     let state = platform.state();
-    let projects: Vec<Value> = state.active_projects().map(shown).collect();
+    let projects: Vec<_> = state.active_projects().collect();
     Json(json!({ "projects": projects }))
 }
 
 pub(super) async fn create(
     State(platform): State<Platform>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<(StatusCode, Json<Value>), Refusal> {
+    decode::Body(body): decode::Body<ProjectBody>,
+) -> Result<(StatusCode, Json<Value>), ErrorResponse> {
     let mut state = platform.state();
-    state.refuse_when_disabled()?;
-    let body: ProjectBody = decode::body(&headers, &body, StatusCode::UNSUPPORTED_MEDIA_TYPE)?;
     let name = decode::project_name(body.name)?;
     let configuration = match body.configuration {
         None => DEFAULT_CONFIGURATION,
@@ -44,25 +39,22 @@ pub(super) async fn create(
     state.admit_project()?;
     state.free_project_name(&name, None)?;
     let project = state.insert_project(None, name, configuration);
-    Ok((StatusCode::CREATED, Json(shown(project))))
+    Ok((StatusCode::CREATED, Json(json!(project))))
 }
 
 pub(super) async fn get(
     State(platform): State<Platform>,
     Path((_, id)): Path<(String, String)>,
-) -> Result<Json<Value>, Refusal> {
-    Ok(Json(shown(platform.state().project(&id)?)))
+) -> Result<Json<Value>, ErrorResponse> {
+    Ok(Json(json!(platform.state().project(&id)?)))
 }
 
 pub(super) async fn patch(
     State(platform): State<Platform>,
     Path((_, id)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Json<Value>, Refusal> {
+    decode::Body(body): decode::Body<ProjectBody>,
+) -> Result<Json<Value>, ErrorResponse> {
     let mut state = platform.state();
-    state.refuse_when_disabled()?;
-    let body: ProjectBody = decode::body(&headers, &body, StatusCode::UNSUPPORTED_MEDIA_TYPE)?;
     let stored = state.project(&id)?;
     let name = match body.name {
         None => stored.name.clone(),
@@ -78,32 +70,22 @@ pub(super) async fn patch(
     project.name = name;
     project.configuration = configuration;
     project.updated_at = now;
-    Ok(Json(shown(project)))
+    Ok(Json(json!(project)))
 }
 
-/// 204 for a project that is deleted already; only a branch that is left keeps it.
+/// Deletes a project without branches. A project that is deleted already is 204 again.
 pub(super) async fn delete(
     State(platform): State<Platform>,
     Path((_, id)): Path<(String, String)>,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, ErrorResponse> {
     let mut state = platform.state();
     let project = state.projects.get_mut(&id);
-    let project = project.ok_or_else(|| Refusal::unknown_project(&id))?;
+    let project = project.ok_or_else(|| error::unknown_project(&id))?;
     if project.n_branches() > 0 {
-        return Err(Refusal::bad_request(format!(
+        return Err(ErrorResponse::bad_request(format!(
             "project {id} is not empty. Please delete its branches first."
         )));
     }
     project.deleted = true;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn shown(project: &Project) -> Value {
-    json!({
-        "id": project.id,
-        "name": project.name,
-        "createdAt": rfc3339(project.created_at),
-        "updatedAt": rfc3339(project.updated_at),
-        "configuration": project.configuration,
-    })
 }

@@ -6,26 +6,38 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::error;
 use super::options::ScaleToZero;
-use super::refusal::Refusal;
+use crate::clock;
+use crate::service::ErrorResponse;
 
-/// Children of a branch that is itself a child; a root has no limit (section 6.2).
+/// The only role of a branch.
+pub(super) const ROLE: &str = "xata";
+
+/// Children of a branch that is itself a child; a root has no limit.
 const CHILDREN_OF_A_CHILD: usize = 100;
 const DEEPEST: usize = 50;
 
-/// A project. All moments are times since the Unix epoch.
-#[derive(Debug)]
+/// A project, as the API shows it. All times are since the Unix epoch.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Project {
     pub(super) id: String,
     pub(super) name: String,
+    #[serde(serialize_with = "clock::serialize")]
     pub(super) created_at: Duration,
+    #[serde(serialize_with = "clock::serialize")]
     pub(super) updated_at: Duration,
     pub(super) configuration: ProjectConfiguration,
-    /// A deleted project keeps its row: deleting it again is 204 (section 5).
+    /// A deleted project keeps its row: deleting it again is 204.
+    #[serde(skip)]
     pub(super) deleted: bool,
-    /// Active branches in order of creation. A list hands out the rows as they were.
+    /// Active branches in order of creation. A list shows the rows as they were when it was asked for.
+    #[serde(skip)]
     branches: BTreeMap<u64, Arc<Branch>>,
+    #[serde(skip)]
     ids: HashMap<String, u64>,
+    #[serde(skip)]
     names: HashMap<String, u64>,
 }
 
@@ -44,26 +56,40 @@ pub(super) struct ProjectScaleToZero {
     pub(super) child_branches: ScaleToZero,
 }
 
-#[derive(Clone, Debug)]
+/// A branch, as a list of the API shows it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Branch {
     pub(super) id: String,
     pub(super) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) description: Option<String>,
+    #[serde(serialize_with = "clock::serialize")]
+    pub(super) created_at: Duration,
+    #[serde(serialize_with = "clock::serialize")]
+    pub(super) updated_at: Duration,
+    #[serde(rename = "parentID")]
     pub(super) parent: Option<String>,
     pub(super) region: String,
     pub(super) public_access: bool,
     pub(super) backups_enabled: bool,
+    #[serde(skip)]
     pub(super) configuration: ClusterConfiguration,
+    #[serde(skip)]
     pub(super) scale_to_zero: ScaleToZero,
+    #[serde(skip)]
     pub(super) hibernated: bool,
-    pub(super) created_at: Duration,
-    pub(super) updated_at: Duration,
-    /// Before this it reports itself hibernated, without instances.
+    /// Before this time it reports itself hibernated, without instances.
+    #[serde(skip)]
     pub(super) appears_at: Duration,
+    #[serde(skip)]
     pub(super) ready_at: Duration,
+    #[serde(skip)]
     pub(super) credentials_at: Duration,
+    #[serde(skip)]
     pub(super) n_rotations: u32,
     /// A root has 0.
+    #[serde(skip)]
     pub(super) depth: usize,
 }
 
@@ -91,7 +117,7 @@ pub(super) struct Draft {
 }
 
 impl ClusterConfiguration {
-    /// What a branch has that was put in place by hand.
+    /// The configuration of a branch that a test stores.
     pub(super) fn smallest() -> Self {
         Self {
             image: "postgres:17.10".into(),
@@ -132,39 +158,43 @@ impl Project {
         self.branches.values()
     }
 
-    pub(super) fn branch(&self, id: &str) -> Result<&Arc<Branch>, Refusal> {
+    pub(super) fn branch(&self, id: &str) -> Result<&Arc<Branch>, ErrorResponse> {
         let serial = self.ids.get(id);
         let branch = serial.and_then(|serial| self.branches.get(serial));
-        branch.ok_or_else(|| Refusal::unknown_branch(id))
+        branch.ok_or_else(|| unknown_branch(id))
     }
 
     pub(super) fn branch_named(&self, name: &str) -> Option<&Arc<Branch>> {
         self.branches.get(self.names.get(name)?)
     }
 
-    pub(super) fn free_branch_name(&self, name: &str, except: Option<&str>) -> Result<(), Refusal> {
+    pub(super) fn free_branch_name(
+        &self,
+        name: &str,
+        except: Option<&str>,
+    ) -> Result<(), ErrorResponse> {
         match self.branch_named(name) {
             Some(branch) if Some(branch.id.as_str()) != except => {
-                Err(Refusal::name_taken("branch", name))
+                Err(error::name_taken("branch", name))
             }
             _ => Ok(()),
         }
     }
 
-    /// Whether the branch can have one more child (section 6.2).
-    pub(super) fn admit_child(&self, parent_id: &str) -> Result<(), Refusal> {
-        let parent = self.branch(parent_id).map_err(|_| Refusal::unknown_parent(parent_id))?;
+    /// Whether the branch can have one more child.
+    pub(super) fn admit_child(&self, parent_id: &str) -> Result<(), ErrorResponse> {
+        let parent = self.branch(parent_id).map_err(|_| error::unknown_parent(parent_id))?;
         if parent.depth == 0 {
             return Ok(());
         }
         if parent.depth + 1 > DEEPEST {
-            return Err(Refusal::bad_request(format!(
+            return Err(ErrorResponse::bad_request(format!(
                 "branch [{parent_id}] has reached the maximum depth of {DEEPEST}"
             )));
         }
         let is_child = |branch: &&Arc<Branch>| branch.parent.as_deref() == Some(parent_id);
         if self.branches().filter(is_child).count() >= CHILDREN_OF_A_CHILD {
-            return Err(Refusal::bad_request(format!(
+            return Err(ErrorResponse::bad_request(format!(
                 "branch [{parent_id}] has reached the limit of {CHILDREN_OF_A_CHILD} children"
             )));
         }
@@ -177,8 +207,8 @@ impl Project {
         self.branches.insert(serial, branch);
     }
 
-    pub(super) fn remove(&mut self, id: &str) -> Result<(), Refusal> {
-        let serial = self.ids.remove(id).ok_or_else(|| Refusal::unknown_branch(id))?;
+    pub(super) fn remove(&mut self, id: &str) -> Result<(), ErrorResponse> {
+        let serial = self.ids.remove(id).ok_or_else(|| unknown_branch(id))?;
         if let Some(branch) = self.branches.remove(&serial) {
             self.names.remove(&branch.name);
         }
@@ -191,7 +221,7 @@ impl Project {
         id: &str,
         now: Duration,
         change: impl FnOnce(&mut Branch),
-    ) -> Result<Arc<Branch>, Refusal> {
+    ) -> Result<Arc<Branch>, ErrorResponse> {
         let mut branch = Branch::clone(self.branch(id)?);
         let serial = self.ids[id];
         self.names.remove(&branch.name);
@@ -201,4 +231,8 @@ impl Project {
         self.add(serial, Arc::clone(&branch));
         Ok(branch)
     }
+}
+
+fn unknown_branch(id: &str) -> ErrorResponse {
+    ErrorResponse::not_found(format!("branch [{id}] not found"))
 }

@@ -1,4 +1,4 @@
-//! All that a platform has stored, and the rules that hold for the whole of it.
+//! What an organization stores, and the rules that hold for all of it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -7,67 +7,37 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::sync::Mutex as AsyncMutex;
 
+use super::error;
 use super::options::{Options, Readiness};
-use super::refusal::Refusal;
 use super::rows::{Branch, Draft, Project, ProjectConfiguration};
 use crate::id;
+use crate::service::ErrorResponse;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Everything stored. All moments are times since the Unix epoch.
-#[derive(Debug)]
-pub(super) struct State {
+/// The organization. All times are since the Unix epoch.
+#[derive(Debug, Default)]
+pub struct Organization {
     pub(super) options: Options,
     pub(super) projects: BTreeMap<String, Project>,
     pub(super) locks: HashMap<String, Arc<AsyncMutex<()>>>,
     n_created: u64,
-    n_requests: u64,
     project_creations: VecDeque<Duration>,
     branch_creations: VecDeque<Duration>,
     n_branches_ever: usize,
+    #[cfg(feature = "postgres")]
+    pub(super) server: Option<super::sql::postgres::Server>,
 }
 
-impl State {
-    pub(super) fn new(options: Options) -> Self {
-        Self {
-            options,
-            projects: BTreeMap::new(),
-            locks: HashMap::new(),
-            n_created: 0,
-            n_requests: 0,
-            project_creations: VecDeque::new(),
-            branch_creations: VecDeque::new(),
-            n_branches_ever: 0,
-        }
-    }
-
-    /// The id of a request that came without one (section 1).
-    pub(super) fn request_id(&mut self) -> String {
-        self.n_requests += 1;
-        let seed = format!("request {}", self.n_requests);
-        format!("req_{}", id::text(id::BASE32, 26, &seed))
-    }
-
-    /// A disabled organization can read and delete (section 2).
-    pub(super) fn refuse_when_disabled(&self) -> Result<(), Refusal> {
-        if self.options.organization_enabled {
-            return Ok(());
-        }
-        let organization = &self.options.organization;
-        let message = format!(
-            "Organization [{organization}] is disabled, please check your billing settings or contact support"
-        );
-        Err(Refusal::new(StatusCode::FORBIDDEN, message))
-    }
-
-    pub(super) fn project(&self, id: &str) -> Result<&Project, Refusal> {
+impl Organization {
+    pub(super) fn project(&self, id: &str) -> Result<&Project, ErrorResponse> {
         let project = self.projects.get(id).filter(|project| !project.deleted);
-        project.ok_or_else(|| Refusal::unknown_project(id))
+        project.ok_or_else(|| error::unknown_project(id))
     }
 
-    pub(super) fn project_mut(&mut self, id: &str) -> Result<&mut Project, Refusal> {
+    pub(super) fn project_mut(&mut self, id: &str) -> Result<&mut Project, ErrorResponse> {
         let project = self.projects.get_mut(id);
-        project.filter(|project| !project.deleted).ok_or_else(|| Refusal::unknown_project(id))
+        project.filter(|project| !project.deleted).ok_or_else(|| error::unknown_project(id))
     }
 
     pub(super) fn active_projects(&self) -> impl Iterator<Item = &Project> {
@@ -79,30 +49,41 @@ impl State {
         &self,
         name: &str,
         except: Option<&str>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ErrorResponse> {
         let taken = self
             .active_projects()
             .any(|project| project.name == name && Some(project.id.as_str()) != except);
         if taken {
-            return Err(Refusal::name_taken("project", name));
+            return Err(error::name_taken("project", name));
         }
         Ok(())
     }
 
-    /// The quotas of a new project (section 6.7).
-    pub(super) fn admit_project(&mut self) -> Result<(), Refusal> {
+    /// Checks the quotas of a new project.
+    pub(super) fn admit_project(&mut self) -> Result<(), ErrorResponse> {
         let created_lately = within_the_hour(&mut self.project_creations, self.options.clock.now());
-        let Options { organization, quotas, .. } = &self.options;
-        let refuse = |status, limit, what| {
-            Err(Refusal::organization_quota(status, organization, limit, what))
-        };
-        match (quotas.projects, quotas.project_creations_per_hour) {
-            (Some(limit), _) if self.active_projects().count() >= limit => {
-                refuse(StatusCode::FORBIDDEN, limit, "projects")
-            }
-            (_, Some(limit)) if created_lately >= limit => {
-                refuse(StatusCode::TOO_MANY_REQUESTS, limit, "project creations per hour")
-            }
+        let n_active = self.active_projects().count();
+        let quotas = self.options.quotas;
+        self.quota(StatusCode::FORBIDDEN, quotas.projects, n_active, "projects")?;
+        let hourly = quotas.project_creations_per_hour;
+        let what = "project creations per hour";
+        self.quota(StatusCode::TOO_MANY_REQUESTS, hourly, created_lately, what)
+    }
+
+    /// Refuses with this status when `n` of `what` are as many as the organization may have.
+    fn quota(
+        &self,
+        status: StatusCode,
+        limit: Option<usize>,
+        n: usize,
+        what: &str,
+    ) -> Result<(), ErrorResponse> {
+        let organization = &self.options.organization;
+        match limit {
+            Some(limit) if n >= limit => Err(ErrorResponse::new(
+                status,
+                format!("organization [{organization}] has reached the limit of {limit} {what}"),
+            )),
             _ => Ok(()),
         }
     }
@@ -125,10 +106,10 @@ impl State {
         &self.projects[&id]
     }
 
-    /// The cap on branches of a new organization, checked before the request is read (section 6.2).
-    pub(super) fn admit_to_new_organization(&self) -> Result<(), Refusal> {
+    /// The cap on branches of a new organization, checked before the request is read.
+    pub(super) fn admit_to_new_organization(&self) -> Result<(), ErrorResponse> {
         match self.options.quotas.new_organization_branches {
-            Some(limit) if self.n_branches_ever >= limit => Err(Refusal::new(
+            Some(limit) if self.n_branches_ever >= limit => Err(ErrorResponse::new(
                 StatusCode::FORBIDDEN,
                 format!(
                     "Organization [{}] has reached the branch limit for new organizations",
@@ -139,8 +120,12 @@ impl State {
         }
     }
 
-    /// What the transaction of a create checks, in its order: quotas, project, parent, depth, name (section 6.2).
-    pub(super) fn admit_branch(&mut self, project_id: &str, draft: &Draft) -> Result<(), Refusal> {
+    /// What the transaction of a create checks, in the service's order: quotas, project, parent, depth, name.
+    pub(super) fn admit_branch(
+        &mut self,
+        project_id: &str,
+        draft: &Draft,
+    ) -> Result<(), ErrorResponse> {
         self.admit_to_branch_quotas(project_id)?;
         let project = self.project(project_id)?;
         if let Some(parent) = &draft.parent {
@@ -149,38 +134,33 @@ impl State {
         project.free_branch_name(&draft.name, None)
     }
 
-    /// In the order of the source: organization, hour, project.
-    fn admit_to_branch_quotas(&mut self, project_id: &str) -> Result<(), Refusal> {
+    /// In the order of the service: organization, hour, project.
+    fn admit_to_branch_quotas(&mut self, project_id: &str) -> Result<(), ErrorResponse> {
         let created_lately = within_the_hour(&mut self.branch_creations, self.options.clock.now());
         let n_in_project = self.project(project_id).map_or(0, Project::n_branches);
-        let n_in_organization: usize = self.active_projects().map(Project::n_branches).sum();
-        let Options { organization, quotas, .. } = &self.options;
-        let reached = |limit: Option<usize>, n| limit.filter(|limit| n >= *limit);
-        if let Some(limit) = reached(quotas.branches_per_organization, n_in_organization) {
-            let status = StatusCode::FORBIDDEN;
-            return Err(Refusal::organization_quota(status, organization, limit, "branches"));
-        }
-        if let Some(limit) = reached(quotas.branch_creations_per_hour, created_lately) {
-            let status = StatusCode::TOO_MANY_REQUESTS;
-            let what = "branch creations per hour";
-            return Err(Refusal::organization_quota(status, organization, limit, what));
-        }
-        if let Some(limit) = reached(quotas.branches_per_project, n_in_project) {
-            return Err(Refusal::bad_request(format!(
+        let n_in_organization = self.active_projects().map(Project::n_branches).sum();
+        let quotas = self.options.quotas;
+        let organization = quotas.branches_per_organization;
+        self.quota(StatusCode::FORBIDDEN, organization, n_in_organization, "branches")?;
+        let hourly = quotas.branch_creations_per_hour;
+        let what = "branch creations per hour";
+        self.quota(StatusCode::TOO_MANY_REQUESTS, hourly, created_lately, what)?;
+        match quotas.branches_per_project {
+            Some(limit) if n_in_project >= limit => Err(ErrorResponse::bad_request(format!(
                 "project [{project_id}] has reached the limit of {limit} branches"
-            )));
+            ))),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    /// Stores a branch, whatever the quotas say.
+    /// Stores a branch without a look at the quotas.
     /// The name is checked again: a rename may have taken it while the transaction was open.
     pub(super) fn insert_branch(
         &mut self,
         project_id: &str,
         draft: Draft,
         ready_after: Duration,
-    ) -> Result<Arc<Branch>, Refusal> {
+    ) -> Result<Arc<Branch>, ErrorResponse> {
         let now = self.options.clock.now();
         let region = self.options.regions.iter().find(|region| region.id == draft.region);
         let (public_access, backups_enabled) =
@@ -228,7 +208,7 @@ impl State {
     }
 }
 
-/// 26 characters that begin with a letter (section 1).
+/// 26 characters that begin with a letter.
 fn branch_id(serial: u64) -> String {
     let seed = format!("branch {serial}");
     id::text(&id::BASE32[10..], 1, &seed) + &id::text(id::BASE32, 25, &seed)

@@ -1,4 +1,4 @@
-//! Branches as the API shows them (sections 6.1 to 6.3, 6.6, 7 and 9).
+//! Branches as the API shows them.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -6,57 +6,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::rows::Branch;
-use crate::clock::rfc3339;
 use crate::id;
 
 /// How many rows a piece of a list carries. A client that has found its row need not read on.
 const ROWS_PER_PIECE: usize = 256;
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Listed<'a> {
-    id: &'a str,
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    created_at: String,
-    updated_at: String,
-    #[serde(rename = "parentID")]
-    parent: Option<&'a str>,
-    region: &'a str,
-    public_access: bool,
-    backups_enabled: bool,
-}
-
-impl<'a> Listed<'a> {
-    fn new(branch: &'a Branch) -> Self {
-        Self {
-            id: &branch.id,
-            name: &branch.name,
-            description: branch.description.as_deref(),
-            created_at: rfc3339(branch.created_at),
-            updated_at: rfc3339(branch.updated_at),
-            parent: branch.parent.as_deref(),
-            region: &branch.region,
-            public_access: branch.public_access,
-            backups_enabled: branch.backups_enabled,
-        }
-    }
-}
-
-/// The list as a stream that is written while it is read: 100,000 rows are never in memory as JSON.
+/// The list as a stream, so that 100,000 rows are never in memory as JSON.
 pub(super) fn list(
     branches: Vec<Arc<Branch>>,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
     let n_branches = branches.len();
     let pieces = (0..n_branches).step_by(ROWS_PER_PIECE).map(move |start| {
         let end = n_branches.min(start + ROWS_PER_PIECE);
-        let rows: Vec<Listed> = branches[start..end].iter().map(|row| Listed::new(row)).collect();
-        let array = json_text(&rows);
+        let rows: Vec<&Branch> = branches[start..end].iter().map(AsRef::as_ref).collect();
+        let array = serde_json::to_string(&rows).expect("rows have text keys only");
         let comma = if start == 0 { "" } else { "," };
         format!("{comma}{}", &array[1..array.len() - 1])
     });
@@ -65,13 +31,9 @@ pub(super) fn list(
     stream::iter(head.chain(pieces).chain(tail).map(|piece| Ok(piece.into())))
 }
 
-fn json_text(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("rows have text keys only")
-}
-
 /// What create and patch answer.
 pub(super) fn short(branch: &Branch, connection_string: Option<String>) -> Value {
-    let mut shown = json!(Listed::new(branch));
+    let mut shown = json!(branch);
     if let Some(members) = shown.as_object_mut() {
         members.remove("backupsEnabled");
     }
@@ -80,7 +42,7 @@ pub(super) fn short(branch: &Branch, connection_string: Option<String>) -> Value
 }
 
 pub(super) fn described(branch: &Branch, now: Duration) -> Value {
-    let mut shown = json!(Listed::new(branch));
+    let mut shown = json!(branch);
     shown["status"] = status(branch, now);
     shown["connectionString"] = connection_string(branch, now).into();
     shown["configuration"] = json!(branch.configuration);
@@ -122,7 +84,7 @@ fn status(branch: &Branch, now: Duration) -> Value {
     })
 }
 
-/// Present once the password is. The credentials' own has no `sslmode` (sections 6.6 and 9).
+/// Present once the password is. The credentials' own has no `sslmode`.
 pub(super) fn connection_string(branch: &Branch, now: Duration) -> Option<String> {
     (now >= branch.credentials_at).then(|| url(branch) + "?sslmode=require")
 }

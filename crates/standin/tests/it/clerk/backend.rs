@@ -1,12 +1,12 @@
-//! Clerk's Backend API: what a client sees, what the instance holds afterwards, and what it tells of.
+//! Clerk's Backend API: what a client sees, what the instance stores afterwards, and which events it causes.
 
 mod conformance;
-mod door;
 mod exchanges;
 mod faults;
 mod limits;
 mod metadata;
 mod paging;
+mod requests;
 
 use std::time::Duration;
 
@@ -14,22 +14,22 @@ use axum::Router;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{Method, Request};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use serde_json::{Value, json};
 use standin::clerk::backend::{Backend, Options};
 use standin::clerk::{SignUp, user_id};
-use standin::conformance::{Deviation, Requests, Side, Watch};
+use standin::conformance::{Checker, Deviation, Requests, Side};
 use standin::serve;
 use standin::xata::lite::Lite;
-use tower::{BoxError, ServiceExt};
+use tower::ServiceExt;
 
-use crate::helpers::Answer;
+use crate::helpers::{self, Answer, Client};
 
 const VERSION: &str = "2026-05-12";
 const AGENT: &str = "per-user-db/test";
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What the stand-in takes beside its document, as these tests show.
+/// What the stand-in accepts beside its document, as these tests show.
 const LENIENT: [Deviation; 2] = [
     query("GetInstance", "query __clerk_api_version", "the version may be a parameter of any call"),
     query("GetUsersCount", "query starting_after", "the vendor's client repeats it there"),
@@ -39,11 +39,11 @@ const fn query(operation: &'static str, pointer: &'static str, why: &'static str
     Deviation { operation, side: Side::Request, pointer, keyword: "parameters", why }
 }
 
-/// An instance, and a client that has the key. No test passes in which an answer, or a request that was taken, is not
+/// An instance, and a client that has the key. No test passes in which an answer, or a request that was accepted, is not
 /// as specified.
 struct Instance {
     backend: Backend,
-    watch: Watch,
+    checker: Checker,
     router: Router,
 }
 
@@ -60,34 +60,29 @@ impl Instance {
         let mut options = Options::default();
         change(&mut options);
         let backend = Backend::new(options);
-        let watch = Watch::clerk(&backend, Requests::Taken(&LENIENT));
+        let checker = Checker::clerk(&backend, Requests::Accepted(&LENIENT));
         let router = backend.router();
-        Self { backend, watch, router }
+        Self { backend, checker, router }
+    }
+}
+
+impl Client for Instance {
+    fn router(&self) -> Router {
+        self.router.clone()
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, BoxError> {
-        let response = serve::service(self.router.clone()).oneshot(request).await?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await?.to_bytes();
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
-    }
-
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        self.send(request(method, path, body)).await.unwrap()
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        self.call(Method::GET, path, None).await
+    fn request(&self, method: Method, path: &str, body: Option<Value>) -> Request<Full<Bytes>> {
+        request(method, path, body)
     }
 }
 
 fn request(method: Method, path: &str, body: Option<Value>) -> Request<Full<Bytes>> {
-    let key = Options::default().secret_key;
-    let request = Request::builder().method(method).uri(path);
-    let request = request.header(AUTHORIZATION, format!("Bearer {key}"));
-    let request = request.header("Clerk-API-Version", VERSION).header(USER_AGENT, AGENT);
-    let request = request.header(CONTENT_TYPE, "application/json");
-    request.body(Full::from(body.map(|body| body.to_string()).unwrap_or_default())).unwrap()
+    let mut request = helpers::request(method, path, body);
+    let key = format!("Bearer {}", Options::default().secret_key).parse().unwrap();
+    request.headers_mut().insert(AUTHORIZATION, key);
+    request.headers_mut().insert("clerk-api-version", VERSION.parse().unwrap());
+    request.headers_mut().insert(USER_AGENT, AGENT.parse().unwrap());
+    request
 }
 
 fn user(n: u64) -> String {
@@ -99,7 +94,7 @@ fn metadata(n: u64) -> String {
 }
 
 /// Status and first error code.
-fn refusal(answer: &Answer) -> (u16, String) {
+fn error_of(answer: &Answer) -> (u16, String) {
     let body = answer.json();
     let [error] = &body["errors"].as_array().unwrap()[..] else { panic!("{body}") };
     assert!(error["message"].is_string() && error["long_message"].is_string(), "{body}");
@@ -108,7 +103,7 @@ fn refusal(answer: &Answer) -> (u16, String) {
     (answer.status, error["code"].as_str().unwrap().to_owned())
 }
 
-fn refused(status: u16, code: &str) -> (u16, String) {
+fn error(status: u16, code: &str) -> (u16, String) {
     (status, code.to_owned())
 }
 
@@ -135,7 +130,7 @@ async fn the_key_belongs_to_one_instance() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_is_the_one_that_the_sign_up_told_of() {
+async fn a_user_is_the_one_of_the_sign_up_event() {
     let instance = Instance::new();
     let event: Value = serde_json::from_slice(&SignUp::new(&user_id(1)).user_created()).unwrap();
     let found = instance.get(&user(1)).await;
@@ -145,19 +140,19 @@ async fn a_user_is_the_one_that_the_sign_up_told_of() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deleted_user_is_gone_and_told_of_once() {
+async fn a_deleted_user_is_gone_and_causes_one_event() {
     let instance = Instance::new();
     let deleted = instance.call(Method::DELETE, &user(1), None).await;
     let left = json!({ "object": "user", "id": user_id(1), "deleted": true });
     assert_eq!((deleted.status, deleted.json()), (200, left.clone()));
-    let told = events(&instance);
-    assert_eq!(told.len(), 1);
-    assert_eq!((&told[0]["type"], &told[0]["data"]), (&json!("user.deleted"), &left));
+    let caused = events(&instance);
+    assert_eq!(caused.len(), 1);
+    assert_eq!((&caused[0]["type"], &caused[0]["data"]), (&json!("user.deleted"), &left));
     assert_eq!(
-        told[0]["event_attributes"]["http_request"],
+        caused[0]["event_attributes"]["http_request"],
         json!({ "client_ip": "", "user_agent": AGENT })
     );
-    assert_eq!(told[0]["instance_id"], Options::default().instance_id);
+    assert_eq!(caused[0]["instance_id"], Options::default().instance_id);
     for (method, path) in [
         (Method::DELETE, user(1)),
         (Method::GET, user(1)),
@@ -166,13 +161,13 @@ async fn a_deleted_user_is_gone_and_told_of_once() {
         (Method::PUT, metadata(1)),
     ] {
         let gone = instance.call(method.clone(), &path, None).await;
-        assert_eq!(refusal(&gone), refused(404, "resource_not_found"), "{method} {path}");
+        assert_eq!(error_of(&gone), error(404, "resource_not_found"), "{method} {path}");
     }
     assert_eq!(events(&instance), [] as [Value; 0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_done_behind_its_back_is_seen_and_not_told_of() {
+async fn a_change_by_the_test_is_visible_and_causes_no_event() {
     let instance = Instance::new();
     instance.backend.insert(SignUp::new(&user_id(2)));
     instance.backend.change_user(&user_id(2), |it| it.private_metadata = json!({ "a": 1 }));
@@ -186,7 +181,7 @@ async fn what_is_done_behind_its_back_is_seen_and_not_told_of() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_shares_a_socket_with_another_stand_in() {
+async fn the_api_shares_a_socket_with_another_stand_in() {
     let instance = Instance::new();
     let router =
         instance.backend.beside(Lite::new(standin::xata::lite::Options::default()).router());

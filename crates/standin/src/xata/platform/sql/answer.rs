@@ -1,8 +1,8 @@
 //! Results and errors of PostgreSQL, as the gateway writes them.
 //!
-//! The driver brings values in PostgreSQL's binary form, and the gateway as text. So a statement is
-//! prepared to see that it is one and what it returns, and then run by the simple protocol, which
-//! brings text; what has parameters, by way of `PREPARE` and `EXECUTE`.
+//! The driver returns values in PostgreSQL's binary form, but the gateway shows text. So a statement is
+//! prepared, which shows that it is one and what it returns, and then run by the simple protocol, which
+//! returns text. A statement with parameters is run by `PREPARE` and `EXECUTE`.
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -10,15 +10,16 @@ use tokio_postgres::error::{DbError, ErrorPosition};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Column, Error, SimpleQueryMessage, SimpleQueryRow};
 
-use super::refusal::Refusal;
+use super::error::{error, fatal, unreachable};
 use super::request::{Modes, Query, Request};
+use crate::service::ErrorResponse;
 
 const RESPONSE_LIMIT_BYTES: usize = 10 * 1024 * 1024;
 
-/// PostgreSQL's word for a statement that took too long.
+/// PostgreSQL's code for a statement that took too long.
 const CANCELLED: &str = "57014";
 
-/// The commands that tell a number of rows.
+/// The commands that return a number of rows.
 const COUNTING: [&str; 8] =
     ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "FETCH", "MOVE", "COPY"];
 
@@ -26,7 +27,7 @@ pub(super) async fn run(
     client: &Client,
     modes: &Modes,
     request: &Request,
-) -> Result<Value, Refusal> {
+) -> Result<Value, ErrorResponse> {
     let answer = match request {
         Request::Single(query) => query.run(client, modes).await?,
         Request::Batch { queries } | Request::Bare(queries) => {
@@ -43,20 +44,20 @@ pub(super) async fn run(
     if answer.to_string().len() > RESPONSE_LIMIT_BYTES {
         let message = "the response is too large";
         let status = StatusCode::INSUFFICIENT_STORAGE;
-        return Err(Refusal::new(status, "RESPONSE_TOO_LARGE", message));
+        return Err(error(status, "RESPONSE_TOO_LARGE", message));
     }
     Ok(answer)
 }
 
 impl Query {
-    async fn run(&self, client: &Client, modes: &Modes) -> Result<Value, Refusal> {
+    async fn run(&self, client: &Client, modes: &Modes) -> Result<Value, ErrorResponse> {
         let statement = client.prepare(&self.text).await?;
         let (n_given, n_taken) = (self.params.len(), statement.params().len());
         if n_given != n_taken {
             let message = format!(
                 "bind message supplies {n_given} parameters, but prepared statement \"\" requires {n_taken}"
             );
-            return Err(Refusal::fatal("08P01", message));
+            return Err(fatal("08P01", message));
         }
         let messages = if self.params.is_empty() {
             client.simple_query(&self.text).await?
@@ -157,7 +158,7 @@ fn shown(row: &SimpleQueryRow, columns: &[Column], as_array: bool, modes: &Modes
     Value::Object(named.collect::<Map<_, _>>())
 }
 
-/// Small numbers, truth values and JSON are told as such, everything else as text.
+/// Small numbers, booleans and JSON are shown as such, everything else as text.
 fn value(text: &str, kind: &Type) -> Value {
     match *kind {
         Type::BOOL => (text == "t").into(),
@@ -172,41 +173,41 @@ fn value(text: &str, kind: &Type) -> Value {
     }
 }
 
-impl From<Error> for Refusal {
+impl From<Error> for ErrorResponse {
     fn from(error: Error) -> Self {
-        error.as_db_error().map_or_else(Self::unreachable, told)
+        error.as_db_error().map_or_else(unreachable, response)
     }
 }
 
-fn told(error: &DbError) -> Refusal {
-    let code = match error.code().code() {
+fn response(database: &DbError) -> ErrorResponse {
+    let code = match database.code().code() {
         CANCELLED => "QUERY_TIMEOUT",
         code => code,
     };
-    let mut refusal = Refusal::new(StatusCode::BAD_REQUEST, code, error.message());
-    let position = match error.position() {
+    let mut response = error(StatusCode::BAD_REQUEST, code, database.message());
+    let position = match database.position() {
         Some(ErrorPosition::Original(position)) => Some(position.to_string()),
         _ => None,
     };
-    let (line, severity) = (error.line().map(|line| line.to_string()), error.severity());
+    let (line, severity) = (database.line().map(|line| line.to_string()), database.severity());
     for (member, text) in [
         ("severity", Some(severity)),
-        ("detail", error.detail()),
-        ("hint", error.hint()),
+        ("detail", database.detail()),
+        ("hint", database.hint()),
         ("position", position.as_deref()),
-        ("where", error.where_()),
-        ("schema", error.schema()),
-        ("table", error.table()),
-        ("column", error.column()),
-        ("dataType", error.datatype()),
-        ("constraint", error.constraint()),
-        ("file", error.file()),
+        ("where", database.where_()),
+        ("schema", database.schema()),
+        ("table", database.table()),
+        ("column", database.column()),
+        ("dataType", database.datatype()),
+        ("constraint", database.constraint()),
+        ("file", database.file()),
         ("line", line.as_deref()),
-        ("routine", error.routine()),
+        ("routine", database.routine()),
     ] {
         if let Some(text) = text {
-            refusal.body[member] = text.into();
+            response = response.with(member, text);
         }
     }
-    refusal
+    response
 }

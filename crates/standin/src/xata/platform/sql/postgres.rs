@@ -1,8 +1,8 @@
-//! The PostgreSQL server behind the gateway: a database for each branch.
+//! The PostgreSQL server of the gateway: a database for each branch.
 //!
-//! What differs from the service: roles belong to the server and not to the branch, so a `CREATE ROLE`
-//! is seen in every other one; and `current_database()` is not `xata`. The databases stay behind: give
-//! it a server that can be thrown away.
+//! It differs from the service in two ways. Roles belong to the server and not to the branch, so all
+//! branches see a `CREATE ROLE`; and `current_database()` is not `xata`. The databases are not removed
+//! at the end, so the server should be a temporary one.
 
 use std::collections::HashSet;
 use std::env;
@@ -15,24 +15,24 @@ use tokio::sync::Mutex;
 use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::{Client, Config, Connection, Error, NoTls, Socket};
 
-use super::ROLE;
+use crate::xata::platform::rows::ROLE;
 
-/// Names the server: a URL with which it can be administered.
+/// The variable with the URL of the server, whose user must be a superuser.
 const VARIABLE: &str = "STANDIN_POSTGRES";
 
-/// Set to 1, it forbids the tests to do without.
+/// If it is 1, tests fail without a server.
 const REQUIRED: &str = "REQUIRE_POSTGRES";
 
-/// What a statement may take, in PostgreSQL's words.
+/// The settings of every connection.
 const SETTINGS: &str = "-c statement_timeout=30s -c client_min_messages=warning";
 
-/// Protects nothing: the server is for tests.
+/// It is no secret: the server is for tests.
 const PASSWORD: &str = "standin";
 
-/// Any number, the same for everybody who prepares a server.
+/// Any number, the same in every process that prepares a server.
 const LOCK: i64 = 0x7374_616e_6469_6e00;
 
-/// The role as section 9 describes it.
+/// The role of every branch (docs/vendors/xata.md, "Connection strings and roles").
 const PREPARE: &str = "
 do $$ begin
   if not exists (select from pg_roles where rolname = 'xata_superuser') then
@@ -57,8 +57,8 @@ struct Inner {
     made: Mutex<HashSet<String>>,
 }
 
-/// The URL of the server that the environment names for tests; without one, the first to ask says on
-/// standard error that they are skipped.
+/// The URL of the server that the environment names for tests. Without one, the first call says on
+/// standard error that tests are skipped.
 ///
 /// # Panics
 ///
@@ -70,7 +70,7 @@ pub fn url() -> Option<String> {
         if url.is_none() {
             let why = format!("{VARIABLE} names no PostgreSQL server; .ci/postgres.sh starts one");
             assert!(env::var(REQUIRED).as_deref() != Ok("1"), "{why}");
-            // Not by the macro, whose text a passing test keeps to itself. If it is lost, so be it.
+            // `eprintln!` is captured in a test that passes; standard error itself is not.
             let _ = writeln!(std::io::stderr(), "skipped: {why}");
         }
         url
@@ -120,7 +120,7 @@ impl Server {
         Ok(())
     }
 
-    /// Drops a branch's database, whoever is connected to it.
+    /// Drops a branch's database, even if a client is connected to it.
     pub(super) async fn drop(&self, branch: &str) -> Result<(), Error> {
         let mut made = self.0.made.lock().await;
         if made.remove(branch) {

@@ -1,4 +1,4 @@
-//! The exchanges of tests/vectors, played.
+//! The exchanges of tests/vectors.
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::{Method, Request, StatusCode};
@@ -6,9 +6,10 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use standin::clerk::SignUp;
 use standin::clerk::backend::Call;
-use standin::fault::{Answer, Effect, Fault};
+use standin::fault::{CannedResponse, Effect, Fault};
 
 use super::{Instance, SECOND};
+use crate::helpers::Client;
 
 const EXCHANGES: &str = include_str!(concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -17,7 +18,7 @@ const EXCHANGES: &str = include_str!(concat!(
 const MARA: &str = "user_37vVbDk2sV69GiZuqjqVZRkONtI";
 /// From the creation of a user to the event, in milliseconds.
 const LAG: u64 = 36;
-/// What the vectors and the stand-in make up, each in its own way: compared by type only.
+/// What the vectors and the stand-in invent, each in its own way: compared by type only.
 const MADE_UP: [&str; 6] = [
     "image_url",
     "profile_image_url",
@@ -68,8 +69,8 @@ fn compared(mut value: Value) -> Value {
     value
 }
 
-/// What the request alone does not say.
-async fn set_the_scene(name: &str, instance: &Instance, request: &mut Request<Full<bytes::Bytes>>) {
+/// Prepares what the request does not contain.
+async fn prepare(name: &str, instance: &Instance, request: &mut Request<Full<bytes::Bytes>>) {
     let wait_until = |milliseconds: u64| {
         let target = std::time::Duration::from_millis(milliseconds);
         tokio::time::advance(target.checked_sub(instance.backend.clock().now()).unwrap())
@@ -102,7 +103,7 @@ async fn set_the_scene(name: &str, instance: &Instance, request: &mut Request<Fu
             tokio::time::advance(3 * SECOND).await;
         }
         "upstream_html_error" => {
-            let answer = Answer::new(StatusCode::BAD_GATEWAY);
+            let answer = CannedResponse::new(StatusCode::BAD_GATEWAY);
             let page = answer.with_body("text/html", "<html><body>bad gateway</body></html>");
             instance.backend.faults().push(Fault::once(Call::GetUserList, Effect::Answer(page)));
         }
@@ -117,14 +118,14 @@ async fn every_exchange_of_the_vectors_is_answered_as_written() {
     let vectors: Value = serde_json::from_str(EXCHANGES).unwrap();
     let exchanges = vectors["exchanges"].as_array().unwrap();
     assert_eq!(exchanges.len(), 18);
-    let mut not_played = Vec::new();
+    let mut skipped = Vec::new();
     for exchange in exchanges {
         let name = exchange["name"].as_str().unwrap();
         let (asked, expected) = (&exchange["request"], &exchange["response"]);
         let path = asked["path_and_query"].as_str().unwrap();
-        // Sessions are not stood in for.
+        // The stand-in has no sessions.
         if path.starts_with("/v1/sessions") {
-            not_played.push(name);
+            skipped.push(name);
             continue;
         }
         let instance = Instance::with(|options| options.secret_key = "sk_test_SYNTHETIC".into());
@@ -138,7 +139,7 @@ async fn every_exchange_of_the_vectors_is_answered_as_written() {
         }
         let body = asked.get("body").map(Value::to_string).unwrap_or_default();
         let mut request = request.body(Full::from(body)).unwrap();
-        set_the_scene(name, &instance, &mut request).await;
+        prepare(name, &instance, &mut request).await;
 
         let answer = instance.send(request).await.unwrap();
         let header = |name| answer.headers.get(name).map(|value| value.to_str().unwrap());
@@ -149,5 +150,5 @@ async fn every_exchange_of_the_vectors_is_answered_as_written() {
             .unwrap_or_else(|_| String::from_utf8_lossy(&answer.body).into());
         assert_eq!(compared(body), compared(expected["body"].clone()), "{name}");
     }
-    assert_eq!(not_played, ["recent_logins_with_location"]);
+    assert_eq!(skipped, ["recent_logins_with_location"]);
 }

@@ -6,12 +6,12 @@ use serde_json::json;
 use standin::clerk::backend::Options;
 use standin::clerk::{SignUp, user_id};
 
-use super::{Instance, SECOND, metadata, refusal, refused, user};
-use crate::helpers::Answer;
+use super::{Instance, SECOND, error, error_of, metadata, user};
+use crate::helpers::{Answer, Client};
 
 fn limited(answer: &Answer) -> Option<&str> {
     (answer.status == 429).then(|| {
-        assert_eq!(refusal(answer), refused(429, "too_many_requests"));
+        assert_eq!(error_of(answer), error(429, "too_many_requests"));
         answer.headers[RETRY_AFTER].to_str().unwrap()
     })
 }
@@ -68,7 +68,7 @@ async fn each_user_may_be_changed_so_often_within_ten_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stranger_uses_nothing_up() {
+async fn a_request_without_the_key_does_not_count_towards_the_limit() {
     let instance = Instance::with(|options| options.most_requests = Some(1));
     for _ in 0..3 {
         let mut request = super::request(Method::GET, "/v1/users", None);

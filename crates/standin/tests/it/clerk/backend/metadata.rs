@@ -4,7 +4,8 @@ use http::Method;
 use serde_json::{Value, json};
 use standin::clerk::user_id;
 
-use super::{AGENT, Instance, events, metadata, refusal, refused, user};
+use super::{AGENT, Instance, error, error_of, events, metadata, user};
+use crate::helpers::Client;
 
 #[tokio::test(start_paused = true)]
 async fn a_patch_merges_at_every_depth_and_null_removes() {
@@ -67,7 +68,7 @@ async fn a_put_replaces_each_kind_that_it_names() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_is_told_of_with_the_whole_user_and_who_asked() {
+async fn a_change_causes_an_event_with_the_whole_user_and_the_clients_program() {
     let instance = Instance::new();
     let body = Some(json!({ "private_metadata": { "database": { "status": "ready" } } }));
     let mut answers = Vec::new();
@@ -75,12 +76,12 @@ async fn a_change_is_told_of_with_the_whole_user_and_who_asked() {
         tokio::time::advance(super::SECOND).await;
         answers.push(instance.call(method, &metadata(1), body.clone()).await.json());
     }
-    let told = events(&instance);
+    let caused = events(&instance);
     assert_eq!(
-        told.iter().map(|event| &event["data"]).collect::<Vec<_>>(),
+        caused.iter().map(|event| &event["data"]).collect::<Vec<_>>(),
         answers.iter().collect::<Vec<_>>()
     );
-    for event in &told {
+    for event in &caused {
         assert_eq!((&event["type"], &event["object"]), (&json!("user.updated"), &json!("event")));
         let request = &event["event_attributes"]["http_request"];
         assert_eq!(request, &json!({ "client_ip": "", "user_agent": AGENT }));
@@ -94,7 +95,7 @@ async fn a_change_is_told_of_with_the_whole_user_and_who_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_metadata_is_refused_and_changes_nothing() {
+async fn a_body_that_is_not_metadata_is_refused_and_changes_nothing() {
     let instance = Instance::new();
     let before = instance.get(&user(1)).await.json();
     let long = "n".repeat(8 * 1024);
@@ -112,7 +113,7 @@ async fn what_is_no_metadata_is_refused_and_changes_nothing() {
         for method in [Method::PATCH, Method::PUT] {
             tokio::time::advance(10 * super::SECOND).await;
             let answer = instance.call(method, &metadata(1), Some(body.clone())).await;
-            assert_eq!(refusal(&answer), refused(422, code));
+            assert_eq!(error_of(&answer), error(422, code));
             assert_eq!(answer.json()["errors"][0]["meta"]["param_name"], parameter);
         }
     }
@@ -140,7 +141,7 @@ async fn the_plain_update_takes_names_and_no_metadata() {
     for kind in ["public_metadata", "private_metadata", "unsafe_metadata"] {
         let body = Some(json!({ "first_name": "Ada", kind: {} }));
         let answer = instance.call(Method::PATCH, &user(1), body).await;
-        assert_eq!(refusal(&answer), refused(422, "form_param_unknown"));
+        assert_eq!(error_of(&answer), error(422, "form_param_unknown"));
         assert_eq!(answer.json()["errors"][0]["meta"]["param_name"], kind);
     }
     assert_eq!(events(&instance), [] as [Value; 0]);
@@ -150,5 +151,5 @@ async fn the_plain_update_takes_names_and_no_metadata() {
     assert_eq!(events(&instance)[0]["data"], named.json());
     let body = Some(json!({ "first_name": 7 }));
     let answer = instance.call(Method::PATCH, &user(1), body).await;
-    assert_eq!(refusal(&answer), refused(422, "form_param_type_invalid"));
+    assert_eq!(error_of(&answer), error(422, "form_param_type_invalid"));
 }

@@ -2,7 +2,8 @@
 
 use standin::clerk::{SignUp, user_id};
 
-use super::{Instance, refusal, refused};
+use super::{Instance, error, error_of};
+use crate::helpers::Client;
 
 /// Users `1..=n`, created a second apart, and of one name each two.
 fn instance(n: u64) -> Instance {
@@ -61,7 +62,7 @@ async fn a_cursor_walks_the_whole_list_in_either_direction() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_signs_up_during_an_ascending_walk_comes_last() {
+async fn a_user_who_signs_up_during_an_ascending_walk_comes_last() {
     let instance = instance(3);
     assert_eq!(listed(&instance, "?limit=2&order_by=created_at").await, [1, 2]);
     instance.backend.insert(SignUp { timestamp_ms: 1_767_785_000_000, ..SignUp::new(&user_id(4)) });
@@ -152,7 +153,7 @@ async fn a_bad_parameter_is_refused_by_name() {
         ("email_address=a%40example.com".into(), "form_param_unknown", "email_address"),
     ] {
         let answer = instance.get(&format!("/v1/users?{query}")).await;
-        assert_eq!(refusal(&answer), refused(422, code), "{query}");
+        assert_eq!(error_of(&answer), error(422, code), "{query}");
         assert_eq!(answer.json()["errors"][0]["meta"]["param_name"], parameter, "{query}");
     }
     let cursor = format!("?starting_after={two}&offset=0");

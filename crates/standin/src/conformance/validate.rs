@@ -1,4 +1,4 @@
-//! An exchange against an operation.
+//! Compares a request or a response with an operation.
 
 use axum::extract::Query;
 use bytes::Bytes;
@@ -9,58 +9,60 @@ use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 
 use super::document::{Operation, Specification, escaped};
-use super::{Side, Violation};
+use super::violation::{Side, Violation};
 
-/// Of a schema's own message, which quotes the value.
+/// The length of a schema's own message, which quotes the value.
 const LONGEST_QUOTE: usize = 300;
 
-/// Where, which keyword, and in words.
-type Fault = (String, String, String);
+/// Where it is, which keyword it violates, and what is wrong in words.
+type Problem = (String, String, String);
 
 impl Specification {
     /// What is wrong with a request.
-    pub fn judge_request(&self, request: &Request<Bytes>) -> Vec<Violation> {
+    pub fn validate_request(&self, request: &Request<Bytes>) -> Vec<Violation> {
         let (method, uri) = (request.method(), request.uri());
-        let (operation, faults) = match self.operation(method, uri.path()) {
+        let (operation, problems) = match self.operation(method, uri.path()) {
             Some(operation) => {
-                let mut faults = self.parameters(&operation, request);
-                faults.extend(self.asked(&operation, request));
-                (operation.name.to_owned(), faults)
+                let mut problems = self.parameters(&operation, request);
+                problems.extend(self.request_problems(&operation, request));
+                (operation.name.to_owned(), problems)
             }
             None => (unnamed(method, uri), vec![unknown("paths", "operation")]),
         };
-        violations(&operation, Side::Request, None, faults)
+        violations(&operation, Side::Request, None, problems)
     }
 
     /// What is wrong with the answer to a request.
-    pub fn judge_response(
+    pub fn validate_response(
         &self,
         request: &Request<Bytes>,
         response: &Response<Bytes>,
     ) -> Vec<Violation> {
         let (method, uri, status) = (request.method(), request.uri(), response.status());
-        let (operation, faults) = match self.operation(method, uri.path()) {
-            Some(operation) => (operation.name.to_owned(), self.answered(&operation, response)),
-            // To say that there is no such thing is to agree with the document.
+        let (operation, problems) = match self.operation(method, uri.path()) {
+            Some(operation) => {
+                (operation.name.to_owned(), self.response_problems(&operation, response))
+            }
+            // A 404 or 405 for what the document does not have agrees with it.
             None if [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED].contains(&status) => {
                 return Vec::new();
             }
             None => (unnamed(method, uri), vec![unknown("paths", "operation")]),
         };
-        violations(&operation, Side::Response, Some(status.as_u16()), faults)
+        violations(&operation, Side::Response, Some(status.as_u16()), problems)
     }
 
-    /// What is wrong with a value, by one of the document's named schemas.
+    /// What is wrong with a value, according to a named schema of the document.
     ///
     /// # Panics
     ///
     /// If the document has no such schema.
-    pub fn judge_value(&self, schema: &str, value: &Value) -> Vec<String> {
-        let faults = self.faults(&format!("/components/closed/{schema}"), value);
-        faults.into_iter().map(|(at, keyword, what)| format!("{at} {keyword}: {what}")).collect()
+    pub fn validate_value(&self, schema: &str, value: &Value) -> Vec<String> {
+        let problems = self.problems(&format!("/components/closed/{schema}"), value);
+        problems.into_iter().map(|(at, keyword, what)| format!("{at} {keyword}: {what}")).collect()
     }
 
-    fn answered(&self, operation: &Operation, response: &Response<Bytes>) -> Vec<Fault> {
+    fn response_problems(&self, operation: &Operation, response: &Response<Bytes>) -> Vec<Problem> {
         let status = response.status().as_u16();
         let names = [status.to_string(), format!("{}XX", status / 100), "default".into()];
         let described = names
@@ -73,19 +75,19 @@ impl Specification {
             return self.body(&pointer, response.headers(), None, response.body());
         }
         if status == 204 && !response.body().is_empty() {
-            return vec![fault("", "content", "there is a body")];
+            return vec![problem("", "content", "there is a body")];
         }
         Vec::new()
     }
 
-    fn asked(&self, operation: &Operation, request: &Request<Bytes>) -> Vec<Fault> {
+    fn request_problems(&self, operation: &Operation, request: &Request<Bytes>) -> Vec<Problem> {
         let described = self.resolved(format!("{}/requestBody", operation.pointer));
         match (described, request.body().is_empty()) {
             (None, true) => Vec::new(),
-            (None, false) => vec![fault("", "requestBody", "there is a body")],
+            (None, false) => vec![problem("", "requestBody", "there is a body")],
             (Some((_, node)), true) if node["required"] != true => Vec::new(),
-            (Some(_), true) => vec![fault("", "requestBody", "there is no body")],
-            // Without a content type a request is taken as JSON (xata-platform.md section 1).
+            (Some(_), true) => vec![problem("", "requestBody", "there is no body")],
+            // Xata reads a request without a content type as JSON.
             (Some((pointer, _)), false) => {
                 self.body(&pointer, request.headers(), Some("application/json"), request.body())
             }
@@ -98,25 +100,25 @@ impl Specification {
         headers: &HeaderMap,
         otherwise: Option<&str>,
         body: &[u8],
-    ) -> Vec<Fault> {
+    ) -> Vec<Problem> {
         let given = headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
         let essence = given.or(otherwise).and_then(|it| it.split(';').next()).unwrap_or_default();
         let essence = escaped(&essence.trim().to_ascii_lowercase());
         let Some((pointer, media_type)) =
             self.resolved(format!("{described_at}/content/{essence}"))
         else {
-            return vec![fault("", "content", format!("the content type is {given:?}"))];
+            return vec![problem("", "content", format!("the content type is {given:?}"))];
         };
         match (media_type.get("schema"), serde_json::from_slice(body)) {
             (None, _) => Vec::new(),
-            (_, Err(error)) => vec![fault("", "content", format!("is not JSON: {error}"))],
-            (_, Ok(body)) => self.faults(&format!("{pointer}/schema"), &body),
+            (_, Err(error)) => vec![problem("", "content", format!("is not JSON: {error}"))],
+            (_, Ok(body)) => self.problems(&format!("{pointer}/schema"), &body),
         }
     }
 
-    fn parameters(&self, operation: &Operation, request: &Request<Bytes>) -> Vec<Fault> {
+    fn parameters(&self, operation: &Operation, request: &Request<Bytes>) -> Vec<Problem> {
         let Ok(Query(query)) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()) else {
-            return vec![fault("query", "parameters", "cannot be read")];
+            return vec![problem("query", "parameters", "cannot be read")];
         };
         let (path_item, _) = operation.pointer.rsplit_once('/').unwrap_or_default();
         let described: Vec<_> = [&operation.pointer, path_item]
@@ -126,11 +128,11 @@ impl Specification {
                 (0..).map_while(at)
             })
             .collect();
-        let mut faults = Vec::new();
+        let mut problems = Vec::new();
         for (name, _) in &query {
             let is_known = |it: &Value| it["in"] == "query" && it["name"] == name.as_str();
             if !described.iter().any(|(_, it)| is_known(it)) {
-                faults.push(fault(
+                problems.push(problem(
                     &format!("query {name}"),
                     "parameters",
                     "is not in the document",
@@ -149,61 +151,61 @@ impl Specification {
             if parameter["schema"]["type"] == "array" && place == "query" {
                 // Each value is an element; the name may be repeated.
                 let values = query.iter().filter(|it| it.0 == name).map(|it| it.1.as_str());
-                let found = self.faults(&format!("{pointer}/schema"), &values.collect());
-                faults.extend(found.into_iter().map(|it| (at.clone(), it.1, it.2)));
+                let found = self.problems(&format!("{pointer}/schema"), &values.collect());
+                problems.extend(found.into_iter().map(|it| (at.clone(), it.1, it.2)));
                 continue;
             }
             match value {
                 None if parameter["required"] == true => {
-                    faults.push(fault(&at, "required", "is missing"));
+                    problems.push(problem(&at, "required", "is missing"));
                 }
                 None => {}
                 Some(value) => {
                     let text = parameter["schema"]["type"] == "string";
                     let parsed = serde_json::from_str(value).ok().filter(|_| !text);
                     let value = parsed.unwrap_or_else(|| value.into());
-                    let found = self.faults(&format!("{pointer}/schema"), &value);
-                    faults.extend(found.into_iter().map(|it| (at.clone(), it.1, it.2)));
+                    let found = self.problems(&format!("{pointer}/schema"), &value);
+                    problems.extend(found.into_iter().map(|it| (at.clone(), it.1, it.2)));
                 }
             }
         }
-        faults
+        problems
     }
 
-    fn faults(&self, schema: &str, instance: &Value) -> Vec<Fault> {
+    fn problems(&self, schema: &str, instance: &Value) -> Vec<Problem> {
         let validator = self.validator(schema);
-        let mut faults: Vec<Fault> =
+        let mut problems: Vec<Problem> =
             validator.iter_errors(instance).flat_map(|error| explained(&error)).collect();
-        // What a part that is not kept would have named, nobody can tell.
-        let is_certain = |fault: &Fault| fault.1 != "unevaluatedProperties";
-        if faults.iter().any(is_certain) {
-            faults.retain(is_certain);
+        // Where a part of a composition is violated, the members that it would have named are unknown.
+        let is_certain = |fault: &Problem| fault.1 != "unevaluatedProperties";
+        if problems.iter().any(is_certain) {
+            problems.retain(is_certain);
         }
-        faults
+        problems
     }
 }
 
-fn explained(error: &ValidationError) -> Vec<Fault> {
+fn explained(error: &ValidationError) -> Vec<Problem> {
     let at = error.instance_path().to_string();
     let keyword = error.kind().keyword();
     let member = |name: &str| format!("{at}/{}", escaped(name));
     match error.kind() {
         ValidationErrorKind::Required { property } => {
-            vec![fault(&member(property.as_str().unwrap_or_default()), keyword, "is missing")]
+            vec![problem(&member(property.as_str().unwrap_or_default()), keyword, "is missing")]
         }
         ValidationErrorKind::AdditionalProperties { unexpected }
         | ValidationErrorKind::UnevaluatedProperties { unexpected } => unexpected
             .iter()
-            .map(|name| fault(&member(name), keyword, "is not in the document"))
+            .map(|name| problem(&member(name), keyword, "is not in the document"))
             .collect(),
         ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
             let parts = context.iter().map(|errors| {
                 let errors = errors.iter().map(|it| format!("{}: {it}", it.instance_path()));
                 errors.collect::<Vec<_>>().join(", ")
             });
-            vec![fault(&at, keyword, quote(&parts.collect::<Vec<_>>().join("; or ")))]
+            vec![problem(&at, keyword, quote(&parts.collect::<Vec<_>>().join("; or ")))]
         }
-        _ => vec![fault(&at, keyword, quote(&error.to_string()))],
+        _ => vec![problem(&at, keyword, quote(&error.to_string()))],
     }
 }
 
@@ -211,12 +213,12 @@ fn quote(text: &str) -> String {
     text.chars().take(LONGEST_QUOTE).collect()
 }
 
-fn fault(at: &str, keyword: &str, what: impl Into<String>) -> Fault {
+fn problem(at: &str, keyword: &str, what: impl Into<String>) -> Problem {
     (at.into(), keyword.into(), what.into())
 }
 
-fn unknown(keyword: &str, what: &str) -> Fault {
-    fault("", keyword, format!("the document has no such {what}"))
+fn unknown(keyword: &str, what: &str) -> Problem {
+    problem("", keyword, format!("the document has no such {what}"))
 }
 
 fn unnamed(method: &Method, uri: &Uri) -> String {
@@ -227,7 +229,7 @@ fn violations(
     operation: &str,
     side: Side,
     status: Option<u16>,
-    faults: Vec<Fault>,
+    problems: Vec<Problem>,
 ) -> Vec<Violation> {
     let violation = |(pointer, keyword, what)| Violation {
         operation: operation.into(),
@@ -237,5 +239,5 @@ fn violations(
         keyword,
         what,
     };
-    faults.into_iter().map(violation).collect()
+    problems.into_iter().map(violation).collect()
 }

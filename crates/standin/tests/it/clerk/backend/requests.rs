@@ -1,14 +1,15 @@
-//! What every request must bring: the key, a known version, a body that says what it is, a path that is there.
+//! What every request needs: the key, a known version, a body with its content type, a known path.
 
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http_body_util::Full;
 use standin::clerk::user_id;
 
-use super::{Instance, VERSION, metadata, refusal, refused, request, user};
+use super::{Instance, VERSION, error, error_of, metadata, request, user};
+use crate::helpers::Client;
 
 #[tokio::test(start_paused = true)]
-async fn only_the_key_opens_the_instance() {
+async fn only_the_key_of_the_instance_is_accepted() {
     let instance = Instance::new();
     for (authorization, code) in [
         (None, "authentication_invalid"),
@@ -26,7 +27,7 @@ async fn only_the_key_opens_the_instance() {
                 request.headers_mut().insert(AUTHORIZATION, value.parse().unwrap());
             }
             let answer = instance.send(request).await.unwrap();
-            assert_eq!(refusal(&answer), refused(401, code), "{authorization:?} {path}");
+            assert_eq!(error_of(&answer), error(401, code), "{authorization:?} {path}");
         }
     }
     assert!(instance.backend.user(&user_id(1)).is_some());
@@ -53,7 +54,7 @@ async fn the_version_is_named_once_or_not_at_all() {
         let answer = instance.send(request).await.unwrap();
         assert_eq!(answer.status, status, "{header:?} {query}");
         if status == 400 {
-            assert_eq!(refusal(&answer), refused(400, "api_version_invalid"));
+            assert_eq!(error_of(&answer), error(400, "api_version_invalid"));
         }
     }
 }
@@ -69,25 +70,21 @@ async fn a_body_must_be_json_and_say_so() {
     };
     for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp"] {
         let answer = patch(content_type, "{}").await.unwrap();
-        assert_eq!(refusal(&answer), refused(415, "unsupported_content_type"));
+        assert_eq!(error_of(&answer), error(415, "unsupported_content_type"));
     }
     for body in ["{", "[]", "7", "null"] {
         let answer = patch("application/json", body).await.unwrap();
-        assert_eq!(refusal(&answer), refused(400, "request_body_invalid"), "{body}");
+        assert_eq!(error_of(&answer), error(400, "request_body_invalid"), "{body}");
     }
     assert_eq!(patch("application/json; charset=utf-8", "{}").await.unwrap().status, 200);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_there_is_404_or_405() {
+async fn an_unknown_path_is_404_and_an_unknown_method_405() {
     let instance = Instance::new();
     for path in ["/v1/nothing", "/users", "/v1/users/user_nobody", "/v1/users/User_1"] {
-        assert_eq!(
-            refusal(&instance.get(path).await),
-            refused(404, "resource_not_found"),
-            "{path}"
-        );
+        assert_eq!(error_of(&instance.get(path).await), error(404, "resource_not_found"), "{path}");
     }
     assert_eq!(instance.call(Method::POST, "/v1/users/count", None).await.status, 405);
-    assert_eq!(refusal(&instance.get("/v1/users/%FF").await).0, 400);
+    assert_eq!(error_of(&instance.get("/v1/users/%FF").await).0, 400);
 }
