@@ -42,7 +42,7 @@ mod tests {
     use base64::{Engine, engine::general_purpose::STANDARD};
     use serde_json::{Value, json};
 
-    fn event(changes: Value) -> String {
+    fn event(changes: &Value) -> String {
         let mut event: Value =
             serde_json::from_str(include_str!("../events/user-created.json")).expect("an event");
         for (name, value) in changes.as_object().expect("members") {
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn a_base64_body_is_decoded_and_a_text_body_is_not() {
         let body = |text: &str, is_base64: bool| {
-            let event = event(json!({ "body": text, "isBase64Encoded": is_base64 }));
+            let event = event(&json!({ "body": text, "isBase64Encoded": is_base64 }));
             read(&event).expect("a request").into_body().to_vec()
         };
         assert_eq!(body(&STANDARD.encode(b"\xffhi"), true), b"\xffhi");
@@ -63,9 +63,9 @@ mod tests {
 
     #[test]
     fn a_payload_that_is_no_http_request_is_none() {
-        let not_base64 = event(json!({ "body": "not base64", "isBase64Encoded": true }));
-        let control = event(json!({ "headers": { "x": "\n" } }));
-        let host = event(json!({ "headers": { "host": "a b" } }));
+        let not_base64 = event(&json!({ "body": "not base64", "isBase64Encoded": true }));
+        let control = event(&json!({ "headers": { "x": "\n" } }));
+        let host = event(&json!({ "headers": { "host": "a b" } }));
         for payload in ["null", "[]", "7", "{}", r#"{"rawPath":7}"#, &not_base64, &control, &host] {
             assert!(read(payload).is_none(), "{payload}");
         }
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_header_that_is_not_text_counts_as_absent() {
-        let event = event(json!({ "headers": { "X-Name": "Zoe", "x": "Zo\u{eb}", "y": "" } }));
+        let event = event(&json!({ "headers": { "X-Name": "Zoe", "x": "Zo\u{eb}", "y": "" } }));
         let request = read(&event).expect("a request");
         let value = |name| header(request.headers(), name);
         assert_eq!((value("x-name"), value("x"), value("y")), (Some("Zoe"), None, None));

@@ -92,11 +92,11 @@ mod tests {
     use super::*;
     use crate::xata::Database;
 
-    fn found() -> LookupResult {
+    fn database() -> Database {
         let (project, name) = ("prj_a".try_into(), "user_abcdefghij".try_into());
         let (project, name) = (project.expect("a project"), name.expect("a name"));
         let region = "us-east-1".try_into().expect("a region");
-        Ok(Some(Database { project, name, region, id: Some(id()) }))
+        Database { project, name, region, id: Some(id()) }
     }
 
     fn id() -> DatabaseId {
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(machine.after_look_up(Ok(None)), RemoveAction::LookUp(1));
         let mut other = machine.clone();
         assert_eq!(other.after_look_up(Ok(None)), RemoveAction::Stop(Ok(RemoveOutcome::Absent)));
-        assert_eq!(machine.after_look_up(found()), RemoveAction::Remove(1, id()));
+        assert_eq!(machine.after_look_up(Ok(Some(database()))), RemoveAction::Remove(1, id()));
         assert_eq!(
             machine.after_remove(Ok(Removed::Done)),
             RemoveAction::Stop(Ok(RemoveOutcome::Done))
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_database_that_disappears_before_its_removal_is_absent() {
         let (mut machine, _) = Remove::begin(1, false);
-        machine.after_look_up(found());
+        machine.after_look_up(Ok(Some(database())));
         assert_eq!(
             machine.after_remove(Ok(Removed::Absent)),
             RemoveAction::Stop(Ok(RemoveOutcome::Absent))
@@ -135,10 +135,10 @@ mod tests {
     fn an_unclear_removal_is_looked_up() {
         let (mut machine, _) = Remove::begin(2, false);
         machine.after_look_up(Ok(None));
-        machine.after_look_up(found());
+        machine.after_look_up(Ok(Some(database())));
         assert_eq!(machine.after_remove(Err(Failure::Unclear(error()))), RemoveAction::LookUp(1));
         let mut other = machine.clone();
-        assert_eq!(other.after_look_up(found()), RemoveAction::Stop(Err(error())));
+        assert_eq!(other.after_look_up(Ok(Some(database()))), RemoveAction::Stop(Err(error())));
         assert_eq!(machine.after_look_up(Ok(None)), RemoveAction::Stop(Ok(RemoveOutcome::Done)));
     }
 
