@@ -1,13 +1,14 @@
 //! The binary: errors at start, and payloads that are no HTTP request.
 
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::HeaderMap;
+
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 use crate::test_app::{delivery, payload, user_created};
 
@@ -50,10 +51,10 @@ fn an_invalid_setting_is_named_in_one_line() {
     assert!(line.contains("XATA_API_KEY") && !line.contains(secret), "{line}");
 }
 
-/// The Runtime API of Lambda: events to send, and the function's responses.
+/// A stand-in of Lambda's Runtime API: the events to send, and the function's responses.
 #[derive(Clone)]
 struct RuntimeApi {
-    events: std::sync::Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<String>>>,
+    events: Arc<Mutex<mpsc::UnboundedReceiver<String>>>,
     responses: mpsc::UnboundedSender<String>,
 }
 
@@ -68,7 +69,7 @@ impl RuntimeApi {
             ];
             (headers, event)
         };
-        let respond = async |State(api): State<Self>, _: HeaderMap, body: String| {
+        let respond = async |State(api): State<Self>, body: String| {
             let _ = api.responses.send(body);
             http::StatusCode::ACCEPTED
         };
@@ -83,10 +84,7 @@ impl RuntimeApi {
 async fn a_payload_that_lambda_http_cannot_adapt_is_answered_401_and_logs_no_panic() {
     let (events, receiver) = mpsc::unbounded_channel();
     let (sender, mut responses) = mpsc::unbounded_channel();
-    let api = RuntimeApi {
-        events: std::sync::Arc::new(tokio::sync::Mutex::new(receiver)),
-        responses: sender,
-    };
+    let api = RuntimeApi { events: Arc::new(Mutex::new(receiver)), responses: sender };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let server = tokio::spawn(standin::serve::serve(listener, api.router()));
