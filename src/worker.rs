@@ -72,7 +72,7 @@ impl Worker {
     pub async fn invoke(&self, invocation: Invocation<'_>) -> Response {
         let started_at = Instant::now();
         let Invocation { payload, deadline, ids } = invocation;
-        let span = debug_span!("invocation", ids.request_id, ids.trace_id);
+        let span = debug_span!("invocation", request_id = ids.request_id, trace_id = ids.trace_id);
         let mut record = DeliveryRecord { ids, ..DeliveryRecord::default() };
         let handling = self.handle(payload, deadline, &mut record).instrument(span);
         // A panic must not become Lambda's own error. Answered with 503, the event is retried.

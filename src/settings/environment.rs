@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use strum::VariantNames;
 use url::{Host, Url};
 
-use super::{READ_ELSEWHERE, SECRETS, SettingsError};
+use super::{READ_ELSEWHERE, SAM_LOCAL, SECRETS, SettingsError};
 
 /// The variables that are set, and what an operator should know about them.
 pub(super) struct Environment {
@@ -169,8 +169,14 @@ impl Environment {
     }
 
     /// The base URL of a service that receives secrets. Without a slash at its end.
+    ///
+    /// In a container of `sam local`, the developer's machine is `host.docker.internal`, and SAM sets
+    /// `AWS_SAM_LOCAL`.
     pub(super) fn url(&self, name: &'static str, default: &str) -> Result<String, SettingsError> {
-        base_url(self.optional(name).unwrap_or(default)).ok_or_else(|| {
+        let text = self.optional(name).unwrap_or(default);
+        let local_host =
+            (self.optional(SAM_LOCAL) == Some("true")).then_some("host.docker.internal");
+        parse_base_url(text, local_host).ok_or_else(|| {
             SettingsError::new(name, "must be an https URL, or an http URL of a loopback address")
         })
     }
@@ -188,13 +194,17 @@ where
 /// Parses the base URL of a service that receives secrets: https, or http of a loopback address, and
 /// without a user, a query or a fragment. Without a slash at its end.
 pub fn base_url(text: &str) -> Option<String> {
+    parse_base_url(text, None)
+}
+
+fn parse_base_url(text: &str, local_host: Option<&str>) -> Option<String> {
     let url = Url::parse(text).ok()?;
-    let is_loopback = match url.host()? {
-        Host::Domain(domain) => domain == "localhost",
+    let is_local = match url.host()? {
+        Host::Domain(domain) => domain == "localhost" || Some(domain) == local_host,
         Host::Ipv4(ip) => ip.is_loopback(),
         Host::Ipv6(ip) => ip.is_loopback(),
     };
-    let is_private = url.scheme() == "https" || (url.scheme() == "http" && is_loopback);
+    let is_private = url.scheme() == "https" || (url.scheme() == "http" && is_local);
     let is_base = url.username().is_empty()
         && url.password().is_none()
         && url.query().is_none()

@@ -131,13 +131,14 @@ const OPS_VARIABLES: [&str; 2] = ["HOOKDECK_API_KEY", "HOOKDECK_API_URL"];
 
 /// Variables that are no mistake where the settings do not read them: `cargo ops` does, the start
 /// does, or Lambda sets them.
-const READ_ELSEWHERE: [&str; 6] = [
+const READ_ELSEWHERE: [&str; 7] = [
     OPS_VARIABLES[0],
     OPS_VARIABLES[1],
     SVIX_SECRET[0],
     SVIX_SECRET[1],
     "SECRETS_ID",
     LAMBDA_LOG_LEVEL,
+    SAM_LOCAL,
 ];
 
 impl Settings {
@@ -160,7 +161,7 @@ impl Settings {
         variables: impl IntoIterator<Item = (OsString, OsString)>,
         secret: &BTreeMap<String, String>,
     ) -> Result<Self, SettingsError> {
-        let names = [&VARIABLES[..], &OPS_VARIABLES, &[LAMBDA_LOG_LEVEL]].concat();
+        let names = [&VARIABLES[..], &OPS_VARIABLES, &[LAMBDA_LOG_LEVEL, SAM_LOCAL]].concat();
         let mut env = Environment::collect(variables, &names)?;
         env.add(secret)?;
         let verifier = verifier(&env)?;
@@ -197,6 +198,9 @@ fn on_user_deleted(env: &Environment, is_lite: bool) -> Result<OnUserDeleted, Se
     }
     Ok(choice)
 }
+
+/// SAM sets it to `true` in the containers of `sam local`.
+const SAM_LOCAL: &str = "AWS_SAM_LOCAL";
 
 /// Lambda's own setting of the level, which its console and `template.yaml` can set.
 const LAMBDA_LOG_LEVEL: &str = "AWS_LAMBDA_LOG_LEVEL";

@@ -56,8 +56,7 @@ async fn at_debug_the_line_of_an_outgoing_request_names_its_invocation() {
     assert_eq!(line["span"]["status"], 201, "{line}");
     let spans = line["spans"].as_array().unwrap();
     let invocation = spans.iter().find(|span| span["name"] == "invocation").unwrap();
-    // The span's member is `ids.request_id`, not `request_id` as in the delivery's line.
-    assert_eq!(invocation["ids.request_id"], "request-1", "{line}");
+    assert_eq!(invocation["request_id"], "request-1", "{line}");
     let delivery = &response.log_line;
     assert_eq!(delivery["request_id"], "request-1", "{delivery}");
     assert!(delivery.get("span").is_none() && delivery.get("spans").is_none(), "{delivery}");
