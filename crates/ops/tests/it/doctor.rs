@@ -178,7 +178,7 @@ fn all_is_well() {
         ("Xata template us-east-1 in prj_b", "a root branch, healthy and kept awake"),
         ("Xata project prj_a", "198 left: 2 of 200 branches"),
         ("Xata organization", "196 left: 4 of 200 branches in all projects that the key sees (2)"),
-        ("Xata creations within an hour", "100 left: 0 of 100 made"),
+        ("Xata creations within an hour", "100 left: 0 of 100 created"),
         ("Clerk key", "accepted"),
         ("Clerk instance", "ins_"),
         ("function /", "refuses what is not signed, and reads what is"),
@@ -284,7 +284,7 @@ fn a_clerk_key_that_is_wrong_foreign_or_for_development_is_told() {
     assert!(amiss.contains("a development instance"), "{amiss}");
     world.clerk.change(|options| options.instance_id = "planted-instance".to_owned());
     let amiss = world.only(3, &[], &[]);
-    assert!(amiss.contains("an answer that cannot be read"), "{amiss}");
+    assert!(amiss.contains("a response that cannot be read"), "{amiss}");
 }
 
 #[test]
@@ -295,8 +295,9 @@ fn the_table_shows_check_state_what_and_mend() {
     let (code, out, _) = run(command.env("CLERK_INSTANCE_ID", "ins_other"));
     assert_eq!(code, 3);
     let header = out.lines().nth(1).unwrap();
-    let at: Vec<_> = ["check", "state", "what", "mend"].map(|it| header.find(it).unwrap()).into();
+    let at: Vec<_> =
+        ["check", "state", "what", "what to do"].map(|it| header.rfind(it).unwrap()).into();
     assert!(at.is_sorted(), "{out}");
     assert!(out.lines().any(|it| it.contains("Clerk instance") && it.contains("broken")), "{out}");
-    assert!(out.contains("Not looked at: Hookdeck: HOOKDECK_API_KEY is not set.\n"), "{out}");
+    assert!(out.contains("Not checked: Hookdeck: HOOKDECK_API_KEY is not set.\n"), "{out}");
 }

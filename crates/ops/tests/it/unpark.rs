@@ -105,7 +105,7 @@ fn a_dry_run_shows_the_same_plan_and_changes_nothing() {
     ] {
         assert!(dry.out.contains(cell), "{cell}: {}", dry.out);
     }
-    assert!(done.out.ends_with("The entry at Clerk says so.\n"), "{}", done.out);
+    assert!(done.out.ends_with("The entry at Clerk is written.\n"), "{}", done.out);
     is_back(&world, &id);
 }
 
@@ -117,7 +117,7 @@ fn a_second_run_finds_nothing_to_do() {
     let changes = world.changes();
     assert_eq!(report(&world, &[], 0)["outcome"], "nothing_parked");
     let again = world.run("unpark", &[]);
-    let says = format!("Nothing is parked, and the database is there: {id} in {}.\n", world.home);
+    let says = format!("Nothing is parked, and the user has a database: {id} in {}.\n", world.home);
     assert_eq!((again.code, again.out), (0, says));
     assert_eq!(world.changes(), changes);
 }

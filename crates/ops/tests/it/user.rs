@@ -42,7 +42,7 @@ fn a_user_who_has_what_they_should_needs_nothing() {
         ("region", "eu-central-1"),
         ("created", "2026-01-07T11:06:40."),
         ("state", "awake"),
-        ("entry at Clerk", "as it should be"),
+        ("entry at Clerk", "matches the database"),
         ("parked", "none"),
     ] {
         let row = |line: &str| {
@@ -149,7 +149,7 @@ fn without_a_key_clerk_is_not_asked() {
     let world = World::start();
     let without = [("CLERK_SECRET_KEY", ""), ("CLERK_API_URL", "")];
     let (report, findings) = report(&world, &without);
-    assert_eq!(findings, [format!("no database: if the user is still there, {REPLAY}")]);
+    assert_eq!(findings, [format!("no database: if the user still exists, {REPLAY}")]);
     assert_eq!(report["clerk"], json!({ "presence": "not_asked" }));
     assert_eq!(world.clerk.requests(), []);
     let out = world.run_with("user", &[], &without).out;
@@ -166,13 +166,13 @@ fn an_entry_that_is_missing_or_differs_is_mended_by_the_sign_up_again() {
 
     let good = world.entry(world.home, &id);
     for (member, value, difference) in [
-        ("region", json!("us-east-1"), "region is eu-central-1, and it says us-east-1"),
-        ("id", json!("b0"), &format!("id is {id}, and it says b0")),
-        ("project", json!(null), &format!("project is {}, and it says nothing", world.home)),
+        ("region", json!("us-east-1"), "region is eu-central-1, and the entry says us-east-1"),
+        ("id", json!("b0"), &format!("id is {id}, and the entry says b0")),
+        ("project", json!(null), &format!("project is {}, and the entry has no", world.home)),
         (
             "name",
             json!("postgresql://x:y@z"),
-            &format!("name is {}, and it says nothing", world.user),
+            &format!("name is {}, and the entry has no", world.user),
         ),
     ] {
         let mut entry = good.clone();
@@ -217,7 +217,7 @@ fn an_entry_of_a_database_that_is_not_there_differs_and_says_where_it_was() {
         (&json!("differs"), &json!("eu-central-1"))
     );
     let out = world.run("user", &[]).out;
-    assert!(out.contains("differs: there is no database"), "{out}");
+    assert!(out.contains("differs: the user has no database"), "{out}");
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn the_state_is_told_in_plain_words() {
         ("STATUS_TYPE_TRANSIENT", "transient", "not ready"),
         ("STATUS_TYPE_FAULT", "fault", "at fault"),
         ("STATUS_TYPE_HIBERNATED", "hibernated", "asleep"),
-        ("STATUS_TYPE_OF_TOMORROW", "unspecified", "not told"),
+        ("STATUS_TYPE_OF_TOMORROW", "unspecified", "unknown to this tool"),
     ] {
         let status = json!({ "statusType": kind });
         let body =
@@ -363,7 +363,7 @@ fn xata_that_cannot_be_asked_is_named_with_what_to_check() {
         (
             "XATA_PROJECT_ID",
             "prj_nowhere",
-            "prj_nowhere: Xata finds nothing there (404): check XATA_ORG",
+            "prj_nowhere: Xata finds nothing at this path (404): check XATA_ORG",
         ),
     ] {
         let (report, table) = problem(&world, &[(variable, value)]);

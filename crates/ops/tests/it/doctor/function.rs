@@ -27,7 +27,7 @@ fn a_function_that_answers_as_it_should_is_found_however_its_url_is_written() {
 fn any_other_answer_than_the_function_s_is_named_with_its_mend() {
     let world = World::start();
     for (status, body, mend) in [
-        (403, r#"{"Message":"Forbidden"}"#, "let anybody call the Function URL"),
+        (403, r#"{"Message":"Forbidden"}"#, "let every caller invoke the Function URL"),
         (404, r#"{"status":"not_found"}"#, "check --url: the path is /"),
         (502, "planted-page", "see the function's log"),
         (200, r#"{"status":"ignored","reason":"unhandled_type"}"#, "check --url: it is the output"),

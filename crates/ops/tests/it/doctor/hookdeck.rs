@@ -53,11 +53,15 @@ fn the_connection_is_as_setup_makes_it_or_else_setup_is_the_mend() {
 
     world.set_up(&["--url", URL]);
     let outcome = world.run_with_hookdeck();
-    assert_eq!(outcome.says("Hookdeck connection"), "as it should be");
+    assert_eq!(outcome.says("Hookdeck connection"), "in sync with the settings");
 
     world.set_up(&["--url", &format!("{URL}webhooks/clerk")]);
     let outcome = world.run_with_hookdeck();
-    assert_eq!(outcome.says("Hookdeck connection"), "as it should be", "on the other path");
+    assert_eq!(
+        outcome.says("Hookdeck connection"),
+        "in sync with the settings",
+        "on the other path"
+    );
 
     world.set_up(&["--url", "https://another.invalid/"]);
     let outcome = world.run_with_hookdeck();
@@ -72,5 +76,8 @@ fn a_source_that_anybody_can_send_to_is_broken() {
     world.set_up(&["--url", URL]);
     world.admin.put_source(&json!({ "name": "clerk", "type": "SVIX" }));
     let outcome = world.run_with_hookdeck();
-    assert_eq!(outcome.says("Hookdeck connection"), "source clerk: no secret, so anybody can send");
+    assert_eq!(
+        outcome.says("Hookdeck connection"),
+        "source clerk: no secret, so any sender is accepted"
+    );
 }

@@ -60,7 +60,7 @@ fn a_key_or_an_organization_that_xata_does_not_know_is_broken() {
         (
             "XATA_ORGANIZATION_ID",
             "org_x",
-            "Xata organization | broken | Xata does not let this key in (403) | correct XATA_ORGAN",
+            "Xata organization | broken | Xata denies this key access (403) | correct XATA_ORGAN",
         ),
     ] {
         let amiss = world.only(3, &[], &[(variable, value)]);
@@ -104,7 +104,7 @@ fn a_template_that_cannot_be_cloned_well_is_told() {
         (in_state("STATUS_TYPE_FAULT"), 3, "broken", "is at fault"),
         (in_state("STATUS_TYPE_HIBERNATED"), 3, "broken", "is asleep"),
         (in_state("STATUS_TYPE_TRANSIENT"), 0, "warning", "is not ready"),
-        (in_state("planted-word"), 0, "warning", "is in a state that Xata does not tell"),
+        (in_state("planted-word"), 0, "warning", "is in a state that this tool does not know"),
         (
             json!({ "scaleToZero": { "enabled": true } }),
             0,
@@ -195,8 +195,8 @@ fn what_was_made_within_the_hour_counts_and_passes() {
     world.tell(Call::ListBranches, &json!({ "branches": [made(1), made(59), made(61)] }));
     for (most, says) in [
         (6, None),
-        (5, Some("warning | 1 left: 4 of 5 made")),
-        (4, Some("warning | 0 left: 4 of 4 made")),
+        (5, Some("warning | 1 left: 4 of 5 created")),
+        (4, Some("warning | 0 left: 4 of 4 created")),
     ] {
         let quotas = Quotas { branch_creations_per_hour: Some(most), ..Quotas::UNLIMITED };
         world.xata.change(|options| options.quotas = quotas);
@@ -214,7 +214,7 @@ fn limits_that_a_narrow_key_may_not_see_are_a_warning() {
     let refusal = Fault::always(Call::GetOrganizationLimits, Effect::Answer(refusal));
     world.xata.faults().push(refusal);
     let amiss = world.only(0, &[], &[]);
-    assert!(amiss.starts_with("Xata organization | warning | not told: Xata does not"), "{amiss}");
+    assert!(amiss.starts_with("Xata organization | warning | not checked: Xata denies"), "{amiss}");
     assert!(amiss.ends_with("give the key the scope org:read"), "{amiss}");
 }
 

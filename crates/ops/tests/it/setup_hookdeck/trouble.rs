@@ -122,7 +122,7 @@ fn a_change_that_fails_says_what_is_there_and_running_again_finishes_it() {
     let error = || Effect::Answer(Answer::message(StatusCode::INTERNAL_SERVER_ERROR, "planted"));
     let busy = Answer::message(StatusCode::TOO_MANY_REQUESTS, "planted").with_retry_after("3600");
     for (effect, said, says) in [
-        (error(), "failed", "the source clerk is there"),
+        (error(), "failed", "the source clerk exists"),
         (Effect::Answer(busy), "refused", "nothing was changed"),
         (
             Effect::Answer(Answer::new(StatusCode::UNPROCESSABLE_ENTITY)),

@@ -68,7 +68,7 @@ fn a_second_run_adopts_what_is_there_and_prints_the_same_settings() {
     assert_eq!(cloud.changes(), changes);
     let dry = cloud.run(&["--dry-run"]);
     assert_eq!(dry.code, 0);
-    assert!(dry.out.starts_with("Nothing to do: 2 templates as wanted.\n"), "{}", dry.out);
+    assert!(dry.out.starts_with("Nothing to do: 2 templates are in sync.\n"), "{}", dry.out);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn wrong_settings_are_told_by_name_and_nothing_is_made() {
         (&[][..], &[("XATA_API_KEY", "wrong")][..], "check XATA_API_KEY"),
         (&[], &[("XATA_API_KEY", "")], "XATA_API_KEY is"),
         (&[], &[("XATA_ORGANIZATION_ID", "another")], "XATA_ORGANIZATION_ID"),
-        (&[], &[("XATA_ORGANIZATION_ID", "a/b")], "XATA_ORGANIZATION_ID is no id"),
+        (&[], &[("XATA_ORGANIZATION_ID", "a/b")], "XATA_ORGANIZATION_ID is not an id"),
         (&[], &[("XATA_API_URL", "http://127.0.0.1:1")], "check XATA_API_URL and the network"),
         (&[], &[("XATA_WORKSPACE_SLUG", "a-abc123")], "Xata Lite"),
         (&["--region", "mars-1"], &[], "no region mars-1"),

@@ -70,7 +70,7 @@ fn a_re_run_applies_nothing_and_a_new_file_is_applied_alone() {
     cloud.document(&[], 0);
     let again = cloud.apply(&[]);
     assert_eq!(again.code, 0, "{}", again.error);
-    assert!(again.out.starts_with("Nothing to do: 2 templates as wanted.\n"), "{}", again.out);
+    assert!(again.out.starts_with("Nothing to do: 2 templates are in sync.\n"), "{}", again.out);
 
     cloud.write("03-new.sql", "alter table notes add column colour text;");
     let dry = cloud.document(&["--dry-run"], 3);
@@ -147,7 +147,7 @@ fn a_file_that_cannot_be_a_transaction_is_refused_before_anything_is_asked() {
     let cloud = Cloud::start();
     for (text, says) in [
         ("select 1;\nvacuum;", "a.sql, line 2: VACUUM cannot run in a transaction"),
-        ("begin;", "a.sql, line 1: BEGIN: a file is one transaction as it is"),
+        ("begin;", "a.sql, line 1: BEGIN: a file is one transaction already"),
         ("select 'a", "a.sql, line 1: unterminated"),
         (&"select 1;".repeat(99), "a.sql has 99 statements"),
     ] {
@@ -184,7 +184,7 @@ fn an_interrupted_run_goes_on_where_it_stopped() {
     cloud.xata.faults().push(Fault { on: Call::RunSql, skip: 4, times: 100, effect: silence });
     let outcome = cloud.apply(&[]);
     assert_eq!(outcome.code, 1, "{}", outcome.out);
-    for part in ["nobody knows whether 02-more.sql was applied", "4 of 7 steps"] {
+    for part in ["it is unclear whether 02-more.sql was applied", "4 of 7 steps"] {
         assert!(outcome.error.contains(part), "{part}: {}", outcome.error);
     }
     cloud.xata.faults().clear();
