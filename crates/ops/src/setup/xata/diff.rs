@@ -100,7 +100,7 @@ impl Diff {
             Self { files, projects: Vec::new(), templates: Vec::new(), steps: Vec::new() };
         for (project, name) in names.into_iter().enumerate() {
             let id = existing.iter().find(|it| it.name == name).map(|it| it.id.clone());
-            let branches = match &id {
+            let mut branches = match &id {
                 Some(id) => client.organization.branches(id).await?,
                 None => Vec::new(),
             };
@@ -108,7 +108,6 @@ impl Diff {
             if diff.projects[project].id.is_none() {
                 diff.add(StepKind::CreateProject, project, name);
             }
-            let mut branches = branches;
             for region in &regions {
                 let name = format!("template-{region}");
                 let branch = client
@@ -181,12 +180,11 @@ impl Diff {
     }
 
     fn add(&mut self, kind: StepKind, target: usize, detail: String) {
-        let (project, region) = match kind {
-            StepKind::CreateProject => (target, None),
-            _ => {
-                let template = &self.templates[target];
-                (template.project, Some(template.region.to_string()))
-            }
+        let (project, region) = if kind == StepKind::CreateProject {
+            (target, None)
+        } else {
+            let template = &self.templates[target];
+            (template.project, Some(template.region.to_string()))
         };
         let project = self.projects[project].name.clone();
         self.steps.push(Step { kind, project, region, detail, done: false, target, file: None });
