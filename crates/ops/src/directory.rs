@@ -5,7 +5,7 @@
 use anyhow::anyhow;
 use http::Method;
 use per_user_db::clerk::backend::is_user_not_found;
-use per_user_db::clerk::{self, Instances, UserId};
+use per_user_db::clerk::{DirectoryEntry, Instances, UserId, UserStatus};
 use per_user_db::region::Region;
 use per_user_db::xata::{DatabaseId, ProjectId};
 use serde::{Deserialize, Serialize};
@@ -54,13 +54,6 @@ pub(crate) struct Entry {
     name: Option<String>,
     project: Option<String>,
     pub(crate) region: Option<String>,
-}
-
-/// The result of writing the entry.
-pub(crate) enum DirectoryWrite {
-    Written,
-    UserNotFound,
-    Failed(String),
 }
 
 impl UserLookup {
@@ -136,17 +129,19 @@ impl Directory {
     }
 
     /// Merges the entry into the user's metadata, as the function does.
-    pub(crate) async fn write_entry(&self, user_id: &UserId, database: &Branch) -> DirectoryWrite {
+    pub(crate) async fn write_entry(
+        &self,
+        user_id: &UserId,
+        database: &Branch,
+    ) -> Result<UserStatus, ApiError> {
         let Branch { id, name, project, region, .. } = database;
-        let body = clerk::DirectoryEntry { id: Some(id), name, project, region }.merge_body();
+        let body = DirectoryEntry { id: Some(id), name, project, region }.merge_body();
         let path = format!("/users/{user_id}/metadata");
-        match self.clerk.exchange(Method::PATCH, &path, Some(&body)).await {
-            Ok(response) if response.status.is_success() => DirectoryWrite::Written,
-            Ok(response) if is_user_not_found(&response) => DirectoryWrite::UserNotFound,
-            Ok(response) => {
-                DirectoryWrite::Failed(self.clerk.rejected(response.status).to_string())
-            }
-            Err(error) => DirectoryWrite::Failed(error.to_string()),
+        let response = self.clerk.exchange(Method::PATCH, &path, Some(&body)).await?;
+        match response.status {
+            status if status.is_success() => Ok(UserStatus::Exists),
+            _ if is_user_not_found(&response) => Ok(UserStatus::Deleted),
+            status => Err(self.clerk.rejected(status)),
         }
     }
 }

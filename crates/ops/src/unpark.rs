@@ -1,12 +1,12 @@
 use std::process::ExitCode;
 
 use cli::output::{self, Status};
-use per_user_db::clerk::UserId;
+use per_user_db::clerk::{UserId, UserStatus};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::context::Context;
-use crate::directory::{DirectoryWrite, UserLookup};
+use crate::directory::UserLookup;
 use crate::fleet::{Branch, ParkedDatabase, UnreadableProject, UserDatabases};
 
 /// Give a user their parked database back: its name, and its entry at Clerk
@@ -164,19 +164,19 @@ impl Report {
             |rest: &str| (Outcome::Unparked, format!("The database is back: {place}. {rest}"));
         let result = match (&self.clerk, &context.directory) {
             (Some(UserLookup::Found { .. }), Some(directory)) => {
-                directory.write_entry(user, database).await
+                directory.write_entry(user, database).await.map_err(|error| error.to_string())
             }
-            (Some(UserLookup::NotFound { .. }), _) => DirectoryWrite::UserNotFound,
-            (Some(UserLookup::Failed { problem }), _) => DirectoryWrite::Failed(problem.clone()),
+            (Some(UserLookup::NotFound { .. }), _) => Ok(UserStatus::Deleted),
+            (Some(UserLookup::Failed { problem }), _) => Err(problem.clone()),
             _ => return back("No entry was written at Clerk: CLERK_SECRET_KEY is not set."),
         };
         match result {
-            DirectoryWrite::Written => back("The entry at Clerk is written."),
-            DirectoryWrite::UserNotFound => back(
+            Ok(UserStatus::Exists) => back("The entry at Clerk is written."),
+            Ok(UserStatus::Deleted) => back(
                 "But Clerk says that the user is gone: no entry was written, and a retried \
                  user.deleted removes the database again.",
             ),
-            DirectoryWrite::Failed(problem) => {
+            Err(problem) => {
                 let message = format!(
                     "the database is back, {place}, but its entry at Clerk could not be written: \
                      {problem}. Then replay the user.created event in Hookdeck, which writes it"

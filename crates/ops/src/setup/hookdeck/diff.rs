@@ -86,8 +86,7 @@ impl Diff {
         if !is_same_place(now, target) {
             self.add(of(place), place_shown(now), target, "where deliveries go");
         }
-        let forwarding = actual.config("path_forwarding_disabled");
-        if forwarding != true {
+        if actual.config("path_forwarding_disabled") != true {
             let why = "the function answers 404 to an appended path";
             self.add(of("path forwarding"), "on", "off", why);
         }
@@ -98,18 +97,10 @@ impl Diff {
             self.add(of("authentication"), now, "Hookdeck signature", why);
         }
         let policy = actual.config("delivery_policy");
-        let is_two = || same_members(policy, &desired::delivery_policy());
-        if matches!(desired.target, Target::Http(_)) && !is_two() {
-            let now = match (policy["rate"].as_u64(), policy["period"].as_str()) {
-                _ if !policy["groups"].is_null() => "in groups".to_owned(),
-                (Some(rate), Some("concurrent")) => format!("{rate} at a time"),
-                (Some(rate), Some("second" | "minute" | "hour")) => {
-                    format!("{rate} a {}", policy["period"].as_str().unwrap_or_default())
-                }
-                _ => "unlimited".to_owned(),
-            };
-            let why = "Xata refuses concurrent creates";
-            self.add(of("deliveries"), now, "2 at a time", why);
+        let has_policy = matches!(desired.target, Target::Http(_));
+        if has_policy && !same_members(policy, &desired::delivery_policy()) {
+            let now = policy_shown(policy);
+            self.add(of("deliveries"), now, "2 at a time", "Xata refuses concurrent creates");
         }
         let method = actual.config("http_method");
         if !method.is_null() && method != "POST" {
@@ -118,8 +109,8 @@ impl Diff {
         }
         let timeout = actual.config("delivery_timeout");
         if !desired::is_long_enough(timeout) {
-            let why = "the function may take 55 s";
-            self.add(of("timeout"), format!("{timeout} s"), "60 s", why);
+            let now = format!("{timeout} s");
+            self.add(of("timeout"), now, "60 s", "the function may take 55 s");
         }
     }
 
@@ -173,6 +164,16 @@ impl Diff {
         if actual.is_disabled() {
             self.add(what, "disabled", "enabled", "nothing is delivered while it is disabled");
         }
+    }
+}
+
+/// A delivery policy in words.
+fn policy_shown(policy: &Value) -> String {
+    match (policy["rate"].as_u64(), policy["period"].as_str()) {
+        _ if !policy["groups"].is_null() => "in groups".to_owned(),
+        (Some(rate), Some("concurrent")) => format!("{rate} at a time"),
+        (Some(rate), Some(period @ ("second" | "minute" | "hour"))) => format!("{rate} a {period}"),
+        _ => "unlimited".to_owned(),
     }
 }
 
