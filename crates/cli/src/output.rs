@@ -1,16 +1,63 @@
-//! How every command speaks: results on standard output, notes and progress on standard error.
+//! The output of every command: results on standard output, notes and progress on standard error.
 
 use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use comfy_table::{Table, presets};
+use anyhow::bail;
+use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 /// The exit code of a command that found something to do and changed nothing.
 pub const DRIFT: u8 = 3;
+
+/// Longer lines are hard to read.
+const TABLE_WIDTH: u16 = 120;
+
+/// The result of a command: one JSON document for a program, or the same as text for a reader.
+pub trait Report: Serialize {
+    /// The text: tables and sentences, each on lines of its own.
+    fn text(&self) -> Vec<String>;
+
+    /// How the command ends.
+    fn status(&self) -> Status;
+}
+
+/// How a command ends.
+pub enum Status {
+    /// Exit code 0.
+    Success,
+    /// Exit code [`DRIFT`].
+    Drift,
+    /// Exit code 1, and this message on standard error.
+    Failure(String),
+}
+
+impl Status {
+    /// [`Status::Drift`] where the command found something to do, else [`Status::Success`].
+    pub fn drift_if(is_drift: bool) -> Self {
+        if is_drift { Self::Drift } else { Self::Success }
+    }
+}
+
+/// Prints the report, and returns the exit code.
+///
+/// # Errors
+/// The message of [`Status::Failure`], or that standard output is closed or full.
+pub fn report(report: &impl Report, as_json: bool) -> anyhow::Result<ExitCode> {
+    if as_json {
+        json(report)?;
+    } else {
+        report.text().iter().try_for_each(line)?;
+    }
+    match report.status() {
+        Status::Success => Ok(ExitCode::SUCCESS),
+        Status::Drift => Ok(ExitCode::from(DRIFT)),
+        Status::Failure(message) => bail!(message),
+    }
+}
 
 /// The exit code of a look: [`DRIFT`] where it found something to do, else 0.
 pub fn drift(is_drift: bool) -> ExitCode {
@@ -50,19 +97,30 @@ pub fn table() -> Table {
     table
 }
 
-/// A spinner for work of unknown length; hidden where standard error is no terminal.
+/// A table with a header, as wide as a line may be.
+pub fn listing<const N: usize>(
+    header: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> String {
+    let mut table = table();
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(TABLE_WIDTH);
+    table.set_header(header).add_rows(rows);
+    table.to_string()
+}
+
+/// A spinner for work of unknown length, hidden where standard error is no terminal.
 pub fn spinner(message: &'static str) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {msg}, {elapsed}");
     let spinner = ProgressBar::new_spinner()
-        .with_style(style.expect("the template is a constant"))
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
         .with_message(message);
     spinner.enable_steady_tick(Duration::from_millis(100));
     spinner
 }
 
-/// A bar for this many steps; hidden where standard error is no terminal.
+/// A bar for this many steps, hidden where standard error is no terminal.
 pub fn bar(unit: &str, steps: u64) -> ProgressBar {
     let template = format!("{unit} {{wide_bar}} {{pos}}/{{len}}, {{eta}} left");
-    let style = ProgressStyle::with_template(&template).expect("the template is a constant");
-    ProgressBar::new(steps).with_style(style)
+    let style = ProgressStyle::with_template(&template);
+    ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

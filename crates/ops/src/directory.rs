@@ -1,145 +1,154 @@
-//! What Clerk knows of a user: whether they are there, and the entry that tells an application where
-//! their database is (`contracts/clerk.md` section 11). Nothing else of a user is looked at.
+//! What Clerk knows of a user: whether the user exists, and the directory entry, which tells an
+//! application where the user's database is (`docs/vendors/clerk.md`, "Backend API" and "Writing
+//! metadata"). No other member of the user is read.
 
+use anyhow::anyhow;
 use http::Method;
 use per_user_db::clerk::backend::is_user_not_found;
-use per_user_db::clerk::{self, Instances, UserId};
-use per_user_db::http_client::CallError;
+use per_user_db::clerk::{DirectoryEntry, Instances, UserId, UserStatus};
 use per_user_db::region::Region;
 use per_user_db::xata::{DatabaseId, ProjectId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::fleet::Branch;
-use crate::service::{Problem, Service};
+use crate::service::{ApiError, Service};
 
 /// The users of the instance that the key belongs to.
 pub(crate) struct Directory {
     pub(crate) clerk: Service,
-    /// Those whose events count.
+    /// The instances whose events count.
     pub(crate) instances: Instances,
 }
 
-/// What Clerk knows of a user.
+/// The instance that a key belongs to.
+#[derive(Deserialize)]
+pub(crate) struct Instance {
+    pub(crate) id: String,
+    pub(crate) environment_type: Option<String>,
+}
+
+/// What Clerk says of a user.
 #[derive(Serialize)]
 #[serde(tag = "presence", rename_all = "snake_case")]
-pub(crate) enum Known {
-    /// There is no key to ask with.
+pub(crate) enum UserLookup {
+    /// There is no key.
     NotAsked,
-    /// It could not be asked.
-    Unknown { problem: Problem },
-    /// This instance knows no such user.
-    Gone { instance: String },
-    /// This instance does.
-    Here {
+    #[serde(rename = "unknown")]
+    Failed { problem: String },
+    /// The instance has no such user.
+    #[serde(rename = "gone")]
+    NotFound { instance: String },
+    #[serde(rename = "here")]
+    Found {
         instance: String,
         #[serde(skip)]
         entry: Option<Entry>,
     },
 }
 
-/// What the entry says, as far as it can be read.
+/// The members of the entry that can be read.
 #[derive(Clone, Serialize)]
 pub(crate) struct Entry {
-    pub(crate) id: Option<String>,
-    pub(crate) name: Option<String>,
-    pub(crate) project: Option<String>,
+    id: Option<String>,
+    name: Option<String>,
+    project: Option<String>,
     pub(crate) region: Option<String>,
 }
 
-/// What became of the entry.
-pub(crate) enum Told {
-    Written,
-    /// The user is gone.
-    Gone,
-    Failed(Problem),
-}
-
-#[derive(Deserialize)]
-struct Instance {
-    id: String,
-}
-
-#[derive(Deserialize)]
-struct User {
-    id: String,
-    private_metadata: Option<Metadata>,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    database: Option<Value>,
-}
-
-impl Known {
+impl UserLookup {
     /// In a few words.
     pub(crate) fn words(&self) -> String {
         match self {
             Self::NotAsked => "not asked: CLERK_SECRET_KEY is not set".to_owned(),
-            Self::Unknown { problem } => format!("could not be asked: {problem}"),
-            Self::Gone { instance } => format!(
-                "gone: instance {instance} does not know the user, nor anybody of another instance"
+            Self::Failed { problem } => format!("could not be asked: {problem}"),
+            Self::NotFound { instance } => format!(
+                "gone: instance {instance} does not know the user, nor any user of another instance"
             ),
-            Self::Here { instance, .. } => format!("here: instance {instance} knows the user"),
+            Self::Found { instance, .. } => format!("here: instance {instance} knows the user"),
         }
     }
 }
 
 impl Directory {
-    /// Asks for a user.
-    ///
-    /// To a key of another instance everybody is gone, so the answer names the instance, which must
-    /// be one whose events count.
-    pub(crate) async fn look_up(&self, user_id: &UserId) -> Known {
-        self.ask(user_id).await.unwrap_or_else(|problem| Known::Unknown { problem })
+    /// The instance of the key.
+    pub(crate) async fn instance(&self) -> Result<Instance, ApiError> {
+        let instance: Instance = self.clerk.get("/instance").await?;
+        let is_id = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        if instance.id.bytes().all(is_id) { Ok(instance) } else { Err(self.clerk.unreadable()) }
     }
 
-    async fn ask(&self, user_id: &UserId) -> Result<Known, Problem> {
-        let unreadable = || Problem::from(self.clerk.silent(CallError::Unreadable));
-        let Instance { id: instance } = self.clerk.get("/instance").await?;
-        if !instance.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-            return Err(unreadable());
+    /// Whether events of this instance count.
+    pub(crate) fn lists(&self, instance: &Instance) -> bool {
+        match &self.instances {
+            Instances::Any => true,
+            Instances::Only(listed) => listed.contains(&instance.id),
         }
-        if let Instances::Only(known) = &self.instances
-            && !known.contains(&instance)
-        {
-            return Err(Problem(format!(
-                "CLERK_SECRET_KEY is a key of instance {instance}, which CLERK_INSTANCE_ID does \
-                 not list: to it everybody would be gone"
-            )));
-        }
-        let answer = self.clerk.exchange(Method::GET, &format!("/users/{user_id}"), None).await?;
-        if is_user_not_found(&answer) {
-            return Ok(Known::Gone { instance });
-        }
-        if !answer.status.is_success() {
-            return Err(self.clerk.refused(answer.status).into());
-        }
-        let user: User = answer.json().map_err(|_| unreadable())?;
-        if user.id != user_id.as_str() {
-            return Err(unreadable());
-        }
-        let entry = user.private_metadata.and_then(|metadata| metadata.database);
-        Ok(Known::Here { instance, entry: entry.as_ref().map(Entry::read) })
     }
 
-    /// Writes the entry as the function does. What else stands in the user's metadata stays.
-    pub(crate) async fn tell(&self, user_id: &UserId, database: &Branch) -> Told {
+    /// Looks a user up, after checking that the key belongs to an instance whose events count: to
+    /// the key of another instance, every user is a 404.
+    pub(crate) async fn look_up(&self, user_id: &UserId) -> UserLookup {
+        let lookup = self.try_look_up(user_id).await;
+        lookup.unwrap_or_else(|error| UserLookup::Failed { problem: error.to_string() })
+    }
+
+    async fn try_look_up(&self, user_id: &UserId) -> anyhow::Result<UserLookup> {
+        #[derive(Deserialize)]
+        struct User {
+            id: String,
+            private_metadata: Option<Metadata>,
+        }
+        #[derive(Deserialize)]
+        struct Metadata {
+            database: Option<Value>,
+        }
+        let instance = self.instance().await?;
+        if !self.lists(&instance) {
+            return Err(anyhow!(
+                "CLERK_SECRET_KEY is a key of instance {}, which CLERK_INSTANCE_ID does not list: \
+                 to it every user would be gone",
+                instance.id
+            ));
+        }
+        let instance = instance.id;
+        let response = self.clerk.exchange(Method::GET, &format!("/users/{user_id}"), None).await?;
+        if is_user_not_found(&response) {
+            return Ok(UserLookup::NotFound { instance });
+        }
+        if !response.status.is_success() {
+            return Err(self.clerk.rejected(response.status).into());
+        }
+        match response.json::<User>() {
+            Ok(user) if user.id == user_id.as_str() => {
+                let entry = user.private_metadata.and_then(|metadata| metadata.database);
+                Ok(UserLookup::Found { instance, entry: entry.as_ref().map(Entry::read) })
+            }
+            _ => Err(self.clerk.unreadable().into()),
+        }
+    }
+
+    /// Merges the entry into the user's metadata, as the function does.
+    pub(crate) async fn write_entry(
+        &self,
+        user_id: &UserId,
+        database: &Branch,
+    ) -> Result<UserStatus, ApiError> {
         let Branch { id, name, project, region, .. } = database;
-        let body = clerk::DirectoryEntry { id: Some(id), name, project, region }.merge_body();
+        let body = DirectoryEntry { id: Some(id), name, project, region }.merge_body();
         let path = format!("/users/{user_id}/metadata");
-        match self.clerk.exchange(Method::PATCH, &path, Some(&body)).await {
-            Ok(answer) if answer.status.is_success() => Told::Written,
-            Ok(answer) if is_user_not_found(&answer) => Told::Gone,
-            Ok(answer) => Told::Failed(self.clerk.refused(answer.status).into()),
-            Err(obstacle) => Told::Failed(obstacle.into()),
+        let response = self.clerk.exchange(Method::PATCH, &path, Some(&body)).await?;
+        match response.status {
+            status if status.is_success() => Ok(UserStatus::Exists),
+            _ if is_user_not_found(&response) => Ok(UserStatus::Deleted),
+            status => Err(self.clerk.rejected(status)),
         }
     }
 }
 
 impl Entry {
-    /// Takes nothing but what has the form of ours: whatever else an application keeps under this
-    /// name is its own.
+    /// Reads only values of the form that the function writes, because an application may keep other
+    /// data under this name.
     fn read(entry: &Value) -> Self {
         let text = |name: &str| entry[name].as_str();
         let keep = |text: &str| text.to_owned();
@@ -151,7 +160,7 @@ impl Entry {
         }
     }
 
-    /// Where it says something else than is the case.
+    /// The members that differ from the database, in words.
     pub(crate) fn differences(&self, database: &Branch) -> Vec<String> {
         let members = [
             ("id", &self.id, &database.id),
@@ -159,11 +168,11 @@ impl Entry {
             ("project", &self.project, &database.project),
             ("region", &self.region, &database.region),
         ];
-        let wrong = members.into_iter().filter(|(_, says, is)| says.as_ref() != Some(is));
+        let wrong = members.into_iter().filter(|(_, entry, actual)| entry.as_ref() != Some(actual));
         wrong
-            .map(|(member, says, is)| match says {
-                Some(says) => format!("{member} is {is}, and it says {says}"),
-                None => format!("{member} is {is}, and it says nothing that can be read"),
+            .map(|(member, entry, actual)| match entry {
+                Some(entry) => format!("{member} is {actual}, and the entry says {entry}"),
+                None => format!("{member} is {actual}, and the entry has no readable value"),
             })
             .collect()
     }

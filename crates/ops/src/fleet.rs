@@ -1,16 +1,19 @@
-//! The databases of all projects, as an operator sees and changes them: branches of Xata's platform
-//! (`contracts/xata-platform.md` sections 6 and 7).
+//! The databases of users in all projects: branches of Xata's platform.
 
-use http::{Method, StatusCode};
+use std::cmp::Reverse;
+use std::time::{Duration, UNIX_EPOCH};
+
+use anyhow::anyhow;
+use http::StatusCode;
 use per_user_db::clerk::UserId;
 use per_user_db::provision::parked_since;
 use per_user_db::region::Region;
-use per_user_db::xata::{DatabaseId, DatabaseName, ProjectId, Projects};
+use per_user_db::xata::{DatabaseName, ProjectId, Projects};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::organization::{Listed, Organization, State};
-use crate::service::{Obstacle, Problem};
+use crate::organization::{BranchDescription, ListedBranch, Organization};
+use crate::service::ApiError;
 
 /// All projects of the settings.
 pub(crate) struct Fleet {
@@ -18,7 +21,7 @@ pub(crate) struct Fleet {
     pub(crate) projects: Projects,
 }
 
-/// A database. Its ids are safe in a path: they were checked when the list was read.
+/// A database. Its ids are safe in a path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Branch {
     pub(crate) project: String,
@@ -29,152 +32,135 @@ pub(crate) struct Branch {
     pub(crate) created_at: Option<String>,
 }
 
-/// A database that was taken from a user, and can be given back.
+/// A parked database of a user.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Parked {
+pub(crate) struct ParkedDatabase {
     #[serde(flatten)]
     pub(crate) branch: Branch,
-    /// Since when, in seconds since the Unix epoch.
+    /// In seconds since the Unix epoch.
     pub(crate) since: u64,
-    pub(crate) since_date: Option<String>,
+    since_date: Option<String>,
 }
 
-/// What there is of one user.
-pub(crate) struct Holdings {
-    /// The project in which the user's database is looked for first.
+/// The databases of one user.
+pub(crate) struct UserDatabases {
+    /// The project in which the user's database is looked up first.
     pub(crate) home: String,
-    /// Those that carry the user's name; one in the home project comes first.
+    /// The databases that have the user's name; one in the home project comes first.
     pub(crate) databases: Vec<Branch>,
     /// The newest first.
-    pub(crate) parked: Vec<Parked>,
-    /// The projects of which nobody knows what they hold.
-    pub(crate) unread: Vec<Unread>,
+    pub(crate) parked: Vec<ParkedDatabase>,
+    /// Any of these may hold more databases of the user.
+    pub(crate) unreadable: Vec<UnreadableProject>,
 }
 
-/// A project that could not be listed.
+/// A project whose branches could not be listed.
 #[derive(Clone, Serialize)]
-pub(crate) struct Unread {
+pub(crate) struct UnreadableProject {
     pub(crate) project: String,
-    pub(crate) problem: Problem,
-}
-
-/// What became of a change.
-pub(crate) enum Changed {
-    Done,
-    Refused(Problem),
-    /// Nobody knows.
-    Unclear(Problem),
+    pub(crate) problem: String,
 }
 
 impl Branch {
-    /// The branch, unless its id or region is none.
-    fn new(listed: Listed, project: &ProjectId) -> Option<Self> {
-        let (id, region) = (
-            DatabaseId::try_from(listed.id.as_str()).ok()?,
-            Region::try_from(listed.region.as_str()).ok()?,
-        );
+    /// The branch, unless its id or region is malformed.
+    fn new(listed: ListedBranch, project: &ProjectId) -> Option<Self> {
+        Region::try_from(listed.region.as_str()).ok()?;
         let is_date = |text: &String| {
             text.len() <= 40
                 && text.bytes().all(|byte| byte.is_ascii_digit() || b"TZ:.+-".contains(&byte))
         };
-        Some(Self {
+        listed.has_safe_id().then(|| Self {
             project: project.as_str().to_owned(),
-            id: id.as_str().to_owned(),
+            id: listed.id,
             name: listed.name,
-            region: region.as_str().to_owned(),
+            region: listed.region,
             created_at: listed.created_at.filter(is_date),
         })
     }
 
-    /// Its id, and where it is.
+    /// The id, and where the database is.
     pub(crate) fn place(&self) -> String {
         format!("{} in {}", self.id, self.project)
     }
 }
 
-impl Fleet {
-    /// Looks in every project for what there is of a user.
-    pub(crate) async fn holdings(&self, user_id: &UserId) -> Holdings {
-        let projects = self.projects.for_user(&DatabaseName::from(user_id));
-        let mut holdings = Holdings {
-            home: projects[0].as_str().to_owned(),
-            databases: Vec::new(),
-            parked: Vec::new(),
-            unread: Vec::new(),
-        };
-        let is_theirs =
-            |name: &str| name == user_id.as_str() || parked_since(name, user_id).is_some();
-        for project in projects {
-            let branches = match self.list(project, is_theirs).await {
-                Ok(branches) => branches,
-                Err(obstacle) => {
-                    let project = project.as_str().to_owned();
-                    holdings.unread.push(Unread { project, problem: obstacle.into() });
-                    continue;
-                }
-            };
-            for branch in branches {
-                match parked_since(&branch.name, user_id) {
-                    Some(since) => {
-                        let since_date = moment(since);
-                        holdings.parked.push(Parked { branch, since, since_date });
-                    }
-                    None => holdings.databases.push(branch),
-                }
-            }
-        }
-        holdings.parked.sort_by_key(|parked| std::cmp::Reverse(parked.since));
-        holdings
-    }
-
-    /// The branches of a project that have a wanted name.
-    async fn list(
-        &self,
-        project: &ProjectId,
-        is_wanted: impl Fn(&str) -> bool,
-    ) -> Result<Vec<Branch>, Obstacle> {
-        let listed = self.organization.branches(project).await?;
-        let wanted = listed.into_iter().filter(|listed| is_wanted(&listed.name));
-        let unreadable = || self.organization.unreadable();
-        wanted.map(|listed| Branch::new(listed, project).ok_or_else(unreadable)).collect()
-    }
-
-    /// What a database is called now, and how it is.
-    pub(crate) async fn describe(&self, branch: &Branch) -> Result<(String, State), Problem> {
-        match self.organization.describe(&branch.project, &branch.id).await {
-            Ok(described) => Ok((described.name.clone(), described.state())),
-            Err(Obstacle { status: Some(StatusCode::NOT_FOUND), .. }) => {
-                let place = branch.place();
-                Err(Problem(format!(
-                    "Xata listed {place}, and does not find it: if that stays so, its deletion was \
-                     interrupted; delete it in Xata once more"
-                )))
-            }
-            Err(obstacle) => Err(obstacle.into()),
-        }
-    }
-
-    /// Changes a database, by its id (section 6.4).
-    pub(crate) async fn change(&self, branch: &Branch, change: &Value) -> Changed {
-        let Organization { service, .. } = &self.organization;
-        let path = format!("{}/{}", self.organization.branches_path(&branch.project), branch.id);
-        let answer = match service.exchange(Method::PATCH, &path, Some(change)).await {
-            Ok(answer) => answer,
-            Err(obstacle) => return Changed::Unclear(obstacle.into()),
-        };
-        let problem = || service.refused(answer.status).into();
-        match answer.status.as_u16() {
-            200..=299 => Changed::Done,
-            408 => Changed::Unclear(problem()),
-            400..=499 => Changed::Refused(problem()),
-            _ => Changed::Unclear(problem()),
-        }
+impl ParkedDatabase {
+    pub(crate) fn since_words(&self) -> String {
+        let date = self.since_date.as_deref().unwrap_or("a date out of range");
+        format!("{date} ({})", self.since)
     }
 }
 
-/// A second since the Unix epoch as a date in UTC, if it is one of the calendar's four-digit years.
-pub(crate) fn moment(second: u64) -> Option<String> {
+impl Fleet {
+    /// Finds a user's databases in all projects.
+    pub(crate) async fn databases_of(&self, user_id: &UserId) -> UserDatabases {
+        let projects = self.projects.for_user(&DatabaseName::from(user_id));
+        let mut found = UserDatabases {
+            home: projects[0].as_str().to_owned(),
+            databases: Vec::new(),
+            parked: Vec::new(),
+            unreadable: Vec::new(),
+        };
+        for project in projects {
+            match self.branches_of(user_id, project).await {
+                Ok(branches) => {
+                    for branch in branches {
+                        match parked_since(&branch.name, user_id) {
+                            Some(since) => {
+                                let since_date = rfc3339(since);
+                                found.parked.push(ParkedDatabase { branch, since, since_date });
+                            }
+                            None => found.databases.push(branch),
+                        }
+                    }
+                }
+                Err(error) => found.unreadable.push(UnreadableProject {
+                    project: project.as_str().to_owned(),
+                    problem: error.to_string(),
+                }),
+            }
+        }
+        found.parked.sort_by_key(|parked| Reverse(parked.since));
+        found
+    }
+
+    /// The branches of a project that are, or were, this user's database.
+    async fn branches_of(
+        &self,
+        user_id: &UserId,
+        project: &ProjectId,
+    ) -> Result<Vec<Branch>, ApiError> {
+        let listed = self.organization.branches(project).await?;
+        let is_theirs = |it: &ListedBranch| {
+            it.name == user_id.as_str() || parked_since(&it.name, user_id).is_some()
+        };
+        let unreadable = || self.organization.service.unreadable();
+        let theirs = listed.into_iter().filter(is_theirs);
+        theirs.map(|listed| Branch::new(listed, project).ok_or_else(unreadable)).collect()
+    }
+
+    /// The present name and state of a database.
+    pub(crate) async fn describe(&self, branch: &Branch) -> anyhow::Result<BranchDescription> {
+        let described = self.organization.describe(&branch.project, &branch.id).await;
+        described.map_err(|error| match error.status() {
+            Some(StatusCode::NOT_FOUND) => anyhow!(
+                "Xata lists {}, and does not find it: if that lasts, its deletion was interrupted; \
+                 delete it in Xata once more",
+                branch.place()
+            ),
+            _ => error.into(),
+        })
+    }
+
+    /// Changes a database.
+    pub(crate) async fn change(&self, branch: &Branch, change: &Value) -> Result<(), ApiError> {
+        self.organization.patch_branch(&branch.project, &branch.id, change).await
+    }
+}
+
+/// A second since the Unix epoch as a date in UTC, up to the year 9999.
+pub(crate) fn rfc3339(second: u64) -> Option<String> {
     const YEAR_10_000: u64 = 253_402_300_800;
-    let at = || std::time::UNIX_EPOCH + std::time::Duration::from_secs(second);
+    let at = || UNIX_EPOCH + Duration::from_secs(second);
     (second < YEAR_10_000).then(|| humantime::format_rfc3339_seconds(at()).to_string())
 }

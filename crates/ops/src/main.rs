@@ -5,17 +5,17 @@
 //! | --- | --- |
 //! | `setup` | `cargo ops setup`: Hookdeck's connection and Xata's templates |
 //! | `doctor` | `cargo ops doctor`: every setting, key, region, template and quota, checked |
-//! | `user` | `cargo ops user`: what is known of one user |
+//! | `user` | `cargo ops user`: one user's state at Clerk and in Xata |
 //! | `unpark` | `cargo ops unpark`: gives a parked database back |
 //!
-//! `live` reads the settings and makes the clients: `organization` asks Xata, `fleet` knows the
-//! databases of all projects, `directory` asks Clerk. All of them send through `service`, whose
-//! errors say what to check.
+//! `organization` is the client of Xata's platform, `directory` that of Clerk, and `fleet` finds a
+//! user's databases in all projects. All of them send through `service`, whose errors say what to
+//! check. `context` reads the settings for the commands about one user.
 
+mod context;
 mod directory;
 mod doctor;
 mod fleet;
-mod live;
 mod organization;
 mod service;
 mod setup;
@@ -29,7 +29,7 @@ use clap::{Parser, Subcommand};
 
 /// Set up, check and repair the services around per-user-db
 ///
-/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a look or a dry run found something to do and
+/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a check or a dry run found something to do and
 /// changed nothing.
 #[derive(Parser)]
 #[command(name = "cargo ops", bin_name = "cargo ops", version)]

@@ -1,15 +1,17 @@
-//! An organization of Xata's platform, seen with one key (`contracts/xata-platform.md` sections 4, 6
-//! and 7). Nothing is changed here.
+//! An organization of Xata's platform, seen with one key (`docs/vendors/xata.md`, "Regions, instance
+//! types and images" to "Readiness").
 
-use per_user_db::http_client::CallError;
+use http::Method;
+use per_user_db::http_client::json_api::ApiResponse;
 use per_user_db::region::Region;
-use per_user_db::xata::{OrganizationId, ProjectId};
+use per_user_db::xata::{DatabaseId, OrganizationId, ProjectId, platform};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::service::{Obstacle, Service};
+use crate::service::{ApiError, Service, ServiceInfo};
 
-/// An organization, and the service that it is at.
+/// An organization, and the client of its API.
 pub(crate) struct Organization {
     pub(crate) service: Service,
     pub(crate) id: OrganizationId,
@@ -21,9 +23,9 @@ pub(crate) struct Project {
     pub(crate) name: String,
 }
 
-/// A branch as its project's list has it (section 6.1). Its texts are Xata's.
+/// A branch in its project's list. The texts are Xata's, and unchecked.
 #[derive(Deserialize)]
-pub(crate) struct Listed {
+pub(crate) struct ListedBranch {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) region: String,
@@ -33,10 +35,10 @@ pub(crate) struct Listed {
     pub(crate) created_at: Option<String>,
 }
 
-/// A branch as it describes itself (section 6.3).
+/// A branch as Xata describes it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Described {
+pub(crate) struct BranchDescription {
     pub(crate) name: String,
     pub(crate) region: String,
     #[serde(rename = "parentID")]
@@ -49,7 +51,7 @@ pub(crate) struct Described {
 #[derive(Deserialize)]
 struct Status {
     #[serde(rename = "statusType")]
-    kind: Option<String>,
+    state: Option<BranchState>,
 }
 
 #[derive(Deserialize)]
@@ -57,19 +59,24 @@ struct ScaleToZero {
     enabled: bool,
 }
 
-/// How a branch is (section 7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum State {
+/// The state of a branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all(serialize = "snake_case"))]
+pub(crate) enum BranchState {
+    #[serde(rename(deserialize = "STATUS_TYPE_HEALTHY"))]
     Healthy,
+    #[serde(rename(deserialize = "STATUS_TYPE_TRANSIENT"))]
     Transient,
+    #[serde(rename(deserialize = "STATUS_TYPE_FAULT"))]
     Fault,
+    #[serde(rename(deserialize = "STATUS_TYPE_HIBERNATED"))]
     Hibernated,
-    /// A state that the contract does not know, or says nothing.
+    /// Xata gives no state, or one that its documents do not have.
+    #[serde(other)]
     Unspecified,
 }
 
-/// What root branches can be made of in a region.
+/// The images and instance types of root branches in a region.
 pub(crate) struct Offer {
     images: Vec<Image>,
     instance_types: Vec<String>,
@@ -82,43 +89,33 @@ struct Image {
     major_version: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Regions {
-    regions: Vec<Identified>,
-}
-
-#[derive(Deserialize)]
-struct Identified {
-    id: String,
-}
-
 impl Organization {
+    pub(crate) fn new(settings: &platform::Settings) -> Self {
+        let service = Service::new(ServiceInfo::XATA, settings.url.clone(), &settings.key);
+        Self { service, id: settings.organization.clone() }
+    }
+
     /// A path below the organization.
     pub(crate) fn path(&self, rest: &str) -> String {
         format!("/organizations/{}{rest}", self.id.as_str())
     }
 
-    /// The branches of a project, by its id.
+    /// The path of a project's branches. The id must be safe in a path, as every [`ProjectId`] is.
     pub(crate) fn branches_path(&self, project: &str) -> String {
         self.path(&format!("/projects/{project}/branches"))
     }
 
-    /// Asks for a document about the organization.
-    pub(crate) async fn get<T: DeserializeOwned>(&self, rest: &str) -> Result<T, Obstacle> {
+    /// Reads a document about the organization.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, rest: &str) -> Result<T, ApiError> {
         self.service.get(&self.path(rest)).await
     }
 
-    /// An answer that cannot be read.
-    pub(crate) fn unreadable(&self) -> Obstacle {
-        self.service.silent(CallError::Unreadable)
-    }
-
     /// The ids of the regions.
-    pub(crate) async fn regions(&self) -> Result<Vec<String>, Obstacle> {
-        regions(&self.service, &self.path("/regions")).await
+    pub(crate) async fn regions(&self) -> Result<Vec<String>, ApiError> {
+        region_ids(&self.service, &self.path("/regions")).await
     }
 
-    pub(crate) async fn offer(&self, region: &Region) -> Result<Offer, Obstacle> {
+    pub(crate) async fn offer(&self, region: &Region) -> Result<Offer, ApiError> {
         #[derive(Deserialize)]
         struct Images {
             images: Vec<Image>,
@@ -139,97 +136,126 @@ impl Organization {
     }
 
     /// The projects that the key sees.
-    pub(crate) async fn projects(&self) -> Result<Vec<Project>, Obstacle> {
+    pub(crate) async fn projects(&self) -> Result<Vec<Project>, ApiError> {
         #[derive(Deserialize)]
         struct List {
-            projects: Vec<Named>,
+            projects: Vec<Listed>,
         }
         #[derive(Deserialize)]
-        struct Named {
+        struct Listed {
             id: String,
             name: String,
         }
         let List { projects } = self.get("/projects").await?;
-        let checked = projects.into_iter().map(|Named { id, name }| {
-            let id = ProjectId::try_from(id.as_str()).map_err(|_| self.unreadable())?;
+        let checked = projects.into_iter().map(|Listed { id, name }| {
+            let id = ProjectId::try_from(id.as_str()).map_err(|_| self.service.unreadable())?;
             Ok(Project { id, name })
         });
         checked.collect()
     }
 
     /// All branches of a project.
-    pub(crate) async fn branches(&self, project: &ProjectId) -> Result<Vec<Listed>, Obstacle> {
+    pub(crate) async fn branches(
+        &self,
+        project: &ProjectId,
+    ) -> Result<Vec<ListedBranch>, ApiError> {
         #[derive(Deserialize)]
         struct List {
-            branches: Vec<Listed>,
+            branches: Vec<ListedBranch>,
         }
         let List { branches } = self.service.get(&self.branches_path(project.as_str())).await?;
         Ok(branches)
     }
 
-    /// How a branch is now; by ids that are safe in a path.
-    pub(crate) async fn describe(&self, project: &str, id: &str) -> Result<Described, Obstacle> {
-        self.service.get(&format!("{}/{id}", self.branches_path(project))).await
+    /// The description of a branch. Both ids must be safe in a path.
+    pub(crate) async fn describe(
+        &self,
+        project: &str,
+        branch: &str,
+    ) -> Result<BranchDescription, ApiError> {
+        self.service.get(&format!("{}/{branch}", self.branches_path(project))).await
+    }
+
+    /// Changes members of a branch. Both ids must be safe in a path.
+    pub(crate) async fn patch_branch(
+        &self,
+        project: &str,
+        branch: &str,
+        change: &Value,
+    ) -> Result<(), ApiError> {
+        let path = format!("{}/{branch}", self.branches_path(project));
+        let ApiResponse { status, .. } =
+            self.service.exchange(Method::PATCH, &path, Some(change)).await?;
+        if status.is_success() { Ok(()) } else { Err(self.service.rejected(status)) }
     }
 }
 
-/// The ids of the regions that a service lists at this path: Xata Lite's list has the same form.
-pub(crate) async fn regions(service: &Service, path: &str) -> Result<Vec<String>, Obstacle> {
-    let Regions { regions } = service.get(path).await?;
+/// The ids of the regions at this path. Xata Lite's list has the same form.
+pub(crate) async fn region_ids(service: &Service, path: &str) -> Result<Vec<String>, ApiError> {
+    #[derive(Deserialize)]
+    struct List {
+        regions: Vec<Region>,
+    }
+    #[derive(Deserialize)]
+    struct Region {
+        id: String,
+    }
+    let List { regions } = service.get(path).await?;
     Ok(regions.into_iter().map(|region| region.id).collect())
 }
 
-impl Described {
-    pub(crate) fn state(&self) -> State {
-        match self.status.kind.as_deref() {
-            Some("STATUS_TYPE_HEALTHY") => State::Healthy,
-            Some("STATUS_TYPE_TRANSIENT") => State::Transient,
-            Some("STATUS_TYPE_FAULT") => State::Fault,
-            Some("STATUS_TYPE_HIBERNATED") => State::Hibernated,
-            _ => State::Unspecified,
-        }
+impl ListedBranch {
+    /// Whether the id is safe in a path.
+    pub(crate) fn has_safe_id(&self) -> bool {
+        DatabaseId::try_from(self.id.as_str()).is_ok()
+    }
+}
+
+impl BranchDescription {
+    pub(crate) fn state(&self) -> BranchState {
+        self.status.state.unwrap_or(BranchState::Unspecified)
     }
 
-    /// Whether it goes to sleep when idle.
-    pub(crate) fn may_sleep(&self) -> bool {
+    /// Whether the branch hibernates when it is idle.
+    pub(crate) fn may_hibernate(&self) -> bool {
         self.scale_to_zero.as_ref().is_some_and(|it| it.enabled)
     }
 
-    /// The host that it is reached at, in older versions of Xata.
+    /// The hostname, in older versions of Xata.
     pub(crate) fn host(&self) -> Option<String> {
         let uri: http::Uri = self.connection_string.as_ref()?.parse().ok()?;
         Some(uri.authority()?.host().to_owned())
     }
 }
 
-impl State {
+impl BranchState {
     /// In plain words.
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Healthy => "awake",
-            Self::Transient => "not ready: it is being made, copied or woken",
+            Self::Transient => "not ready: it is being created, copied or woken",
             Self::Fault => "at fault",
-            Self::Hibernated => "asleep, or only just made",
-            Self::Unspecified => "not told",
+            Self::Hibernated => "asleep, or only just created",
+            Self::Unspecified => "unknown to this tool",
         }
     }
 }
 
 impl Offer {
-    /// The images, if this one is not among them. The alias of a major version is taken without being
-    /// listed (section 4).
-    pub(crate) fn images_but_for(&self, wanted: &str) -> Option<Vec<&str>> {
-        let major = wanted.strip_prefix("postgresql:");
-        let is_it = |image: &Image| {
-            image.name == wanted || major.is_some() && major == image.major_version.as_deref()
+    /// The images to choose from, where this one is not offered. The alias of a major version is
+    /// accepted without being listed.
+    pub(crate) fn images_without(&self, image: &str) -> Option<Vec<&str>> {
+        let major = image.strip_prefix("postgresql:");
+        let is_it = |offered: &Image| {
+            offered.name == image || major.is_some() && major == offered.major_version.as_deref()
         };
         let names = || self.images.iter().map(|image| image.name.as_str()).collect();
         (!self.images.iter().any(is_it)).then(names)
     }
 
-    /// The instance types, if this one is not among them.
-    pub(crate) fn instance_types_but_for(&self, wanted: &str) -> Option<Vec<&str>> {
+    /// The instance types to choose from, where this one is not offered.
+    pub(crate) fn instance_types_without(&self, instance_type: &str) -> Option<Vec<&str>> {
         let names: Vec<_> = self.instance_types.iter().map(String::as_str).collect();
-        (!names.contains(&wanted)).then_some(names)
+        (!names.contains(&instance_type)).then_some(names)
     }
 }

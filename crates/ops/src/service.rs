@@ -1,170 +1,252 @@
-//! A service that is asked on an operator's behalf. What goes wrong is told with the service's name
-//! and with what to check, and never in the service's own words.
+//! A service that the tool calls for an operator. An error names the service and what to check; it
+//! never repeats the service's own text, which may hold a secret.
 
-use std::fmt;
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
-use http::{Method, StatusCode};
+use anyhow::bail;
+use http::{HeaderMap, Method, StatusCode};
 use per_user_db::Clock;
+use per_user_db::clerk::backend;
 use per_user_db::http_client::json_api::{ApiResponse, JsonApi};
 use per_user_db::http_client::{self, CallError, HttpClient};
+use per_user_db::settings::base_url;
 use secrecy::SecretString;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
 
-/// For one answer; a long list takes a while.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The time for one response. A long list takes a while.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Room for a list of a quarter of a million branches.
 const DOCUMENT_LIMIT_BYTES: usize = 64 * 1024 * 1024;
 
-/// An API, and how to speak of it.
+const HOOKDECK_URL: &str = "https://api.hookdeck.com";
+
+/// A client of one service.
 pub(crate) struct Service {
     pub(crate) api: JsonApi,
+    pub(crate) http_client: HttpClient,
     pub(crate) url: String,
-    pub(crate) words: Words,
+    pub(crate) info: ServiceInfo,
 }
 
-/// A service's name, and the settings to check.
-pub(crate) struct Words {
+/// A response whose status may be any.
+pub(crate) struct Response {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+/// A service's name, and the settings to check when a call fails.
+#[derive(Clone, Copy)]
+pub(crate) struct ServiceInfo {
     pub(crate) name: &'static str,
-    /// Where it is.
-    pub(crate) url: &'static str,
-    /// What opens it.
-    pub(crate) key: &'static str,
-    /// What leads nowhere, if it is wrong.
-    pub(crate) path: &'static str,
+    pub(crate) url_setting: &'static str,
+    pub(crate) key_setting: &'static str,
+    /// The settings that the paths are made of.
+    pub(crate) path_settings: &'static str,
 }
 
-impl Words {
+impl ServiceInfo {
     pub(crate) const XATA: Self = Self {
         name: "Xata",
-        url: "XATA_API_URL",
-        key: "XATA_API_KEY",
-        path: "XATA_ORGANIZATION_ID and XATA_PROJECT_ID",
+        url_setting: "XATA_API_URL",
+        key_setting: "XATA_API_KEY",
+        path_settings: "XATA_ORGANIZATION_ID and XATA_PROJECT_ID",
     };
-    pub(crate) const LITE: Self = Self {
+    pub(crate) const XATA_LITE: Self = Self {
         name: "Xata Lite",
-        url: "XATA_API_URL",
-        key: "XATA_API_KEY",
-        path: "XATA_WORKSPACE_SLUG or XATA_WORKSPACE_ID",
+        path_settings: "XATA_WORKSPACE_SLUG or XATA_WORKSPACE_ID",
+        ..Self::XATA
     };
-    pub(crate) const CLERK: Self = Self {
+    const CLERK: Self = Self {
         name: "Clerk",
-        url: "CLERK_API_URL",
-        key: "CLERK_SECRET_KEY",
-        path: "CLERK_API_URL, which ends in /v1",
+        url_setting: "CLERK_API_URL",
+        key_setting: "CLERK_SECRET_KEY",
+        path_settings: "CLERK_API_URL, which ends in /v1",
     };
-    pub(crate) const HOOKDECK: Self = Self {
+    const HOOKDECK: Self = Self {
         name: "Hookdeck",
-        url: "HOOKDECK_API_URL",
-        key: "HOOKDECK_API_KEY",
-        path: "HOOKDECK_API_URL, which ends without a version",
+        url_setting: "HOOKDECK_API_URL",
+        key_setting: "HOOKDECK_API_KEY",
+        path_settings: "HOOKDECK_API_URL, which ends without a version",
     };
 }
 
-/// What is in the way, and what to check.
-#[derive(Debug, Clone, Serialize)]
-#[serde(transparent)]
-pub(crate) struct Problem(pub(crate) String);
-
-/// Why a question has no answer.
-pub(crate) struct Obstacle {
-    /// Of the answer that came instead, if one came.
-    pub(crate) status: Option<StatusCode>,
+/// A call without a usable response: what happened, and what to do about it.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    cause: Cause,
     pub(crate) what: String,
     pub(crate) mend: String,
 }
 
-impl Obstacle {
-    /// Whether the service said no, rather than nothing or "later".
+#[derive(Debug, Clone, Copy)]
+enum Cause {
+    Call(CallError),
+    Status(StatusCode),
+}
+
+impl ApiError {
+    /// The same error in other words.
+    pub(crate) fn reworded(self, what: impl Into<String>, mend: &str) -> Self {
+        Self { what: what.into(), mend: mend.to_owned(), ..self }
+    }
+
+    /// The status of the response, where there was one.
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        match self.cause {
+            Cause::Call(_) => None,
+            Cause::Status(status) => Some(status),
+        }
+    }
+
+    /// Whether the same request can succeed a little later.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self.cause {
+            Cause::Call(error) => matches!(error, CallError::Broken | CallError::TimeUp),
+            Cause::Status(status) => is_transient(status),
+        }
+    }
+
+    /// Whether the service refused the request for good.
     pub(crate) fn is_refusal(&self) -> bool {
-        let passes = [408, 409, 423, 429];
-        self.status.is_some_and(|it| it.is_client_error() && !passes.contains(&it.as_u16()))
+        self.status().is_some_and(|status| status.is_client_error() && !is_transient(status))
+    }
+
+    /// Whether the request may have taken effect all the same.
+    pub(crate) fn may_have_applied(&self) -> bool {
+        match self.cause {
+            Cause::Call(error) => error != CallError::Unreachable,
+            Cause::Status(StatusCode::REQUEST_TIMEOUT) => true,
+            Cause::Status(status) => !status.is_client_error(),
+        }
     }
 }
 
-impl From<Obstacle> for Problem {
-    fn from(Obstacle { what, mend, .. }: Obstacle) -> Self {
-        Self(format!("{what}: {mend}"))
+impl std::error::Error for ApiError {}
+
+impl std::fmt::Display for ApiError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}: {}", self.what, self.mend)
     }
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
+/// Whether a request that got this status can succeed a little later.
+fn is_transient(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 409 | 423 | 429 | 500 | 502 | 503 | 504)
+}
+
+/// The system's clock.
+pub(crate) fn clock() -> Clock {
+    std::sync::Arc::new(SystemTime::now)
 }
 
 impl Service {
-    /// The service at this address, asked with this key.
-    pub(crate) fn new(
-        words: Words,
-        url: String,
-        key: &SecretString,
-        client: HttpClient,
-        clock: Clock,
-    ) -> Self {
-        Self { api: JsonApi::new(url.clone(), key, client, clock), url, words }
+    /// The service at this URL, called with this key.
+    pub(crate) fn new(info: ServiceInfo, url: String, key: &SecretString) -> Self {
+        let http_client = http_client::live();
+        let api = JsonApi::new(url.clone(), key, http_client.clone(), clock());
+        Self { api, http_client, url, info }
     }
 
-    /// Asks for a document.
-    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Obstacle> {
-        let until = Instant::now() + PATIENCE;
-        let response = self.api.send(Method::GET, path, None, until).await;
-        let response = response.map_err(|error| self.silent(error))?;
-        if !response.status().is_success() {
-            return Err(self.refused(response.status()));
+    /// Clerk's Backend API.
+    pub(crate) fn clerk(settings: backend::Settings) -> Self {
+        let service = Self::new(ServiceInfo::CLERK, settings.url, &settings.key);
+        Self { api: service.api.with_header(backend::VERSION.0, backend::VERSION.1), ..service }
+    }
+
+    /// Hookdeck's admin API; none without a key.
+    pub(crate) fn hookdeck(variables: &BTreeMap<String, String>) -> anyhow::Result<Option<Self>> {
+        let get = |name: &str| variables.get(name).map(|it| it.trim()).filter(|it| !it.is_empty());
+        let Some(key) = get("HOOKDECK_API_KEY") else { return Ok(None) };
+        if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            bail!("HOOKDECK_API_KEY has a blank, or a character that no key has: copy it again");
         }
-        let body = http_client::read(response, DOCUMENT_LIMIT_BYTES, until).await;
-        let body = body.map_err(|error| self.silent(error))?;
-        serde_json::from_slice(&body).map_err(|_| self.silent(CallError::Unreadable))
+        let Some(url) = base_url(get("HOOKDECK_API_URL").unwrap_or(HOOKDECK_URL)) else {
+            bail!("HOOKDECK_API_URL must be an https URL, or an http URL of a loopback address");
+        };
+        Ok(Some(Self::new(ServiceInfo::HOOKDECK, url, &SecretString::from(key))))
     }
 
-    /// Sends a request. Without an answer, nobody knows whether it took effect.
+    /// Reads a document, which may be long.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+        let Response { status, body, .. } = self.send(Method::GET, path, None).await?;
+        if !status.is_success() {
+            return Err(self.rejected(status));
+        }
+        serde_json::from_slice(&body).map_err(|_| self.unreadable())
+    }
+
+    /// Sends a request, and reads the response, which may be long. The body of a rejection may be
+    /// missing.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Response, ApiError> {
+        let deadline = Instant::now() + TIMEOUT;
+        let response = self.api.send(method, path, body, deadline).await;
+        let mut response = response.map_err(|error| self.no_response(error))?;
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let body = http_client::read(response, DOCUMENT_LIMIT_BYTES, deadline).await;
+        match body {
+            Err(error) if status.is_success() => Err(self.no_response(error)),
+            body => Ok(Response { status, headers, body: body.unwrap_or_default() }),
+        }
+    }
+
+    /// Sends a request, and reads the response, which must be short.
     pub(crate) async fn exchange(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<ApiResponse, Obstacle> {
-        let answer = self.api.exchange(method, path, body, Instant::now() + PATIENCE).await;
-        answer.map_err(|error| self.silent(error))
+    ) -> Result<ApiResponse, ApiError> {
+        let response = self.api.exchange(method, path, body, Instant::now() + TIMEOUT).await;
+        response.map_err(|error| self.no_response(error))
     }
 
-    /// No answer, or none that can be read.
-    pub(crate) fn silent(&self, error: CallError) -> Obstacle {
-        let Words { name, url, .. } = self.words;
+    /// The error of a call without a response, or with one that cannot be read.
+    fn no_response(&self, error: CallError) -> ApiError {
+        let ServiceInfo { name, url_setting, .. } = self.info;
         let address = &self.url;
         let (what, mend) = match error {
-            CallError::TimeUp => {
-                let what = format!("did not answer within {} s", PATIENCE.as_secs());
-                (what, "see its status".to_owned())
-            }
-            CallError::Unreachable | CallError::Broken => {
-                (format!("cannot be reached, {error}"), format!("check {url} and the network"))
-            }
+            CallError::TimeUp => (
+                format!("did not answer within {} s", TIMEOUT.as_secs()),
+                "see its status page".to_owned(),
+            ),
+            CallError::Unreachable | CallError::Broken => (
+                format!("cannot be reached, {error}"),
+                format!("check {url_setting} and the network"),
+            ),
             CallError::TooLong | CallError::Unreadable => {
-                ("gave an answer that cannot be read".to_owned(), format!("check {url}"))
+                ("sent a response that cannot be read".to_owned(), format!("check {url_setting}"))
             }
         };
-        Obstacle { status: None, what: format!("{name} at {address} {what}"), mend }
+        ApiError { cause: Cause::Call(error), what: format!("{name} at {address} {what}"), mend }
     }
 
-    /// An answer other than 2xx.
-    pub(crate) fn refused(&self, status: StatusCode) -> Obstacle {
-        let Words { name, key, path, .. } = self.words;
+    /// The error of a response that is not what the service documents.
+    pub(crate) fn unreadable(&self) -> ApiError {
+        self.no_response(CallError::Unreadable)
+    }
+
+    /// The error of a response that is not a 2xx.
+    pub(crate) fn rejected(&self, status: StatusCode) -> ApiError {
+        let ServiceInfo { name, key_setting: key, path_settings: path, .. } = self.info;
         let number = status.as_u16();
         let (what, mend) = match number {
             401 => ("refuses the key", format!("check {key}")),
-            403 => ("does not let this key in", format!("check {key}, its scopes, and {path}")),
-            404 => ("finds nothing there", format!("check {path}")),
+            403 => ("denies this key access", format!("check {key}, its scopes, and {path}")),
+            404 => ("finds nothing at this path", format!("check {path}")),
             409 | 423 | 429 => ("is busy", "try again in a minute".to_owned()),
             400..=499 => ("does not accept the request", format!("check {path}")),
-            _ => ("fails", "see its status, and try again".to_owned()),
+            _ => ("fails", "see its status page, and try again".to_owned()),
         };
-        Obstacle { status: Some(status), what: format!("{name} {what} ({number})"), mend }
+        ApiError { cause: Cause::Status(status), what: format!("{name} {what} ({number})"), mend }
     }
 }

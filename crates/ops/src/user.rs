@@ -1,160 +1,153 @@
-use std::io::Write;
-use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
-use anyhow::bail;
-use comfy_table::{Table, presets};
+use cli::output::{self, Status};
 use per_user_db::clerk::UserId;
 use per_user_db::settings::OnUserDeleted;
 use serde::Serialize;
 
-use crate::directory::{Entry, Known};
-use crate::fleet::{Branch, Holdings, Parked, Unread, moment};
-use crate::live::{self, Live};
-use crate::organization::State;
-use crate::service::Problem;
-use cli::output::DRIFT;
+use crate::context::Context;
+use crate::directory::{Entry, UserLookup};
+use crate::fleet::{Branch, ParkedDatabase, UnreadableProject, UserDatabases, rfc3339};
+use crate::organization::BranchState;
 
-/// Show what is known of one user: at Clerk, in Xata, and whether the two agree
+/// Show one user's state at Clerk and in Xata, and whether the two agree
 ///
-/// Asks Clerk whether the user is there, looks for their database in every project, and says what to
-/// do where something is amiss. It changes nothing, and shows no e-mail address, name or secret.
+/// Asks Clerk whether the user exists, looks for the user's database in every project, and says what
+/// to do where something is wrong. It changes nothing, and shows no e-mail address, name or secret.
 ///
-/// The settings are those of the function, from the environment or `.env`. Exit codes: 0 all is
-/// well, 1 something could not be asked, 2 wrong usage, 3 something is amiss.
+/// The settings are those of the function, from the environment or `.env`. Exit codes: 0 nothing is
+/// wrong, 1 something could not be asked, 2 wrong usage, 3 something is wrong.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The user's id at Clerk, user_…
-    #[arg(value_parser = live::user_id)]
+    #[arg(value_parser = |text: &str| UserId::try_from(text))]
     user: UserId,
     /// Print one JSON document instead of the table
     #[arg(long)]
     json: bool,
 }
 
-/// What is known of one user.
+/// The state of one user.
 #[derive(Serialize)]
 struct Report {
     user_id: String,
-    /// When the id was made, if it tells.
+    /// When the id was created, if it tells.
     made_at: Option<String>,
-    clerk: Known,
+    clerk: UserLookup,
     home_project: String,
     databases: Vec<Database>,
-    entry: Option<Compared>,
-    parked: Vec<Parked>,
-    /// Projects that could not be looked into.
-    unread: Vec<Unread>,
+    entry: Option<EntryComparison>,
+    parked: Vec<ParkedDatabase>,
+    unread: Vec<UnreadableProject>,
     findings: Vec<Finding>,
 }
 
-/// A database that carries the user's name.
+/// A database that has the user's name.
 #[derive(Serialize)]
 struct Database {
     #[serde(flatten)]
     branch: Branch,
     is_home: bool,
-    state: Option<State>,
+    state: Option<BranchState>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<Problem>,
+    problem: Option<String>,
 }
 
-/// The entry at Clerk, beside the facts.
+/// The directory entry at Clerk, compared with the database.
 #[derive(Serialize)]
-struct Compared {
+struct EntryComparison {
     verdict: Verdict,
     #[serde(flatten)]
-    says: Option<Entry>,
+    entry: Option<Entry>,
     differences: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Verdict {
-    AsItShouldBe,
+    #[serde(rename = "as_it_should_be")]
+    Matches,
     Missing,
     Differs,
-    /// There may be a database that was not seen.
+    /// A project that could not be read may hold the database.
     NotCompared,
 }
 
-/// Something that a person should act on.
+/// A problem that the operator should act on.
 #[derive(Serialize)]
 struct Finding {
     what: &'static str,
     mend: String,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let live = Live::read()?;
-    let report = Report::new(&live, &arguments.user).await;
-    report.print(arguments.json)?;
-    if !report.is_complete() {
-        bail!("not everything could be asked; the report says what, and why");
-    }
-    Ok(if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(DRIFT) })
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<std::process::ExitCode> {
+    let context = Context::read()?;
+    let spinner = output::spinner("asking Clerk and Xata");
+    let report = Report::new(&context, &arguments.user).await;
+    spinner.finish_and_clear();
+    output::report(&report, arguments.json)
 }
 
 impl Report {
-    async fn new(live: &Live, user_id: &UserId) -> Self {
-        let clerk = live.known(user_id).await;
-        let Holdings { home, databases: branches, parked, unread } =
-            live.fleet.holdings(user_id).await;
+    async fn new(context: &Context, user_id: &UserId) -> Self {
+        let clerk = context.look_up(user_id).await;
+        let UserDatabases { home, databases: branches, parked, unreadable } =
+            context.fleet.databases_of(user_id).await;
         let mut databases = Vec::new();
         for branch in branches {
-            let (state, problem) = match live.fleet.describe(&branch).await {
-                Ok((_, state)) => (Some(state), None),
-                Err(problem) => (None, Some(problem)),
+            let (state, problem) = match context.fleet.describe(&branch).await {
+                Ok(described) => (Some(described.state()), None),
+                Err(error) => (None, Some(error.to_string())),
             };
             databases.push(Database { is_home: branch.project == home, branch, state, problem });
         }
         let mut report = Self {
             user_id: user_id.to_string(),
             made_at: user_id.created_at().and_then(|created_at| {
-                moment(created_at.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs())
+                rfc3339(created_at.duration_since(UNIX_EPOCH).ok()?.as_secs())
             }),
             clerk,
             home_project: home,
             databases,
             entry: None,
             parked,
-            unread,
+            unread: unreadable,
             findings: Vec::new(),
         };
         report.entry = report.compare();
-        report.findings = report.find(live.on_user_deleted);
+        report.findings = report.find(context.on_user_deleted);
         report
     }
 
     /// Compares the entry with the database; with several, with the one that it is nearest to.
-    fn compare(&self) -> Option<Compared> {
-        let Known::Here { entry, .. } = &self.clerk else { return None };
+    fn compare(&self) -> Option<EntryComparison> {
+        let UserLookup::Found { entry, .. } = &self.clerk else { return None };
         let Some(entry) = entry else {
             let (verdict, differences) = (Verdict::Missing, Vec::new());
-            return Some(Compared { verdict, says: None, differences });
+            return Some(EntryComparison { verdict, entry: None, differences });
         };
         let differences = self.databases.iter().map(|it| entry.differences(&it.branch));
         let nearest = differences.min_by_key(Vec::len);
         let verdict = match &nearest {
-            Some(differences) if differences.is_empty() => Verdict::AsItShouldBe,
+            Some(differences) if differences.is_empty() => Verdict::Matches,
             _ if !self.unread.is_empty() => Verdict::NotCompared,
             _ => Verdict::Differs,
         };
-        let differences = nearest.unwrap_or_else(|| vec!["there is no database".to_owned()]);
-        Some(Compared { verdict, says: Some(entry.clone()), differences })
+        let differences = nearest.unwrap_or_else(|| vec!["the user has no database".to_owned()]);
+        Some(EntryComparison { verdict, entry: Some(entry.clone()), differences })
     }
 
-    /// What a person should act on. What could not be asked is none of it.
+    /// What the operator should act on. What could not be asked leads to no finding.
     fn find(&self, on_user_deleted: OnUserDeleted) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut found = |what, mend: String| findings.push(Finding { what, mend });
         let user = &self.user_id;
-        let is_gone = matches!(self.clerk, Known::Gone { .. });
+        let is_gone = matches!(self.clerk, UserLookup::NotFound { .. });
         let is_all_read = self.unread.is_empty();
         let replay = "replay the user.created event in Hookdeck";
         if self.databases.is_empty() && is_all_read && !is_gone {
-            let is_known = matches!(self.clerk, Known::Here { .. });
-            let if_here = if is_known { "" } else { "if the user is still there, " };
+            let is_found = matches!(self.clerk, UserLookup::Found { .. });
+            let if_here = if is_found { "" } else { "if the user still exists, " };
             if self.parked.is_empty() {
                 found("no database", format!("{if_here}{replay}"));
             } else {
@@ -188,14 +181,14 @@ impl Report {
             );
             found("a parked copy beside the database", mend);
         }
-        if self.databases.iter().any(|it| it.state == Some(State::Fault)) {
+        if self.databases.iter().any(|it| it.state == Some(BranchState::Fault)) {
             found("database at fault", "see it in Xata; it may recover".to_owned());
         }
         if self.databases.len() == 1 && is_all_read {
             match self.entry.as_ref().map(|entry| entry.verdict) {
                 Some(Verdict::Missing) => found("entry missing at Clerk", replay.to_owned()),
                 Some(Verdict::Differs) => found("entry at Clerk differs", replay.to_owned()),
-                Some(Verdict::AsItShouldBe | Verdict::NotCompared) | None => {}
+                Some(Verdict::Matches | Verdict::NotCompared) | None => {}
             }
         }
         findings
@@ -203,73 +196,72 @@ impl Report {
 
     fn is_complete(&self) -> bool {
         self.unread.is_empty()
-            && !matches!(self.clerk, Known::Unknown { .. })
+            && !matches!(self.clerk, UserLookup::Failed { .. })
             && self.databases.iter().all(|database| database.problem.is_none())
     }
+}
 
-    fn print(&self, as_json: bool) -> anyhow::Result<()> {
-        let mut out = std::io::stdout();
-        if as_json {
-            writeln!(out, "{}", serde_json::to_string_pretty(self)?)?;
-            return Ok(());
-        }
-        writeln!(out, "{}", self.table())?;
-        for Finding { what, mend } in &self.findings {
-            writeln!(out, "{what}: {mend}")?;
-        }
+impl output::Report for Report {
+    fn text(&self) -> Vec<String> {
+        let mut text = vec![self.table().to_string()];
+        text.extend(self.findings.iter().map(|Finding { what, mend }| format!("{what}: {mend}")));
         if self.findings.is_empty() && self.is_complete() {
-            writeln!(out, "Nothing to do.")?;
+            text.push("Nothing to do.".to_owned());
         }
-        Ok(())
+        text
     }
 
-    fn table(&self) -> Table {
-        let mut table = Table::new();
-        table.load_style(presets::UTF8_BORDERS_ONLY);
+    fn status(&self) -> Status {
+        if !self.is_complete() {
+            let message = "not everything could be asked; the report says what, and why";
+            return Status::Failure(message.to_owned());
+        }
+        Status::drift_if(!self.findings.is_empty())
+    }
+}
+
+impl Report {
+    fn table(&self) -> comfy_table::Table {
+        let mut table = output::table();
+        let none = if self.unread.is_empty() { "none" } else { "none seen" };
         table.add_row(["user", &self.user_id]);
         table.add_row(["id made", self.made_at.as_deref().unwrap_or("–")]);
         table.add_row(["at Clerk", &self.clerk.words()]);
         table.add_row(["home project", &self.home_project]);
-        for Unread { project, problem } in &self.unread {
+        for UnreadableProject { project, problem } in &self.unread {
             table.add_row(["not read", &format!("{project}: {problem}")]);
         }
         if self.databases.is_empty() {
-            table.add_row(["database", if self.unread.is_empty() { "none" } else { "none seen" }]);
+            table.add_row(["database", none]);
         }
         for Database { branch, is_home, state, problem } in &self.databases {
-            let elsewhere = if *is_home { "" } else { ", which is not the home" };
+            let elsewhere = if *is_home { "" } else { ", which is not the home project" };
             let state = state.map(|state| state.words().to_owned());
-            let problem = problem.as_ref().map(|problem| format!("not told: {problem}"));
-            let state = state.or(problem).unwrap_or_default();
+            let problem = problem.as_ref().map(|problem| format!("unknown: {problem}"));
             table.add_row(["database", &branch.id]);
             table.add_row(["  project", &format!("{}{elsewhere}", branch.project)]);
             table.add_row(["  region", &branch.region]);
             table.add_row(["  created", branch.created_at.as_deref().unwrap_or("–")]);
-            table.add_row(["  state", &state]);
+            table.add_row(["  state", &state.or(problem).unwrap_or_default()]);
         }
-        if let Some(Compared { verdict, says, differences }) = &self.entry {
-            let verdict = match verdict {
-                Verdict::AsItShouldBe => "as it should be".to_owned(),
-                Verdict::Missing => "missing".to_owned(),
-                Verdict::Differs => format!("differs: {}", differences.join("; ")),
-                Verdict::NotCompared => "not compared: not every project was read".to_owned(),
-            };
-            table.add_row(["entry at Clerk", &verdict]);
-            if let Some(entry) = says {
-                table.add_row(["  region", entry.region.as_deref().unwrap_or("–")]);
-            }
-        } else {
-            table.add_row(["entry at Clerk", "–"]);
+        let verdict = self.entry.as_ref().map(|it| match it.verdict {
+            Verdict::Matches => "matches the database".to_owned(),
+            Verdict::Missing => "missing".to_owned(),
+            Verdict::Differs => format!("differs: {}", it.differences.join("; ")),
+            Verdict::NotCompared => "not compared: not every project was read".to_owned(),
+        });
+        table.add_row(["entry at Clerk", verdict.as_deref().unwrap_or("–")]);
+        if let Some(entry) = self.entry.as_ref().and_then(|it| it.entry.as_ref()) {
+            table.add_row(["  region", entry.region.as_deref().unwrap_or("–")]);
         }
         if self.parked.is_empty() {
-            table.add_row(["parked", if self.unread.is_empty() { "none" } else { "none seen" }]);
+            table.add_row(["parked", none]);
         }
-        for Parked { branch, since, since_date } in &self.parked {
-            let since_date = since_date.as_deref().unwrap_or("a date out of reach");
-            table.add_row(["parked", &branch.id]);
-            table.add_row(["  project", &branch.project]);
-            table.add_row(["  region", &branch.region]);
-            table.add_row(["  since", &format!("{since_date} ({since})")]);
+        for parked in &self.parked {
+            table.add_row(["parked", &parked.branch.id]);
+            table.add_row(["  project", &parked.branch.project]);
+            table.add_row(["  region", &parked.branch.region]);
+            table.add_row(["  since", &parked.since_words()]);
         }
         table
     }

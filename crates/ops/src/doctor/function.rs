@@ -1,104 +1,95 @@
-//! The function: it has to refuse what is not signed, and to ignore a signed event of a type that
-//! nobody has.
+//! The function: it has to refuse an event without a signature, and to ignore a signed event of an
+//! unknown type.
 
 use bytes::Bytes;
 use cli::{delivery, environment};
-use http::header::HOST;
-use http::{HeaderMap, Request, Response, Uri};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Request, Response};
 use per_user_db::hookdeck::DEFAULT_HEADER_PREFIX;
-use per_user_db::http_client::CallError;
+use per_user_db::http_client::{self, CallError, HttpClient};
 use serde::Deserialize;
 
-use super::Means;
-use super::report::{Report, State};
-use super::settings::Given;
+use super::checks::{Checks, State};
+use super::settings::Variables;
 
-/// Where it takes deliveries.
-const PATHS: [&str; 2] = ["/", "/webhooks/clerk"];
+/// Where the function takes deliveries, besides `/`.
+pub(super) const WEBHOOK_PATH: &str = "/webhooks/clerk";
 
 const EVENT: &[u8] = br#"{"type":"doctor.checked"}"#;
 
-/// What its answers say.
+const UNAUTHORIZED: (u16, &str) = (401, "unauthorized");
+
+/// The members of the function's responses.
 #[derive(Deserialize)]
 struct Body {
     status: String,
     reason: Option<String>,
 }
 
-/// What is wrong, and the mend.
+/// What is wrong, and what to do about it.
 type Fault = (State, String, &'static str);
 
-/// A URL on the command line, without a path that the function answers on.
-pub(super) fn url(text: &str) -> Result<String, String> {
-    let uri: Uri = text.parse().map_err(|_| "is no URL".to_owned())?;
-    let is_http = matches!(uri.scheme_str(), Some("https" | "http"));
-    let is_bare = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-    if !is_http || !is_bare || text.contains(['?', '#']) {
-        return Err("must be an http or https URL, without user, query and fragment".to_owned());
-    }
-    let base = text.trim_end_matches('/');
-    Ok(base.strip_suffix(PATHS[1]).unwrap_or(base).trim_end_matches('/').to_owned())
-}
-
-pub(super) async fn examine(means: &Means, url: &str, given: &Given, report: &mut Report) {
-    means.progress.set_message("asking the function");
-    for path in PATHS {
+pub(super) async fn check(url: &str, variables: &Variables, checks: &mut Checks) {
+    checks.begin("asking the function");
+    let client = http_client::live();
+    for path in ["/", WEBHOOK_PATH] {
         let check = format!("function {path}");
-        match examine_path(means, &format!("{url}{path}"), given).await {
-            Ok(what) => report.ok(check, what),
+        match check_path(&client, &format!("{url}{path}"), variables).await {
+            Ok(what) => checks.ok(check, what),
             Err((state, what, mend)) => {
-                report.add(check, state, what, mend);
-                return; // the other path is no other
+                return checks.add(check, state, what, mend); // the other path has the same fault
             }
         }
     }
 }
 
-async fn examine_path(means: &Means, url: &str, given: &Given) -> Result<&'static str, Fault> {
-    let unsigned = ask(means, url, HeaderMap::new()).await?;
-    if read(&unsigned).is_none_or(|it| (unsigned.status().as_u16(), &*it.status) != UNAUTHORIZED) {
-        return Err(odd(&unsigned, "without a signature"));
+async fn check_path(
+    client: &HttpClient,
+    url: &str,
+    variables: &Variables,
+) -> Result<&'static str, Fault> {
+    let unsigned = send(client, url, HeaderMap::new()).await?;
+    if !is_unauthorized(&unsigned) {
+        return Err(unexpected(&unsigned, "without a signature"));
     }
-    if given.get("SVIX_CHECK").map(str::trim) == Some("enforce") {
+    if variables.get("SVIX_CHECK").map(str::trim) == Some("enforce") {
         return Ok("refuses what is not signed; nothing signed was sent, as SVIX_CHECK=enforce \
-                   takes what Clerk signed only");
+                   takes only what Clerk signed");
     }
-    let Some(secret) = given.get("HOOKDECK_WEBHOOK_SECRET") else {
+    let Some(secret) = variables.get("HOOKDECK_WEBHOOK_SECRET") else {
         return Ok("refuses what is not signed; nothing signed was sent, as \
                    HOOKDECK_WEBHOOK_SECRET is not given here");
     };
-    let signed = ask(means, url, headers(environment::first_secret(secret), given)).await?;
+    let prefix = variables.get("HOOKDECK_HEADER_PREFIX").map_or(DEFAULT_HEADER_PREFIX, str::trim);
+    let headers = delivery::headers(prefix, environment::first_secret(secret), EVENT, 1);
+    let signed = send(client, url, headers.unwrap_or_default()).await?;
     match read(&signed) {
-        Some(Body { status, reason })
-            if signed.status() == 200
-                && status == "ignored"
-                && reason.as_deref() == Some("unhandled_type") =>
+        Some(Body { status, reason: Some(reason) })
+            if signed.status() == 200 && status == "ignored" && reason == "unhandled_type" =>
         {
             Ok("refuses what is not signed, and reads what is")
         }
-        Some(Body { status, .. }) if (signed.status().as_u16(), &*status) == UNAUTHORIZED => Err((
+        _ if is_unauthorized(&signed) => Err((
             State::Broken,
             "refuses our signature (401)".to_owned(),
             "the function has another HOOKDECK_WEBHOOK_SECRET, HOOKDECK_HEADER_PREFIX or \
              SVIX_CHECK than this environment: make them the same, and that of Hookdeck's project",
         )),
-        _ => Err(odd(&signed, "with a signature")),
+        _ => Err(unexpected(&signed, "with a signature")),
     }
 }
 
-const UNAUTHORIZED: (u16, &str) = (401, "unauthorized");
-
-async fn ask(means: &Means, url: &str, mut headers: HeaderMap) -> Result<Response<Bytes>, Fault> {
-    let unusable = (State::Broken, "cannot be asked".to_owned(), "check --url");
-    let uri: Uri = url.parse().map_err(|_| unusable.clone())?;
-    let host = uri.authority().and_then(|it| it.as_str().parse().ok()).ok_or(unusable)?;
-    headers.insert(HOST, host);
-    let json = http::HeaderValue::from_static("application/json");
-    headers.insert(http::header::CONTENT_TYPE, json);
-    let mut request = Request::new(Bytes::from_static(EVENT));
-    (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) =
-        (http::Method::POST, uri, headers);
-    delivery::send(&means.client, request).await.map_err(|error| match error {
+async fn send(
+    client: &HttpClient,
+    url: &str,
+    mut headers: HeaderMap,
+) -> Result<Response<Bytes>, Fault> {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut request = Request::post(url)
+        .body(Bytes::from_static(EVENT))
+        .map_err(|_| (State::Broken, "cannot be asked".to_owned(), "check --url"))?;
+    *request.headers_mut() = headers;
+    delivery::send(client, request).await.map_err(|error| match error {
         CallError::TooLong => (
             State::Broken,
             "answers at length, as the function never does".to_owned(),
@@ -112,23 +103,22 @@ async fn ask(means: &Means, url: &str, mut headers: HeaderMap) -> Result<Respons
     })
 }
 
-fn headers(secret: &str, given: &Given) -> HeaderMap {
-    let prefix = given.get("HOOKDECK_HEADER_PREFIX").map_or(DEFAULT_HEADER_PREFIX, str::trim);
-    delivery::headers(prefix, secret, EVENT, 1).unwrap_or_default()
+fn read(response: &Response<Bytes>) -> Option<Body> {
+    serde_json::from_slice(response.body()).ok()
 }
 
-fn read(answer: &Response<Bytes>) -> Option<Body> {
-    serde_json::from_slice(answer.body()).ok()
+fn is_unauthorized(response: &Response<Bytes>) -> bool {
+    read(response).is_some_and(|body| (response.status().as_u16(), &*body.status) == UNAUTHORIZED)
 }
 
-/// An answer that the function should not give.
-fn odd(answer: &Response<Bytes>, how: &str) -> Fault {
-    let number = answer.status().as_u16();
-    let what = format!("answers {number} to an event {how}");
+/// The fault of a response that the function should not send.
+fn unexpected(response: &Response<Bytes>, how: &str) -> Fault {
+    let number = response.status().as_u16();
     let (state, mend) = match number {
-        403 => {
-            (State::Broken, "let anybody call the Function URL: AuthType NONE, and its permissions")
-        }
+        403 => (
+            State::Broken,
+            "let every caller invoke the Function URL: AuthType NONE, and its permissions",
+        ),
         404 => (State::Broken, "check --url: the path is / or /webhooks/clerk, and nothing else"),
         429 => (
             State::Warning,
@@ -137,5 +127,5 @@ fn odd(answer: &Response<Bytes>, how: &str) -> Fault {
         500..=599 => (State::Broken, "see the function's log, and its settings"),
         _ => (State::Broken, "check --url: it is the output FunctionUrl of the stack"),
     };
-    (state, what, mend)
+    (state, format!("answers {number} to an event {how}"), mend)
 }

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cli::environment;
 use per_user_db::settings::{SECRETS, Settings, SettingsError, VARIABLES};
 
-use super::report::Report;
-use cli::environment;
+use super::checks::Checks;
 
-/// Where secrets live that no variable holds.
-const ELSEWHERE: &str = "SECRETS_ID";
+/// Names a secret that holds the secret settings which no variable holds.
+const SECRETS_ID: &str = "SECRETS_ID";
 
-/// Stand where a value is needed, so that the others can be read.
+/// Values for settings that are missing or broken, so that the others can be read.
 const PLACEHOLDERS: [(&str, &str); 6] = [
     ("HOOKDECK_WEBHOOK_SECRET", "placeholder"),
     ("XATA_API_KEY", "placeholder"),
@@ -23,10 +23,10 @@ const PLACEHOLDERS: [(&str, &str); 6] = [
 /// The secrets that the function cannot start without.
 const NEEDED: [&str; 2] = ["HOOKDECK_WEBHOOK_SECRET", "XATA_API_KEY"];
 
-/// What is in the environment and in `.env`.
-pub(super) struct Given(BTreeMap<String, String>);
+/// The variables of the environment and of `.env`.
+pub(super) struct Variables(BTreeMap<String, String>);
 
-impl Given {
+impl Variables {
     pub(super) fn read() -> Self {
         Self(environment::variables())
     }
@@ -39,23 +39,23 @@ impl Given {
         self.0.get(name).map(String::as_str)
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
+    fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    /// The settings, unless the function could not start with them.
-    pub(super) fn examine(&self, report: &mut Report) -> Option<Settings> {
+    /// Checks the settings, and returns them unless the function could not start with them.
+    pub(super) fn check(&self, checks: &mut Checks) -> Option<Settings> {
         let mut variables: BTreeMap<&str, String> =
             self.0.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-        if variables.remove(ELSEWHERE).is_some() {
-            for (name, value) in self.stand_ins() {
+        if variables.remove(SECRETS_ID).is_some() {
+            for (name, value) in self.placeholders() {
                 variables.insert(name, value.to_owned());
             }
             if !self.has("CLERK_SECRET_KEY") {
-                variables.remove("CLERK_API_URL"); // which then seems to have no effect
+                variables.remove("CLERK_API_URL"); // without a key it has no effect, which is a warning
             }
         }
-        // What cannot work is taken away, to see whether there is more.
+        // A setting that cannot work is replaced or removed, so that the next one can be found.
         let mut broken = BTreeSet::new();
         let settings = loop {
             match environment::settings(&variables) {
@@ -65,7 +65,7 @@ impl Given {
                     // The templates have to fit the projects and regions.
                     if broken.is_empty() || variable != "XATA_TEMPLATES" {
                         let mend = "correct it, in the environment or .env";
-                        report.broken(format!("setting {variable}"), problem, mend);
+                        checks.broken(format!("setting {variable}"), problem, mend);
                     }
                     broken.insert(variable);
                     match PLACEHOLDERS.into_iter().find(|(name, _)| *name == variable) {
@@ -76,37 +76,37 @@ impl Given {
             }
         };
         for name in VARIABLES.into_iter().filter(|name| self.has(name) && !broken.contains(name)) {
-            report.ok(format!("setting {name}"), "can work");
+            checks.ok(format!("setting {name}"), "can work");
         }
         let settings = settings.filter(|_| broken.is_empty())?;
         let regions: Vec<_> = settings.policy.allowed.iter().map(ToString::to_string).collect();
-        report.ok("settings", format!("users are placed in {}", regions.join(", ")));
+        checks.ok("settings", format!("users are placed in {}", regions.join(", ")));
         for warning in &settings.warnings {
-            report.warning("settings", warning, "see the table of settings in the README");
+            checks.warning("settings", warning, "see the table of settings in the README");
         }
-        self.examine_secrets(report);
+        self.check_secrets(checks);
         Some(settings)
     }
 
-    fn examine_secrets(&self, report: &mut Report) {
-        if !self.has(ELSEWHERE) {
+    fn check_secrets(&self, checks: &mut Checks) {
+        if !self.has(SECRETS_ID) {
             return;
         }
-        let what = "secrets live in the secret that SECRETS_ID names, which is not read here";
+        let what = "the secrets are in the one that SECRETS_ID names, which is not read here";
         let missing: Vec<_> = NEEDED.into_iter().filter(|name| !self.has(name)).collect();
         if missing.is_empty() {
-            report.ok("secrets", format!("{what}; those in the environment are checked"));
+            checks.ok("secrets", format!("{what}; those in the environment are checked"));
         } else {
             let mend = format!(
                 "to have them checked, set {} in the environment, for this command only",
                 missing.join(" and ")
             );
-            report.warning("secrets", what, mend);
+            checks.warning("secrets", what, mend);
         }
     }
 
-    /// Whatever the function finds elsewhere; never sent to anybody.
-    fn stand_ins(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+    /// Placeholders for the settings that the secret holds. They are never sent.
+    fn placeholders(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let has_any = |names: &[&str]| names.iter().any(|name| self.has(name));
         let asks_ip_api = self.get("GEO_LOOKUP") == Some("ip-api");
         PLACEHOLDERS.into_iter().filter(move |(name, _)| match *name {

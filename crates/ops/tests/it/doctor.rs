@@ -21,13 +21,13 @@ use standin::hookdeck::admin::{self, Admin};
 use standin::xata::platform::{self, Call, Platform, Quotas};
 use tokio::runtime::Runtime;
 
-use crate::{busy_port, ops, run, runtime, serve, worker};
+use crate::{ops, run, runtime, serve, unused_url, worker};
 
 const PROJECTS: [&str; 2] = ["prj_a", "prj_b"];
 const REGIONS: [&str; 2] = ["eu-central-1", "us-east-1"];
 const SECRET: &str = "planted-signing-secret";
 
-/// What no output may hold.
+/// Text that no output may contain.
 const SECRETS: [&str; 7] =
     ["xau_", "sk_test", "sk_live", "Bearer", "postgresql:", "planted-", "@example.com"];
 
@@ -42,12 +42,12 @@ struct World {
     runtime: Runtime,
 }
 
-/// What it came to: the exit code, the document, and the rows that are not ok as
+/// The result of a run: the exit code, the document, and the rows that are not ok as
 /// `check | state | what | mend`.
 struct Outcome {
     code: i32,
     document: Value,
-    amiss: Vec<String>,
+    problems: Vec<String>,
 }
 
 impl Outcome {
@@ -111,7 +111,7 @@ impl World {
         serve(&self.runtime, Router::new().fallback(invoke))
     }
 
-    /// Somebody who always answers the same.
+    /// A server that always sends the same response.
     fn answering(&self, status: u16, body: &'static str) -> String {
         let answer =
             async move || Response::builder().status(status).body(Body::from(body)).unwrap();
@@ -128,7 +128,7 @@ impl World {
             for secret in SECRETS {
                 assert!(!out.contains(secret) && !error.contains(secret), "{secret}: {out}{error}");
             }
-            assert_eq!(error, "", "silent when not a terminal");
+            assert_eq!(error, "", "no progress where standard error is no terminal");
             (code, out)
         };
         let (code, out) = run(&["--json"]);
@@ -136,40 +136,34 @@ impl World {
         let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
         let rows = document["checks"].as_array().unwrap().iter();
         let rows = rows.map(|row| ["check", "state", "what", "mend"].map(|name| text(row, name)));
-        let amiss: Vec<_> = rows.filter(|row| row[1] != "ok").map(|row| row.join(" | ")).collect();
+        let problems: Vec<_> =
+            rows.filter(|row| row[1] != "ok").map(|row| row.join(" | ")).collect();
         let (code_of_table, table) = run(&[]);
         assert_eq!(code_of_table, code);
-        assert_eq!(table.contains("Nothing to do."), amiss.is_empty(), "{table}");
-        Outcome { code, document, amiss }
+        assert_eq!(table.contains("Nothing to do."), problems.is_empty(), "{table}");
+        Outcome { code, document, problems }
     }
 
     fn run(&self, flags: &[&str]) -> Outcome {
         self.run_with(flags, &[])
     }
 
-    /// The one thing that is amiss.
+    /// The only row that is not ok.
     fn only(&self, code: i32, flags: &[&str], changes: &[(&'static str, &str)]) -> String {
         let outcome = self.run_with(flags, changes);
-        assert_eq!((outcome.code, outcome.amiss.len()), (code, 1), "{:?}", outcome.amiss);
-        outcome.amiss[0].clone()
+        assert_eq!((outcome.code, outcome.problems.len()), (code, 1), "{:?}", outcome.problems);
+        outcome.problems[0].clone()
     }
 }
 
-/// An address where nobody listens.
-fn nowhere() -> String {
-    let (listener, port) = busy_port();
-    drop(listener);
-    format!("http://127.0.0.1:{port}")
-}
-
 #[test]
-fn all_is_well() {
+fn a_complete_set_up_has_no_problems() {
     let world = World::start();
     world.xata.change(|options| options.quotas = Quotas::T1);
     let function = world.function(("LOG_LEVEL", "off"));
     let outcome = world.run(&["--url", &function]);
     assert_eq!((outcome.code, &outcome.document["state"]), (0, &json!("ok")));
-    assert_eq!(outcome.amiss, [""; 0]);
+    assert_eq!(outcome.problems, [""; 0]);
     for (check, what) in [
         ("setting XATA_TEMPLATES", "can work"),
         ("settings", "users are placed in eu-central-1, us-east-1"),
@@ -178,7 +172,7 @@ fn all_is_well() {
         ("Xata template us-east-1 in prj_b", "a root branch, healthy and kept awake"),
         ("Xata project prj_a", "198 left: 2 of 200 branches"),
         ("Xata organization", "196 left: 4 of 200 branches in all projects that the key sees (2)"),
-        ("Xata creations within an hour", "100 left: 0 of 100 made"),
+        ("Xata creations within an hour", "100 left: 0 of 100 created"),
         ("Clerk key", "accepted"),
         ("Clerk instance", "ins_"),
         ("function /", "refuses what is not signed, and reads what is"),
@@ -191,7 +185,7 @@ fn all_is_well() {
 }
 
 #[test]
-fn what_is_not_looked_at_is_said() {
+fn checks_that_are_left_out_are_listed_with_the_reason() {
     let world = World::start();
     let outcome = world.run_with(&[], &[("CLERK_SECRET_KEY", ""), ("CLERK_API_URL", "")]);
     let left_out = outcome.document["not_looked_at"].to_string();
@@ -201,90 +195,96 @@ fn what_is_not_looked_at_is_said() {
 }
 
 #[test]
-fn a_setting_that_cannot_work_is_told_in_its_own_words() {
+fn a_setting_that_cannot_work_is_broken_with_its_own_message() {
     let world = World::start();
-    let amiss = world.only(3, &[], &[("GEO_LOOKUP", "planted-word")]);
+    let problem = world.only(3, &[], &[("GEO_LOOKUP", "planted-word")]);
     let says = "setting GEO_LOOKUP | broken | must be offline, ip-api or off | correct it";
-    assert!(amiss.starts_with(says), "{amiss}");
-    let amiss = world.only(3, &[], &[("HOOKDECK_WEBHOOK_SECRET", "")]);
-    assert!(amiss.starts_with("setting HOOKDECK_WEBHOOK_SECRET | broken | is missing"), "{amiss}");
+    assert!(problem.starts_with(says), "{problem}");
+    let problem = world.only(3, &[], &[("HOOKDECK_WEBHOOK_SECRET", "")]);
+    assert!(
+        problem.starts_with("setting HOOKDECK_WEBHOOK_SECRET | broken | is missing"),
+        "{problem}"
+    );
     let both = [("GEO_LOOKUP", "x"), ("XATA_PROJECT_ID", "a/b"), ("LOG_LEVEL", "x")];
     let outcome = world.run_with(&[], &both);
-    assert_eq!((outcome.code, outcome.amiss.len()), (3, 3), "{:?}", outcome.amiss);
+    assert_eq!((outcome.code, outcome.problems.len()), (3, 3), "{:?}", outcome.problems);
     assert!(world.xata.requests().is_empty());
 }
 
 #[test]
 fn a_setting_without_effect_is_a_warning() {
     let world = World::start();
-    let amiss = world.only(0, &[], &[("XATA_REGION", "x")]);
-    assert!(amiss.starts_with("settings | warning | XATA_REGION is set, but no"), "{amiss}");
+    let problem = world.only(0, &[], &[("XATA_REGION", "x")]);
+    assert!(problem.starts_with("settings | warning | XATA_REGION is set, but no"), "{problem}");
 }
 
 #[test]
-fn secrets_that_live_elsewhere_are_not_missed() {
+fn secrets_in_secrets_manager_are_not_missing() {
     let world = World::start();
     let elsewhere = ("SECRETS_ID", "per-user-db");
     let outcome = world.run_with(&[], &[elsewhere]);
-    assert_eq!((outcome.code, outcome.amiss.len()), (0, 0), "{:?}", outcome.amiss);
+    assert_eq!((outcome.code, outcome.problems.len()), (0, 0), "{:?}", outcome.problems);
     assert!(outcome.says("secrets").contains("those in the environment are checked"));
 
     let function = world.function(("LOG_LEVEL", "off"));
     let without = [elsewhere, ("HOOKDECK_WEBHOOK_SECRET", ""), ("XATA_API_KEY", "")];
-    let amiss = world.only(0, &["--url", &function], &without);
+    let problem = world.only(0, &["--url", &function], &without);
     let mend = "set HOOKDECK_WEBHOOK_SECRET and XATA_API_KEY in the environment";
-    assert!(amiss.starts_with("secrets | warning |") && amiss.contains(mend), "{amiss}");
+    assert!(problem.starts_with("secrets | warning |") && problem.contains(mend), "{problem}");
     let outcome = world.run_with(&["--url", &function], &without);
     assert!(outcome.says("function /").contains("nothing signed was sent"));
     assert!(outcome.document["not_looked_at"].to_string().contains("XATA_API_KEY is not given"));
 }
 
 #[test]
-fn whoever_does_not_answer_is_broken() {
+fn a_service_that_does_not_answer_is_broken() {
     let world = World::start();
-    let nowhere = nowhere();
+    let unused = unused_url();
     for (variable, check, service) in
         [("XATA_API_URL", "Xata key", "Xata"), ("CLERK_API_URL", "Clerk key", "Clerk")]
     {
-        let amiss = world.only(3, &[], &[(variable, &nowhere)]);
-        let says = format!("{check} | broken | {service} at {nowhere} cannot be reached");
+        let problem = world.only(3, &[], &[(variable, &unused)]);
+        let says = format!("{check} | broken | {service} at {unused} cannot be reached");
         assert!(
-            amiss.starts_with(&says) && amiss.contains(&format!("check {variable}")),
-            "{amiss}"
+            problem.starts_with(&says) && problem.contains(&format!("check {variable}")),
+            "{problem}"
         );
     }
-    let hookdeck = [("HOOKDECK_API_KEY", "planted-key"), ("HOOKDECK_API_URL", &*nowhere)];
-    let amiss = world.only(3, &[], &hookdeck);
-    assert!(amiss.starts_with("Hookdeck key | broken | Hookdeck at"), "{amiss}");
-    let amiss = world.only(3, &["--url", &nowhere], &[]);
-    assert!(amiss.starts_with("function / | broken | does not answer, no connection"), "{amiss}");
+    let hookdeck = [("HOOKDECK_API_KEY", "planted-key"), ("HOOKDECK_API_URL", &*unused)];
+    let problem = world.only(3, &[], &hookdeck);
+    assert!(problem.starts_with("Hookdeck key | broken | Hookdeck at"), "{problem}");
+    let problem = world.only(3, &["--url", &unused], &[]);
+    assert!(
+        problem.starts_with("function / | broken | does not answer, no connection"),
+        "{problem}"
+    );
 }
 
 #[test]
-fn an_outage_in_the_middle_is_told_and_the_rest_is_still_looked_at() {
+fn an_outage_of_one_call_is_broken_and_the_other_checks_still_run() {
     let world = World::start();
     let page = Effect::Answer(CannedResponse::html(StatusCode::BAD_GATEWAY));
     world.xata.faults().push(Fault::always(Call::ListRegions, page));
-    let amiss = world.only(3, &[], &[]);
-    assert!(amiss.starts_with("Xata regions | broken | Xata fails (502)"), "{amiss}");
+    let problem = world.only(3, &[], &[]);
+    assert!(problem.starts_with("Xata regions | broken | Xata fails (502)"), "{problem}");
     let outcome = world.run_with(&[], &[("CLERK_SECRET_KEY", "sk_test_x")]);
-    assert_eq!((outcome.code, outcome.amiss.len()), (3, 2), "{:?}", outcome.amiss);
+    assert_eq!((outcome.code, outcome.problems.len()), (3, 2), "{:?}", outcome.problems);
 }
 
 #[test]
-fn a_clerk_key_that_is_wrong_foreign_or_for_development_is_told() {
+fn a_clerk_key_that_is_wrong_or_foreign_is_broken_and_one_for_development_is_a_warning() {
     let world = World::start();
-    let amiss = world.only(3, &[], &[("CLERK_SECRET_KEY", "sk_test_x")]);
-    assert!(amiss.starts_with("Clerk key | broken | Clerk refuses the key (401)"), "{amiss}");
-    let amiss = world.only(3, &[], &[("CLERK_INSTANCE_ID", "ins_other")]);
-    assert!(amiss.contains("which CLERK_INSTANCE_ID does not list"), "{amiss}");
+    let problem = world.only(3, &[], &[("CLERK_SECRET_KEY", "sk_test_x")]);
+    assert!(problem.starts_with("Clerk key | broken | Clerk refuses the key (401)"), "{problem}");
+    let problem = world.only(3, &[], &[("CLERK_INSTANCE_ID", "ins_other")]);
+    assert!(problem.contains("which CLERK_INSTANCE_ID does not list"), "{problem}");
     world.clerk.change(|options| options.environment = "development".to_owned());
-    let amiss = world.only(0, &[], &[]);
-    assert!(amiss.starts_with("Clerk instance | warning | ins_"), "{amiss}");
-    assert!(amiss.contains("a development instance"), "{amiss}");
+    let problem = world.only(0, &[], &[]);
+    assert!(problem.starts_with("Clerk instance | warning | ins_"), "{problem}");
+    assert!(problem.contains("a development instance"), "{problem}");
     world.clerk.change(|options| options.instance_id = "planted-instance".to_owned());
-    let amiss = world.only(3, &[], &[]);
-    assert!(amiss.contains("an answer that cannot be read"), "{amiss}");
+    let problem = world.only(3, &[], &[]);
+    assert!(problem.contains("a response that cannot be read"), "{problem}");
 }
 
 #[test]
@@ -295,8 +295,9 @@ fn the_table_shows_check_state_what_and_mend() {
     let (code, out, _) = run(command.env("CLERK_INSTANCE_ID", "ins_other"));
     assert_eq!(code, 3);
     let header = out.lines().nth(1).unwrap();
-    let at: Vec<_> = ["check", "state", "what", "mend"].map(|it| header.find(it).unwrap()).into();
+    let at: Vec<_> =
+        ["check", "state", "what", "what to do"].map(|it| header.rfind(it).unwrap()).into();
     assert!(at.is_sorted(), "{out}");
     assert!(out.lines().any(|it| it.contains("Clerk instance") && it.contains("broken")), "{out}");
-    assert!(out.contains("Not looked at: Hookdeck: HOOKDECK_API_KEY is not set.\n"), "{out}");
+    assert!(out.contains("Not checked: Hookdeck: HOOKDECK_API_KEY is not set.\n"), "{out}");
 }

@@ -1,4 +1,4 @@
-//! `cargo ops`, as a person or a script runs it.
+//! `cargo ops`, run as a program.
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
 mod doctor;
@@ -23,6 +23,13 @@ use support::{busy_port, client, file, run, runtime, serve};
 
 fn ops(arguments: &[&str]) -> Command {
     support::command(env!("CARGO_BIN_EXE_ops"), arguments)
+}
+
+/// The URL of a port that no server listens on.
+fn unused_url() -> String {
+    let (listener, port) = busy_port();
+    drop(listener);
+    format!("http://127.0.0.1:{port}")
 }
 
 /// The function with these settings, which logs nothing.

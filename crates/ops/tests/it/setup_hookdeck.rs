@@ -1,7 +1,7 @@
 //! `ops setup hookdeck`, against the stand-in of Hookdeck's admin API. Every request is held against
 //! Hookdeck's own document.
 
-mod trouble;
+mod errors;
 
 use http::Method;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::{ops, run, runtime, serve};
 
 const URL: &str = "https://abc.lambda-url.eu-west-1.on.aws/";
 const SECRET: &str = "whsec_cGxhbnRlZC1zZWNyZXQ=";
-/// What no output may hold.
+/// Text that no output may contain.
 const SECRETS: [&str; 4] = ["cGxhbnRlZC", "hd_fake", "Bearer", "planted"];
 
 struct World {
@@ -53,12 +53,12 @@ impl World {
         Outcome { code, out, error }
     }
 
-    /// Without the secret.
+    /// Runs it without the secret.
     fn first(&self, flags: &[&str]) -> Outcome {
         self.run_with(&[&["--url", URL], flags].concat(), &[])
     }
 
-    /// With it.
+    /// Runs it with the secret.
     fn second(&self, flags: &[&str]) -> Outcome {
         let secret = [("CLERK_WEBHOOK_SIGNING_SECRET", SECRET)];
         self.run_with(&[&["--url", URL], flags].concat(), &secret)
@@ -85,15 +85,15 @@ impl World {
         self.admin.faults().push(Fault { on: call, skip: 0, times, effect });
     }
 
-    /// Nothing differs, by the tool's own word.
-    fn assert_settled(&self) {
+    /// Checks that a dry run finds no difference.
+    fn assert_in_sync(&self) {
         let outcome = self.run_with(&["--url", URL, "--dry-run"], &[]);
         assert_eq!(outcome.code, 0, "{}{}", outcome.out, outcome.error);
     }
 }
 
-/// What a fresh set-up with the secret asks for.
-fn wanted() -> Value {
+/// The request of a first run with the secret.
+fn desired() -> Value {
     json!({
         "name": "per-user-db",
         "source": {
@@ -121,13 +121,13 @@ fn wanted() -> Value {
 
 /// The same, changed at this place.
 fn changed(pointer: &str, value: Value) -> Value {
-    let mut body = wanted();
+    let mut body = desired();
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     body.pointer_mut(parent).unwrap()[name] = value;
     body
 }
 
-/// Null is as good as absent.
+/// Null equals absent.
 fn without_nulls(value: &Value) -> Value {
     let Some(members) = value.as_object() else { return value.clone() };
     let given = members.iter().filter(|(_, value)| !value.is_null());
@@ -148,9 +148,9 @@ fn one_request_asks_for_all_of_it_and_keeps_to_the_leaf_schemas() {
     let world = World::start();
     let outcome = world.second(&[]);
     assert_eq!(outcome.code, 0, "{}", outcome.error);
-    assert_eq!(world.puts(), [wanted()]);
+    assert_eq!(world.puts(), [desired()]);
     let Some(document) = Specification::hookdeck_admin() else { return };
-    let body = wanted();
+    let body = desired();
     for (schema, pointer) in [
         ("SourceTypeConfigSVIX", "/source/config"),
         ("SourceConfigSvixAuth", "/source/config/auth"),
@@ -241,7 +241,7 @@ fn a_dry_run_shows_the_same_plan_and_changes_nothing_and_says_by_its_exit_code_t
 }
 
 #[test]
-fn whatever_is_not_ours_is_shown_with_why_it_matters_and_replaced() {
+fn every_difference_is_shown_with_its_reason_and_replaced() {
     for merges_config in [false, true] {
         for (pointer, value, what) in [
             (
@@ -272,7 +272,7 @@ fn whatever_is_not_ours_is_shown_with_why_it_matters_and_replaced() {
             ("/destination/config/delivery_timeout", json!(10), "timeout"),
         ] {
             let world = World::with(|options| options.merges_config = merges_config);
-            let mut there = wanted();
+            let mut there = desired();
             if pointer == "/rules/2" {
                 there["rules"].as_array_mut().unwrap().push(value);
             } else {
@@ -287,11 +287,11 @@ fn whatever_is_not_ours_is_shown_with_why_it_matters_and_replaced() {
             assert!(dry.code == 3 && why.unwrap().len() > 10, "{what}: {document}");
             let outcome = world.first(&[]);
             assert_eq!(outcome.code, 0, "{what}: {}{}", outcome.out, outcome.error);
-            world.assert_settled();
+            world.assert_in_sync();
             let now = world.connection();
-            assert_eq!(now["rules"], wanted()["rules"]);
+            assert_eq!(now["rules"], desired()["rules"]);
             let config = without_nulls(&now["destination"]["config"]);
-            assert_eq!(config, wanted()["destination"]["config"], "{what}");
+            assert_eq!(config, desired()["destination"]["config"], "{what}");
         }
     }
 }
@@ -299,7 +299,7 @@ fn whatever_is_not_ours_is_shown_with_why_it_matters_and_replaced() {
 #[test]
 fn another_authentication_becomes_hookdeck_s_signature() {
     let world = World::start();
-    let mut there = wanted();
+    let mut there = desired();
     there["destination"]["config"]["auth_type"] = json!("BEARER_TOKEN");
     there["destination"]["config"]["auth"] = json!({ "token": "planted" });
     world.admin.put_connection(&there);
@@ -312,10 +312,10 @@ fn another_authentication_becomes_hookdeck_s_signature() {
 }
 
 #[test]
-fn what_is_there_and_does_no_harm_stays() {
+fn harmless_settings_of_the_operator_stay() {
     for merges_config in [false, true] {
         let world = World::with(|options| options.merges_config = merges_config);
-        let mut there = wanted();
+        let mut there = desired();
         there["description"] = json!("ours");
         there["destination"]["config"]["delivery_timeout"] = json!(90);
         there["destination"]["config"]["http_method"] = json!("POST");
@@ -332,7 +332,7 @@ fn what_is_there_and_does_no_harm_stays() {
 }
 
 #[test]
-fn what_is_disabled_is_enabled_and_a_pause_stays_and_is_said() {
+fn disabled_parts_are_enabled_and_a_pause_stays_and_is_noted() {
     for enables_parts in [false, true] {
         let world = World::with(|options| options.enables_parts = enables_parts);
         world.second(&[]);
@@ -347,7 +347,7 @@ fn what_is_disabled_is_enabled_and_a_pause_stays_and_is_said() {
         );
         let outcome = world.first(&[]);
         assert!(outcome.code == 0 && outcome.out.contains("paused"), "{}", outcome.out);
-        world.assert_settled();
+        world.assert_in_sync();
         assert!(world.connection()["paused_at"].is_string());
         assert_eq!(world.secret(), SECRET);
     }
@@ -375,11 +375,11 @@ fn cli_sets_up_what_hookdeck_listen_forwards() {
             (&local["destination"]["type"], &local["destination"]["config"]),
             (&json!("CLI"), &config)
         );
-        assert_eq!(local["rules"], wanted()["rules"]);
+        assert_eq!(local["rules"], desired()["rules"]);
         if let Some(document) = Specification::hookdeck_admin() {
             assert_eq!(document.validate_value("DestinationTypeConfigCLI", &config), [""; 0]);
         }
     }
     assert_eq!(world.secret(), SECRET);
-    world.assert_settled();
+    world.assert_in_sync();
 }

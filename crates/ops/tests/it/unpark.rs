@@ -10,7 +10,7 @@ use crate::world::World;
 
 const SINCE: u64 = 1_767_800_000;
 
-/// The document, of a run that ends with this code.
+/// The document of a run that ends with this code.
 fn report(world: &World, flags: &[&str], code: i32) -> Value {
     let outcome = world.run("unpark", &[&["--json"], flags].concat());
     assert_eq!(outcome.code, code, "{}{}", outcome.out, outcome.error);
@@ -30,7 +30,7 @@ fn table(out: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_newest_copy_is_given_back_and_clerk_is_told() {
+fn the_newest_copy_is_given_back_and_the_entry_is_written() {
     let world = World::start();
     let older = world.park(world.home, SINCE);
     let newest = world.park(world.elsewhere, SINCE + 1);
@@ -54,7 +54,7 @@ fn the_newest_copy_is_given_back_and_clerk_is_told() {
 }
 
 #[test]
-fn the_copy_that_is_asked_for_is_given_back() {
+fn the_copy_that_since_names_is_given_back() {
     let world = World::start();
     let older = world.park(world.home, SINCE);
     world.park(world.home, SINCE + 1);
@@ -68,7 +68,7 @@ fn the_copy_that_is_asked_for_is_given_back() {
 }
 
 #[test]
-fn a_name_that_is_taken_is_left_alone_wherever_it_is() {
+fn a_taken_name_is_refused_in_every_project() {
     for project in crate::world::PROJECTS {
         let world = World::start();
         world.park(world.home, SINCE);
@@ -105,7 +105,7 @@ fn a_dry_run_shows_the_same_plan_and_changes_nothing() {
     ] {
         assert!(dry.out.contains(cell), "{cell}: {}", dry.out);
     }
-    assert!(done.out.ends_with("The entry at Clerk says so.\n"), "{}", done.out);
+    assert!(done.out.ends_with("The entry at Clerk is written.\n"), "{}", done.out);
     is_back(&world, &id);
 }
 
@@ -117,7 +117,7 @@ fn a_second_run_finds_nothing_to_do() {
     let changes = world.changes();
     assert_eq!(report(&world, &[], 0)["outcome"], "nothing_parked");
     let again = world.run("unpark", &[]);
-    let says = format!("Nothing is parked, and the database is there: {id} in {}.\n", world.home);
+    let says = format!("Nothing is parked, and the user has a database: {id} in {}.\n", world.home);
     assert_eq!((again.code, again.out), (0, says));
     assert_eq!(world.changes(), changes);
 }
@@ -131,7 +131,7 @@ fn without_a_copy_and_without_a_database_there_is_nothing_to_give_back() {
 }
 
 #[test]
-fn whoever_is_gone_gets_it_back_all_the_same_and_no_entry() {
+fn a_user_who_is_gone_at_clerk_gets_the_database_back_without_an_entry() {
     let world = World::start();
     let id = world.park(world.home, SINCE);
     world.clerk.remove(&world.user);
@@ -159,7 +159,7 @@ fn without_a_key_no_entry_is_written() {
 }
 
 #[test]
-fn an_entry_that_cannot_be_written_is_said_with_what_writes_it() {
+fn an_entry_that_cannot_be_written_is_a_failure_with_what_to_do() {
     let fails = |call| {
         let world = World::start();
         let error = CannedResponse::html(StatusCode::BAD_GATEWAY);
@@ -185,7 +185,7 @@ fn an_entry_that_cannot_be_written_is_said_with_what_writes_it() {
 }
 
 #[test]
-fn a_lost_answer_is_looked_into_before_anything_is_said() {
+fn after_a_lost_response_the_name_decides_the_outcome() {
     let error = || CannedResponse::html(StatusCode::BAD_GATEWAY);
     for (effect, is_done) in [
         (Effect::ResetAfter, true),
@@ -209,7 +209,7 @@ fn a_lost_answer_is_looked_into_before_anything_is_said() {
 }
 
 #[test]
-fn what_nobody_knows_is_said_to_be_unknown() {
+fn a_change_whose_result_cannot_be_read_is_unclear() {
     let world = World::start();
     world.park(world.home, SINCE);
     world.fault(Call::PatchBranch, Effect::ResetAfter);
@@ -241,7 +241,7 @@ fn a_refused_change_leaves_the_copy_as_it_is() {
 }
 
 #[test]
-fn a_project_that_cannot_be_read_may_hold_the_name_so_nothing_is_done() {
+fn nothing_is_done_while_a_project_cannot_be_read() {
     let world = World::start();
     world.park(world.home, SINCE);
     let failure = Effect::Answer(CannedResponse::html(StatusCode::BAD_GATEWAY));

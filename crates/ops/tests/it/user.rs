@@ -7,9 +7,9 @@ use standin::fault::{CannedResponse, Effect, Fault};
 use standin::xata::platform::Call;
 
 use crate::world::World;
-use crate::{busy_port, ops, run};
+use crate::{ops, run, unused_url};
 
-/// The report, and what it says has to be done.
+/// The report, and its findings.
 fn report(world: &World, changes: &[(&'static str, &str)]) -> (Value, Vec<String>) {
     let outcome = world.run_with("user", &["--json"], changes);
     let report = outcome.json();
@@ -25,7 +25,7 @@ fn report(world: &World, changes: &[(&'static str, &str)]) -> (Value, Vec<String
 const REPLAY: &str = "replay the user.created event in Hookdeck";
 
 #[test]
-fn a_user_who_has_what_they_should_needs_nothing() {
+fn a_user_with_a_database_and_an_entry_has_no_findings() {
     let world = World::start();
     let id = world.insert(world.home, &world.user);
     world.write_entry(&world.entry(world.home, &id));
@@ -42,7 +42,7 @@ fn a_user_who_has_what_they_should_needs_nothing() {
         ("region", "eu-central-1"),
         ("created", "2026-01-07T11:06:40."),
         ("state", "awake"),
-        ("entry at Clerk", "as it should be"),
+        ("entry at Clerk", "matches the database"),
         ("parked", "none"),
     ] {
         let row = |line: &str| {
@@ -60,7 +60,7 @@ fn a_user_who_has_what_they_should_needs_nothing() {
 }
 
 #[test]
-fn a_database_outside_the_home_project_is_found_and_said_to_be_elsewhere() {
+fn a_database_outside_the_home_project_is_found_and_marked() {
     let world = World::start();
     let id = world.insert(world.elsewhere, &world.user);
     world.write_entry(&world.entry(world.elsewhere, &id));
@@ -76,7 +76,7 @@ fn a_database_outside_the_home_project_is_found_and_said_to_be_elsewhere() {
 }
 
 #[test]
-fn two_databases_are_both_named_the_one_in_the_home_project_first() {
+fn two_databases_are_both_listed_the_one_in_the_home_project_first() {
     let world = World::start();
     let other = world.insert(world.elsewhere, &world.user);
     let id = world.insert(world.home, &world.user);
@@ -93,7 +93,7 @@ fn two_databases_are_both_named_the_one_in_the_home_project_first() {
 }
 
 #[test]
-fn whoever_is_here_without_a_database_needs_their_sign_up_again() {
+fn a_user_without_a_database_needs_a_replay_of_the_sign_up() {
     let world = World::start();
     let (report, findings) = report(&world, &[]);
     assert_eq!(findings, [format!("no database: {REPLAY}")]);
@@ -103,7 +103,7 @@ fn whoever_is_here_without_a_database_needs_their_sign_up_again() {
 }
 
 #[test]
-fn whoever_is_gone_and_has_a_database_needs_their_deletion_again() {
+fn a_deleted_user_with_a_database_needs_a_replay_of_the_deletion() {
     let world = World::start();
     world.insert(world.home, &world.user);
     world.clerk.remove(&world.user);
@@ -118,7 +118,7 @@ fn whoever_is_gone_and_has_a_database_needs_their_deletion_again() {
 }
 
 #[test]
-fn gone_is_said_with_the_instance_that_says_so() {
+fn a_deleted_user_is_reported_with_the_instance() {
     let world = World::start();
     world.clerk.remove(&world.user);
     let (report, findings) = report(&world, &[]);
@@ -132,7 +132,7 @@ fn gone_is_said_with_the_instance_that_says_so() {
 }
 
 #[test]
-fn a_key_of_an_instance_that_is_not_listed_is_not_believed() {
+fn a_key_of_an_unlisted_instance_proves_no_deletion() {
     let world = World::start();
     world.clerk.remove(&world.user);
     let outcome =
@@ -149,7 +149,7 @@ fn without_a_key_clerk_is_not_asked() {
     let world = World::start();
     let without = [("CLERK_SECRET_KEY", ""), ("CLERK_API_URL", "")];
     let (report, findings) = report(&world, &without);
-    assert_eq!(findings, [format!("no database: if the user is still there, {REPLAY}")]);
+    assert_eq!(findings, [format!("no database: if the user still exists, {REPLAY}")]);
     assert_eq!(report["clerk"], json!({ "presence": "not_asked" }));
     assert_eq!(world.clerk.requests(), []);
     let out = world.run_with("user", &[], &without).out;
@@ -157,7 +157,7 @@ fn without_a_key_clerk_is_not_asked() {
 }
 
 #[test]
-fn an_entry_that_is_missing_or_differs_is_mended_by_the_sign_up_again() {
+fn an_entry_that_is_missing_or_differs_needs_a_replay_of_the_sign_up() {
     let world = World::start();
     let id = world.insert(world.home, &world.user);
     let (document, findings) = report(&world, &[]);
@@ -166,13 +166,13 @@ fn an_entry_that_is_missing_or_differs_is_mended_by_the_sign_up_again() {
 
     let good = world.entry(world.home, &id);
     for (member, value, difference) in [
-        ("region", json!("us-east-1"), "region is eu-central-1, and it says us-east-1"),
-        ("id", json!("b0"), &format!("id is {id}, and it says b0")),
-        ("project", json!(null), &format!("project is {}, and it says nothing", world.home)),
+        ("region", json!("us-east-1"), "region is eu-central-1, and the entry says us-east-1"),
+        ("id", json!("b0"), &format!("id is {id}, and the entry says b0")),
+        ("project", json!(null), &format!("project is {}, and the entry has no", world.home)),
         (
             "name",
             json!("postgresql://x:y@z"),
-            &format!("name is {}, and it says nothing", world.user),
+            &format!("name is {}, and the entry has no", world.user),
         ),
     ] {
         let mut entry = good.clone();
@@ -207,7 +207,7 @@ fn an_entry_of_another_form_is_not_shown() {
 }
 
 #[test]
-fn an_entry_of_a_database_that_is_not_there_differs_and_says_where_it_was() {
+fn an_entry_without_a_database_differs_and_shows_its_region() {
     let world = World::start();
     world.write_entry(&world.entry(world.home, "b0"));
     let (report, findings) = report(&world, &[]);
@@ -217,11 +217,11 @@ fn an_entry_of_a_database_that_is_not_there_differs_and_says_where_it_was() {
         (&json!("differs"), &json!("eu-central-1"))
     );
     let out = world.run("user", &[]).out;
-    assert!(out.contains("differs: there is no database"), "{out}");
+    assert!(out.contains("differs: the user has no database"), "{out}");
 }
 
 #[test]
-fn parked_copies_are_shown_the_newest_first_and_nobody_else_s() {
+fn the_users_parked_copies_are_listed_newest_first() {
     let world = World::start();
     let older = world.park(world.home, 1_767_800_000);
     let newer = world.park(world.elsewhere, 1_767_900_000);
@@ -258,7 +258,7 @@ fn parked_copies_are_shown_the_newest_first_and_nobody_else_s() {
 }
 
 #[test]
-fn a_parked_copy_beside_the_database_of_somebody_who_is_here_is_a_finding() {
+fn a_parked_copy_beside_the_database_of_an_existing_user_is_a_finding() {
     let world = World::start();
     let id = world.insert(world.home, &world.user);
     world.write_entry(&world.entry(world.home, &id));
@@ -269,7 +269,7 @@ fn a_parked_copy_beside_the_database_of_somebody_who_is_here_is_a_finding() {
 }
 
 #[test]
-fn the_state_is_told_in_plain_words() {
+fn the_state_of_a_database_is_shown_in_plain_words() {
     let world = World::start();
     let id = world.insert(world.home, &world.user);
     world.write_entry(&world.entry(world.home, &id));
@@ -277,7 +277,7 @@ fn the_state_is_told_in_plain_words() {
         ("STATUS_TYPE_TRANSIENT", "transient", "not ready"),
         ("STATUS_TYPE_FAULT", "fault", "at fault"),
         ("STATUS_TYPE_HIBERNATED", "hibernated", "asleep"),
-        ("STATUS_TYPE_OF_TOMORROW", "unspecified", "not told"),
+        ("STATUS_TYPE_OF_TOMORROW", "unspecified", "unknown to this tool"),
     ] {
         let status = json!({ "statusType": kind });
         let body =
@@ -293,7 +293,7 @@ fn the_state_is_told_in_plain_words() {
     }
 }
 
-/// Runs it where something cannot be asked: what it says of that, in both forms.
+/// A run that cannot ask everything: the document, and the table.
 fn problem(world: &World, changes: &[(&'static str, &str)]) -> (Value, String) {
     let outcome = world.run_with("user", &["--json"], changes);
     assert_eq!(outcome.code, 1, "{}", outcome.out);
@@ -304,19 +304,12 @@ fn problem(world: &World, changes: &[(&'static str, &str)]) -> (Value, String) {
     (outcome.json(), outcome_of_table.out)
 }
 
-/// An address where nobody listens.
-fn nowhere() -> String {
-    let (listener, port) = busy_port();
-    drop(listener);
-    format!("http://127.0.0.1:{port}")
-}
-
 #[test]
-fn clerk_that_cannot_be_asked_is_named_with_what_to_check() {
+fn an_error_of_clerk_is_reported_with_what_to_check() {
     let world = World::start();
     world.insert(world.home, &world.user);
-    let nowhere = nowhere();
-    let xata_url = format!("{nowhere}/v1");
+    let unused = unused_url();
+    let xata_url = format!("{unused}/v1");
     for (variable, value, says) in [
         (
             "CLERK_SECRET_KEY",
@@ -328,13 +321,13 @@ fn clerk_that_cannot_be_asked_is_named_with_what_to_check() {
         let (report, table) = problem(&world, &[(variable, value)]);
         assert!(table.contains("could not be asked: Clerk") && table.contains(says), "{table}");
         assert_eq!(report["clerk"]["presence"], "unknown");
-        // What Xata knows is told all the same.
+        // Xata's databases are listed all the same.
         assert_eq!(report["databases"].as_array().unwrap().len(), 1);
     }
 }
 
 #[test]
-fn a_404_that_is_not_clerk_s_own_is_nobody_s_absence() {
+fn a_404_without_clerks_code_proves_no_deletion() {
     let world = World::start();
     world.insert(world.home, &world.user);
     let page = Effect::Answer(CannedResponse::html(StatusCode::NOT_FOUND));
@@ -348,13 +341,13 @@ fn a_404_that_is_not_clerk_s_own_is_nobody_s_absence() {
 }
 
 #[test]
-fn xata_that_cannot_be_asked_is_named_with_what_to_check() {
+fn an_error_of_xata_is_reported_with_what_to_check() {
     let world = World::start();
     world.insert(world.home, &world.user);
-    let nowhere = nowhere();
+    let unused = unused_url();
     for (variable, value, says) in [
         ("XATA_API_KEY", "xau_another", "Xata refuses the key (401): check XATA_API_KEY"),
-        ("XATA_API_URL", &*nowhere, "cannot be reached, no connection: check XATA_API_URL"),
+        ("XATA_API_URL", &*unused, "cannot be reached, no connection: check XATA_API_URL"),
         (
             "XATA_ORGANIZATION_ID",
             "org_other",
@@ -363,18 +356,18 @@ fn xata_that_cannot_be_asked_is_named_with_what_to_check() {
         (
             "XATA_PROJECT_ID",
             "prj_nowhere",
-            "prj_nowhere: Xata finds nothing there (404): check XATA_ORG",
+            "prj_nowhere: Xata finds nothing at this path (404): check XATA_ORG",
         ),
     ] {
         let (report, table) = problem(&world, &[(variable, value)]);
         assert!(table.contains(says) && table.contains("none seen"), "{table}");
-        // Nobody knows that there is none, so nothing is to be done about that.
+        // An unread project may hold a database, so there is no finding.
         assert_eq!((&report["databases"], &report["findings"]), (&json!([]), &json!([])));
     }
 }
 
 #[test]
-fn a_list_that_cannot_be_read_to_its_end_is_no_absence() {
+fn a_truncated_list_proves_no_absence() {
     let world = World::start();
     let id = world.insert(world.home, &world.user);
     world.write_entry(&world.entry(world.home, &id));
@@ -421,7 +414,7 @@ fn one_project_that_cannot_be_read_does_not_hide_what_is_in_the_other() {
 }
 
 #[test]
-fn a_database_that_is_listed_and_not_found_is_told() {
+fn a_database_that_is_listed_and_not_found_is_reported() {
     let world = World::start();
     world.insert(world.home, &world.user);
     let gone = CannedResponse::message(StatusCode::NOT_FOUND, "branch [x] not found");
@@ -432,7 +425,7 @@ fn a_database_that_is_listed_and_not_found_is_told() {
 }
 
 #[test]
-fn an_id_that_is_none_is_wrong_usage() {
+fn a_malformed_user_id_is_wrong_usage() {
     for id in ["", "nobody", "user_short", "user_../../../admin", "org_37vz6BwG1KEMgL1JMSppdaytVY4"]
     {
         for command in ["user", "unpark"] {
@@ -444,7 +437,7 @@ fn an_id_that_is_none_is_wrong_usage() {
 }
 
 #[test]
-fn settings_that_are_missing_are_named_and_the_signing_secret_is_none_of_them() {
+fn a_missing_setting_is_named_and_the_signing_secret_is_not_needed() {
     for command in ["user", "unpark"] {
         let (code, _, error) = run(&mut ops(&[command, "user_37vz6BwG1KEMgL1JMSppdaytVY4"]));
         assert_eq!(code, 1);
@@ -453,7 +446,7 @@ fn settings_that_are_missing_are_named_and_the_signing_secret_is_none_of_them() 
 }
 
 #[test]
-fn xata_lite_is_told_that_this_is_for_the_platform() {
+fn xata_lite_is_refused() {
     for command in ["user", "unpark"] {
         let mut command = ops(&[command, "user_37vz6BwG1KEMgL1JMSppdaytVY4"]);
         command.env("XATA_API_KEY", "xau_x").env("XATA_API_URL", "http://127.0.0.1:1");

@@ -11,7 +11,7 @@ use crate::{ops, run, runtime, serve};
 
 pub(crate) const PROJECTS: [&str; 2] = ["prj_a", "prj_b"];
 
-/// What no output may hold: keys, passwords, what else is known of a user.
+/// Text that no output may contain: keys, passwords, personal data.
 const SECRETS: [&str; 8] = [
     "xau_",
     "sk_test",
@@ -36,7 +36,7 @@ pub(crate) struct World {
     _runtime: Runtime,
 }
 
-/// What a command came to.
+/// The result of a command.
 pub(crate) struct Outcome {
     pub(crate) code: i32,
     pub(crate) out: String,
@@ -84,7 +84,7 @@ impl World {
     }
 
     /// Runs a command about the user with these settings changed, an empty one being taken away, and
-    /// checks that nothing private is said.
+    /// checks that the output contains no secret.
     pub(crate) fn run_with(
         &self,
         command: &str,

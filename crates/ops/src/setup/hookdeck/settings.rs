@@ -1,106 +1,132 @@
-//! The arguments, the key and the secret, as they can be used; all else is refused with what to do.
-
-use std::sync::Arc;
-use std::time::SystemTime;
+//! The arguments, the key and the secret, checked.
 
 use anyhow::{anyhow, bail};
-use http::Uri;
-use per_user_db::clerk::svix;
-use per_user_db::http_client;
-use secrecy::SecretString;
-
-use super::client::Client;
-use super::wish::{Target, Wish};
-use crate::live::{self, Address};
 use cli::environment;
+use per_user_db::clerk::svix;
+use per_user_db::settings::base_url;
+use secrecy::SecretString;
+use url::Url;
 
-const LONGEST_NAME: usize = 155;
-/// Clerk's signing secret: Clerk's own name of it, and the tutorial's.
+use super::actual::{MAX_NAME_LENGTH, is_name};
+use super::client::Client;
+use super::desired::{Desired, Target};
+use crate::service::Service;
+
+/// The default names of the source, and of connection and destination.
+pub(super) const SOURCE: &str = "clerk";
+pub(super) const NAME: &str = "per-user-db";
+const LOCAL_NAME: &str = "per-user-db-local";
+
+/// The two names of Clerk's signing secret.
 const SECRETS: [&str; 2] = ["CLERK_WEBHOOK_SIGNING_SECRET", "CLERK_WEBHOOK_SECRET"];
+
+/// Connect Clerk to the function through Hookdeck: a source, a destination and the rules between them
+///
+/// One request creates it, or changes what differs; the output lists the differences. The command runs
+/// twice: the first run prints the URL that Clerk needs; with the signing secret that Clerk then shows,
+/// the second makes Hookdeck check that events are Clerk's. A later run without the secret keeps it.
+///
+/// Set `HOOKDECK_API_KEY`, and `CLERK_WEBHOOK_SIGNING_SECRET` as soon as you have it, in the
+/// environment or in `.env`; `HOOKDECK_API_URL` replaces the address, `https://api.hookdeck.com`. Exit
+/// codes: 0 done, 1 failed, 2 wrong usage, 3 a dry run has found differences.
+#[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("target").args(["url", "cli"]).required(true))]
+pub(crate) struct Arguments {
+    /// The function's URL: the output `FunctionUrl` of `sam deploy`
+    #[arg(long, value_parser = function_url)]
+    url: Option<String>,
+    /// Forward to this machine instead, to this path, by `hookdeck listen`
+    #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "/webhooks/clerk", value_parser = path)]
+    cli: Option<String>,
+    /// The source's name
+    #[arg(long, default_value = SOURCE, value_parser = name)]
+    source: String,
+    /// The name of connection and destination [default: per-user-db, or per-user-db-local with --cli]
+    #[arg(long, value_parser = name)]
+    name: Option<String>,
+    /// Show what would be changed, and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Print one JSON document instead of the table
+    #[arg(long)]
+    pub(super) json: bool,
+}
 
 /// What the command works with.
 pub(super) struct Settings {
     pub(super) client: Client,
-    pub(super) wish: Wish,
-    /// What else to know.
+    pub(super) desired: Desired,
     pub(super) notes: Vec<String>,
 }
 
-pub(super) fn read(arguments: super::Arguments) -> anyhow::Result<Settings> {
-    let variables = environment::variables();
-    let get = |name: &str| variables.get(name).map(|it| it.trim()).filter(|it| !it.is_empty());
-    let client = live::hookdeck(&variables, http_client::live(), Arc::new(SystemTime::now))?;
-    let client = client.ok_or_else(|| {
-        anyhow!(
-            "HOOKDECK_API_KEY is missing: copy the project's API key from Hookdeck's dashboard, where the \
-             project's settings have it, into the environment or .env"
-        )
-    })?;
-    let mut notes = Vec::new();
-    let secret = match SECRETS.map(|name| get(name).map(|value| (name, value))) {
-        [None, None] => None,
-        [Some(_), Some(_)] => {
-            bail!("{} and {} are the same setting: unset one", SECRETS[0], SECRETS[1])
-        }
-        [given, other] => given.or(other),
-    };
-    let secret = secret.map(|(name, value)| {
-        let first = environment::first_secret(value).trim();
-        if value.contains(',') {
-            notes.push(format!("{name} lists several secrets; Hookdeck gets the first."));
-        }
-        svix::Secrets::parse(&[SecretString::from(first)]).map_err(|_| {
-            anyhow!("{name} must be as Clerk shows it, whsec_ and base64: copy it again")
-        })?;
-        // All that is known of Hookdeck has the prefix; whether it may be missing is not (section 8).
-        let bare = first.strip_prefix("whsec_").unwrap_or(first);
-        Ok::<_, anyhow::Error>(SecretString::from(format!("whsec_{bare}")))
-    });
-    let (target, default_name) = match (arguments.url, arguments.cli) {
-        (Some(url), _) => (Target::Http(url), super::NAME),
-        (None, path) => (Target::Cli(path.unwrap_or_default()), "per-user-db-local"),
-    };
-    let name = arguments.name.unwrap_or_else(|| default_name.to_owned());
-    let wish = Wish { source: arguments.source, name, target, secret: secret.transpose()? };
-    Ok(Settings { client: Client(client), wish, notes })
+impl Settings {
+    pub(super) fn read(arguments: Arguments) -> anyhow::Result<Self> {
+        let variables = environment::variables();
+        let Some(service) = Service::hookdeck(&variables)? else {
+            bail!(
+                "HOOKDECK_API_KEY is missing: copy the project's API key from the project's settings in \
+                 Hookdeck's dashboard into the environment or .env"
+            );
+        };
+        let mut notes = Vec::new();
+        let get = |name| Some((name, variables.get(name)?.trim())).filter(|(_, it)| !it.is_empty());
+        let secret = match SECRETS.map(get) {
+            [None, None] => None,
+            [Some((one, _)), Some((other, _))] => {
+                bail!("{one} and {other} are the same setting: unset one")
+            }
+            [Some((name, value)), None] | [None, Some((name, value))] => {
+                let first = environment::first_secret(value).trim();
+                svix::Secrets::parse(&[SecretString::from(first)]).map_err(|_| {
+                    anyhow!("{name} must be as Clerk shows it, whsec_ and base64: copy it again")
+                })?;
+                if value.contains(',') {
+                    notes.push(format!("{name} lists several secrets; Hookdeck gets the first."));
+                }
+                // Hookdeck documents only secrets that have the prefix.
+                let bare = first.strip_prefix("whsec_").unwrap_or(first);
+                Some(SecretString::from(format!("whsec_{bare}")))
+            }
+        };
+        let (target, default_name) = match (arguments.url, arguments.cli) {
+            (Some(url), _) => (Target::Http(url), NAME),
+            (None, path) => (Target::Cli(path.unwrap_or_default()), LOCAL_NAME),
+        };
+        let name = arguments.name.unwrap_or_else(|| default_name.to_owned());
+        let desired = Desired { source: arguments.source, name, target, secret };
+        Ok(Self { client: Client(service), desired, notes })
+    }
 }
 
-/// `--url`: where Hookdeck delivers to, which must be reachable from outside.
+/// `--url`: where Hookdeck delivers to, in the form in which Hookdeck may store it.
 pub(crate) fn function_url(text: &str) -> Result<String, String> {
-    let form = "must be an https URL, the output FunctionUrl of `sam deploy`".to_owned();
-    let address = Address::of(text).ok_or_else(|| form.clone())?;
-    if address.is_loopback {
+    let url = base_url(text).and_then(|base| Url::parse(&base).ok()).ok_or_else(|| {
+        "must be an https URL without user, query and fragment, the output FunctionUrl of \
+         `sam deploy`"
+            .to_owned()
+    })?;
+    // Only a loopback address may have http.
+    let is_loopback = base_url(&url.as_str().replacen("https:", "http:", 1)).is_some();
+    if is_loopback {
         return Err(
             "Hookdeck cannot reach this machine: use --cli and `hookdeck listen`".to_owned()
         );
     }
-    if !address.is_https {
-        return Err(form);
-    }
-    if text.contains(['?', '#', '@']) {
-        return Err(
-            "must have neither user, query nor fragment: the function reads none".to_owned()
-        );
-    }
-    // As Hookdeck may write it, so that nothing differs later.
-    let Address { authority, path, .. } = address;
-    Ok(format!("https://{authority}{path}"))
+    Ok(url.to_string())
 }
 
 /// `--cli`: where `hookdeck listen` forwards to.
-pub(super) fn path(text: &str) -> Result<String, String> {
+fn path(text: &str) -> Result<String, String> {
     let is_path =
-        text.starts_with('/') && !text.contains(['?', '#']) && text.parse::<Uri>().is_ok();
+        text.starts_with('/') && !text.contains(['?', '#']) && text.parse::<http::Uri>().is_ok();
     is_path.then(|| text.to_owned()).ok_or_else(|| "must be a path that begins with /".to_owned())
 }
 
-/// `--source` and `--name`, by what Hookdeck allows (section 7).
-pub(super) fn name(text: &str) -> Result<String, String> {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-    let is_name = (1..=LONGEST_NAME).contains(&text.len()) && text.bytes().all(is_allowed);
-    let must =
-        || format!("must be letters, digits, hyphens and underscores, {LONGEST_NAME} at most");
-    is_name.then(|| text.to_owned()).ok_or_else(must)
+/// `--source` and `--name`.
+fn name(text: &str) -> Result<String, String> {
+    is_name(text).then(|| text.to_owned()).ok_or_else(|| {
+        format!("must be letters, digits, hyphens and underscores, {MAX_NAME_LENGTH} at most")
+    })
 }
 
 #[cfg(test)]
@@ -108,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_function_url_is_https_and_somewhere_else() {
+    fn a_function_url_is_https_and_not_on_this_machine() {
         for (given, taken) in [
             (
                 "https://abc.lambda-url.eu-west-1.on.aws/",

@@ -1,20 +1,20 @@
-//! The schema: a directory of SQL files, and which of them a template has already.
+//! The schema: a directory of SQL files, and which of them were applied to a template.
 
 use std::fs;
 use std::path::Path;
 
+use anyhow::{Result, anyhow, bail};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::statements::{self, Statement};
-use crate::service::Problem;
 
-/// A batch over `/sql` has at most a hundred items (section 9), of which two are ours: the record of
-/// the file, and the end of a rehearsal.
-const MOST_STATEMENTS: usize = 98;
+/// A batch over `/sql` has at most a hundred items. This tool adds two: the record of the file, and the
+/// error that ends a trial.
+const MAX_STATEMENTS: usize = 98;
 
-/// One file, which is one transaction.
+/// A file, which is applied as one transaction.
 #[derive(Debug)]
 pub(crate) struct File {
     pub(crate) name: String,
@@ -23,17 +23,17 @@ pub(crate) struct File {
     pub(crate) statements: Vec<Statement>,
 }
 
-/// What a template records of a file that was applied to it.
+/// A template's record of a file that was applied to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Applied {
+pub(crate) struct AppliedFile {
     pub(crate) name: String,
     pub(crate) sha256: String,
 }
 
 /// Reads the `*.sql` files of a directory, in the order of their names.
-pub(crate) fn read(directory: &Path) -> Result<Vec<File>, Problem> {
+pub(crate) fn read(directory: &Path) -> Result<Vec<File>> {
     let shown = directory.display();
-    let unreadable = |error| Problem(format!("--schema {shown} cannot be read: {error}"));
+    let unreadable = |error| anyhow!("--schema {shown} cannot be read: {error}");
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
@@ -41,59 +41,55 @@ pub(crate) fn read(directory: &Path) -> Result<Vec<File>, Problem> {
         let is_sql = path.extension().is_some_and(|extension| extension == "sql");
         if is_sql && !name.starts_with('.') && path.is_file() {
             let text = fs::read_to_string(&path);
-            let text = text.map_err(|error| Problem(format!("{name} cannot be read: {error}")))?;
+            let text = text.map_err(|error| anyhow!("{name} cannot be read: {error}"))?;
             files.push(File::new(name, &text)?);
         }
     }
     if files.is_empty() {
-        return Err(Problem(format!("--schema {shown} has no file whose name ends in .sql")));
+        bail!("--schema {shown} has no file whose name ends in .sql");
     }
     files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(files)
 }
 
 impl File {
-    fn new(name: &str, text: &str) -> Result<Self, Problem> {
+    fn new(name: &str, text: &str) -> Result<Self> {
         let statements = statements::split(text.trim_start_matches('\u{feff}'));
-        let statements = statements
-            .map_err(|unfit| Problem(format!("{name}, line {}: {}", unfit.line, unfit.why)))?;
-        if statements.len() > MOST_STATEMENTS {
-            return Err(Problem(format!(
+        let statements =
+            statements.map_err(|error| anyhow!("{name}, line {}: {}", error.line, error.why))?;
+        if statements.len() > MAX_STATEMENTS {
+            bail!(
                 "{name} has {} statements, and one transaction over Xata's /sql has room for \
-                 {MOST_STATEMENTS}: make several files of it",
+                 {MAX_STATEMENTS}: split it into several files",
                 statements.len()
-            )));
+            );
         }
         let sha256 = format!("{:x}", Bytes::copy_from_slice(&Sha256::digest(text)));
         Ok(Self { name: name.to_owned(), sha256, statements })
     }
 
-    pub(crate) fn record(&self) -> Applied {
-        Applied { name: self.name.clone(), sha256: self.sha256.clone() }
+    pub(crate) fn record(&self) -> AppliedFile {
+        AppliedFile { name: self.name.clone(), sha256: self.sha256.clone() }
     }
 }
 
-/// Which files a template lacks, by their place in the list; or why that cannot be settled by
-/// applying them. All templates have the same files in the same order.
-pub(crate) fn missing(
+/// The indexes of the files that a template misses. All templates must have the same files in the same
+/// order.
+pub(crate) fn missing_files(
     template: &str,
-    applied: &[Applied],
+    applied: &[AppliedFile],
     files: &[File],
-) -> Result<Vec<usize>, Problem> {
-    for Applied { name, sha256 } in applied {
+) -> Result<Vec<usize>> {
+    for AppliedFile { name, sha256 } in applied {
         match files.iter().find(|file| file.name == *name) {
-            None => {
-                return Err(Problem(format!(
-                    "{name} was applied to {template}, and is not in the directory: put it back, \
-                     since another template would not get it"
-                )));
-            }
-            Some(file) if file.sha256 != *sha256 => {
-                return Err(Problem(format!(
-                    "{name} was changed after it was applied to {template}: undo that, and write \
-                     the change as a new file, which comes after it"
-                )));
-            }
+            None => bail!(
+                "{name} was applied to {template}, and is not in the directory: put it back, \
+                 because another template would not get it"
+            ),
+            Some(file) if file.sha256 != *sha256 => bail!(
+                "{name} was changed after it was applied to {template}: undo that, and write the \
+                 change as a new file, whose name sorts after it"
+            ),
             Some(_) => {}
         }
     }
@@ -102,11 +98,11 @@ pub(crate) fn missing(
     let missing = files.iter().enumerate().filter(|(_, file)| is_missing(file));
     missing
         .map(|(index, file)| match last {
-            Some(last) if file.name < *last => Err(Problem(format!(
+            Some(last) if file.name < *last => bail!(
                 "{} is new and sorts before {last}, which was applied to {template} already: give \
-                 it a name that comes after",
+                 it a name that sorts after",
                 file.name
-            ))),
+            ),
             _ => Ok(index),
         })
         .collect()
@@ -121,9 +117,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_comes_after_what_is_there() {
+    fn missing_files_sort_after_the_applied_ones() {
         let applied = |names| files(names).iter().map(File::record).collect::<Vec<_>>();
-        let missing = |is, ought| missing("t", &applied(is), &files(ought)).map_err(|it| it.0);
+        let missing = |actual, desired| {
+            missing_files("t", &applied(actual), &files(desired)).map_err(|it| it.to_string())
+        };
         assert_eq!(missing(&[], &["a", "b"]), Ok(vec![0, 1]));
         assert_eq!(missing(&["a"], &["a", "b"]), Ok(vec![1]));
         assert_eq!(missing(&["a", "b"], &["a", "b"]), Ok(vec![]));
@@ -134,7 +132,7 @@ mod tests {
     #[test]
     fn a_file_that_does_not_fit_into_one_batch_is_refused() {
         assert!(File::new("a", &"select 1;".repeat(98)).is_ok());
-        let problem = File::new("a", &"select 1;".repeat(99)).expect_err("too many");
-        assert!(problem.0.contains("a has 99 statements"), "{problem}");
+        let error = File::new("a", &"select 1;".repeat(99)).expect_err("too many").to_string();
+        assert!(error.contains("a has 99 statements"), "{error}");
     }
 }

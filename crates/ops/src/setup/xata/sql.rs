@@ -1,8 +1,10 @@
-//! SQL over HTTP on a branch's hostname (section 9), and the record of what was applied.
+//! SQL over HTTP on a branch's hostname (`docs/vendors/xata.md`, "SQL over HTTP"), and the record of
+//! the files that were applied.
 
 use std::fmt;
 use std::time::Duration;
 
+use anyhow::anyhow;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Request, StatusCode};
 use per_user_db::http_client::{self, CallError, HttpClient};
@@ -10,17 +12,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::schema::{Applied, File};
-use crate::service::Problem;
+use super::schema::{AppliedFile, File};
 
 /// The gateway takes 30 s for a statement and 50 s to wake a branch, and ends at 60 s.
-const PATIENCE: Duration = Duration::from_secs(65);
+const TIMEOUT: Duration = Duration::from_secs(65);
 
-/// Our questions have short answers.
-const ANSWER_LIMIT_BYTES: usize = 1024 * 1024;
+/// The queries here have short results.
+const RESPONSE_LIMIT_BYTES: usize = 1024 * 1024;
 
-/// What a rehearsal fails with, so that nothing of it stays.
-const END_OF_REHEARSAL: &str = "per-user-db: end of the rehearsal";
+/// The error that ends a trial, so that nothing of it stays.
+const END_OF_TRIAL: &str = "per-user-db: end of the trial";
 
 /// Where a template records the files that were applied to it.
 const PREPARE: [&str; 2] = [
@@ -32,12 +33,12 @@ const IS_PREPARED: &str = "select to_regclass('per_user_db.schema_files') is not
 const APPLIED: &str = "select name, sha256 from per_user_db.schema_files order by name";
 const RECORD: &str = "insert into per_user_db.schema_files (name, sha256) values ($1, $2)";
 
-/// Roles that can log in besides those that every branch of Xata's has.
+/// Roles that can log in, besides those of every branch.
 const EXTRA_ROLES: &str = "select rolname::text as name from pg_catalog.pg_roles \
      where rolcanlogin and not rolsuper and rolname !~ '^(xata|cnpg_|pg_|postgres$|streaming_replica$)' \
      order by 1";
 
-/// A branch that can be asked. Its credentials are in a header that no debug output shows.
+/// The SQL gateway of one branch. The credentials are in a header that no debug output shows.
 #[derive(Clone)]
 pub(crate) struct Gateway {
     client: HttpClient,
@@ -45,21 +46,20 @@ pub(crate) struct Gateway {
     connection: HeaderValue,
 }
 
-/// Why there is no result.
+/// Why a batch has no result.
 pub(crate) enum Failure {
-    /// PostgreSQL says no.
-    Refused(Box<Refused>),
+    Refused(Box<PostgresError>),
     /// The branch is not ready yet.
-    NotReady(Problem),
-    /// Nobody knows whether it was done.
-    Unclear(Problem),
-    /// It was not done, and asking again will not help.
-    Blocked(Problem),
+    NotReady(anyhow::Error),
+    /// The batch may have been applied.
+    Unclear(anyhow::Error),
+    /// It was not applied, and a retry cannot help.
+    Blocked(anyhow::Error),
 }
 
-/// PostgreSQL's own words. They are about the operator's own schema.
+/// PostgreSQL's own text. It concerns the operator's schema.
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct Refused {
+pub(crate) struct PostgresError {
     pub(crate) message: String,
     #[serde(default)]
     pub(crate) code: String,
@@ -70,7 +70,7 @@ pub(crate) struct Refused {
     table: Option<String>,
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for PostgresError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let texts = [
             Some(format!("{} (SQLSTATE {})", self.message, self.code)),
@@ -83,17 +83,17 @@ impl fmt::Display for Refused {
 }
 
 impl Failure {
-    pub(crate) fn problem(self) -> Problem {
+    pub(crate) fn into_error(self) -> anyhow::Error {
         match self {
-            Self::Refused(refused) => Problem(format!("PostgreSQL says: {refused}")),
-            Self::NotReady(problem) | Self::Unclear(problem) | Self::Blocked(problem) => problem,
+            Self::Refused(error) => anyhow!("PostgreSQL says: {error}"),
+            Self::NotReady(error) | Self::Unclear(error) | Self::Blocked(error) => error,
         }
     }
 }
 
 impl Gateway {
-    /// The gateway of the branch at this hostname. Only a stand-in, whose API is on a loopback
-    /// address without TLS, answers there for all hostnames.
+    /// The gateway of the branch at this hostname. A stand-in, whose API is on a loopback address
+    /// without TLS, is the gateway of all hostnames.
     pub(crate) fn new(
         client: HttpClient,
         api_url: &str,
@@ -119,19 +119,19 @@ impl Gateway {
     }
 
     /// The files that were applied, and the roles besides the default one that can log in.
-    pub(crate) async fn survey(&self) -> Result<(Vec<Applied>, Vec<String>), Failure> {
+    pub(crate) async fn survey(&self) -> Result<(Vec<AppliedFile>, Vec<String>), Failure> {
         #[derive(Deserialize)]
-        struct Is {
+        struct Prepared {
             answer: bool,
         }
         #[derive(Deserialize)]
         struct Role {
             name: String,
         }
-        let questions = [item(IS_PREPARED), item(EXTRA_ROLES)];
-        let mut answers = self.batch(&questions).await?.into_iter();
-        let is_prepared = rows::<Is>(answers.next())?.iter().any(|is| is.answer);
-        let roles = rows::<Role>(answers.next())?.into_iter().map(|role| role.name).collect();
+        let queries = [item(IS_PREPARED), item(EXTRA_ROLES)];
+        let mut results = self.batch(&queries).await?.into_iter();
+        let is_prepared = rows::<Prepared>(results.next())?.iter().any(|it| it.answer);
+        let roles = rows::<Role>(results.next())?.into_iter().map(|role| role.name).collect();
         if !is_prepared {
             return Ok((Vec::new(), roles));
         }
@@ -139,40 +139,40 @@ impl Gateway {
         Ok((applied, roles))
     }
 
-    /// Makes the record, if it is not there.
+    /// Creates the record, where it does not exist.
     pub(crate) async fn prepare(&self) -> Result<(), Failure> {
         self.batch(&PREPARE.map(item)).await.map(drop)
     }
 
-    /// Applies a file and records it, in one transaction. The record comes first: whoever applies
-    /// the same file at the same time waits there, and then fails.
+    /// Applies a file and records it, in one transaction. The record comes first: another run that
+    /// applies the same file at the same time waits there, and then fails.
     pub(crate) async fn apply(&self, file: &File) -> Result<(), Failure> {
         self.batch(&items(file, file.statements.len())).await.map(drop)
     }
 
-    /// Finds the statement that is to blame for a refusal, from 0, and what PostgreSQL says to it: the
-    /// gateway does not tell which. It applies ever other beginnings of the file, and nothing of them
-    /// stays, since each batch ends in an error. None if all statements pass: it is the commit.
+    /// Finds the index of the refused statement, and its error: the gateway does not say which it is.
+    /// A binary search tries the first statements of the file, and nothing stays, because each batch
+    /// ends in an error. None if all statements pass: the commit fails.
     pub(crate) async fn find_fault(
         &self,
         file: &File,
-    ) -> Result<Option<(usize, Refused)>, Failure> {
+    ) -> Result<Option<(usize, PostgresError)>, Failure> {
         // The first `good` statements pass.
         let (mut good, mut bad, mut found) = (0, file.statements.len() + 1, None);
         while good + 1 < bad {
             let n_tried = usize::midpoint(good, bad);
             let mut batch = items(file, n_tried);
-            batch.push(item(&format!("select '{END_OF_REHEARSAL}'::pg_catalog.int4")));
+            batch.push(item(&format!("select '{END_OF_TRIAL}'::pg_catalog.int4")));
             match self.batch(&batch).await {
-                Err(Failure::Refused(refused)) if refused.message.contains(END_OF_REHEARSAL) => {
+                Err(Failure::Refused(error)) if error.message.contains(END_OF_TRIAL) => {
                     good = n_tried;
                 }
-                Err(Failure::Refused(refused)) => {
+                Err(Failure::Refused(error)) => {
                     bad = n_tried;
-                    found = Some((n_tried - 1, *refused));
+                    found = Some((n_tried - 1, *error));
                 }
                 Err(failure) => return Err(failure),
-                // Another type of this name; but then nothing ended the rehearsal.
+                // The file defines another type of this name, so nothing ended the trial.
                 Ok(_) => return Ok(None),
             }
         }
@@ -181,11 +181,11 @@ impl Gateway {
 
     async fn batch(&self, items: &[Value]) -> Result<Vec<Value>, Failure> {
         #[derive(Deserialize)]
-        struct Answer {
-            results: Vec<Result_>,
+        struct Body {
+            results: Vec<QueryResult>,
         }
         #[derive(Deserialize)]
-        struct Result_ {
+        struct QueryResult {
             rows: Value,
         }
         let request = Request::post(&self.url)
@@ -196,42 +196,40 @@ impl Gateway {
             .body(json!({ "queries": items }).to_string())
             .ok()
             .and_then(|request| request.try_into().ok())
-            .ok_or_else(|| Failure::Blocked(Problem("the branch has no usable address".into())))?;
-        let until = Instant::now() + PATIENCE;
-        let silent = |error| self.silence(error);
-        let response = http_client::send(&self.client, request, until).await.map_err(silent)?;
+            .ok_or_else(|| Failure::Blocked(anyhow!("the branch has no usable address")))?;
+        let deadline = Instant::now() + TIMEOUT;
+        let no_response = |error| self.no_response(error);
+        let response =
+            http_client::send(&self.client, request, deadline).await.map_err(no_response)?;
         let status = response.status();
-        let body = http_client::read(response, ANSWER_LIMIT_BYTES, until).await;
-        let body = body.map_err(silent)?;
+        let body = http_client::read(response, RESPONSE_LIMIT_BYTES, deadline).await;
+        let body = body.map_err(no_response)?;
         if status != StatusCode::OK {
             return Err(self.failure(status, &body));
         }
-        let answer: Answer =
-            serde_json::from_slice(&body).map_err(|_| self.silence(CallError::Unreadable))?;
-        Ok(answer.results.into_iter().map(|result| result.rows).collect())
+        let body: Body =
+            serde_json::from_slice(&body).map_err(|_| self.no_response(CallError::Unreadable))?;
+        Ok(body.results.into_iter().map(|result| result.rows).collect())
     }
 
-    fn silence(&self, error: CallError) -> Failure {
-        Failure::Unclear(Problem(format!(
-            "the SQL gateway at {} did not answer: {error}",
-            self.url
-        )))
+    fn no_response(&self, error: CallError) -> Failure {
+        Failure::Unclear(anyhow!("the SQL gateway at {} did not answer: {error}", self.url))
     }
 
     fn failure(&self, status: StatusCode, body: &[u8]) -> Failure {
-        let refused: Refused = serde_json::from_slice(body).unwrap_or_default();
+        let error: PostgresError = serde_json::from_slice(body).unwrap_or_default();
         let (number, url) = (status.as_u16(), &self.url);
-        let is_state = refused.code.len() == 5
-            && refused.code.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
-        let says = |what: &str| Problem(format!("the SQL gateway at {url} {what} ({number})"));
-        match (number, refused.code.as_str()) {
-            (409, _) => Failure::NotReady(says("finds the branch asleep, or still being made")),
+        let is_sqlstate = error.code.len() == 5
+            && error.code.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+        let says = |what: &str| anyhow!("the SQL gateway at {url} {what} ({number})");
+        match (number, error.code.as_str()) {
+            (409, _) => Failure::NotReady(says("finds the branch asleep, or still being created")),
             (404, _) => Failure::NotReady(says("does not find the branch")),
             // A new password takes a moment; 57P03 is a server that starts.
             (400, "28P01") => Failure::NotReady(says("refuses the branch's password")),
             (400, "57P03") => Failure::NotReady(says("finds the database starting")),
             (400, "QUERY_TIMEOUT") => Failure::Unclear(says("ended a statement after 30 s")),
-            (400, _) if is_state => Failure::Refused(Box::new(refused)),
+            (400, _) if is_sqlstate => Failure::Refused(Box::new(error)),
             (403, _) => Failure::Blocked(says(
                 "does not let this address in: see the IP filter in the project's settings",
             )),
@@ -241,14 +239,14 @@ impl Gateway {
     }
 }
 
-impl Refused {
-    /// The line within the statement, from 0, as far as PostgreSQL tells the place.
+impl PostgresError {
+    /// The line within the statement, from 0; 0 where PostgreSQL gives no position.
     pub(crate) fn line_in(&self, statement: &str) -> usize {
         let position = self.position.as_ref().and_then(|it| it.parse::<usize>().ok()).unwrap_or(1);
         statement.chars().take(position.saturating_sub(1)).filter(|it| *it == '\n').count()
     }
 
-    /// Whether it is about our own record: somebody else has applied the file meanwhile.
+    /// Whether it concerns the record of applied files: another run has applied the file meanwhile.
     pub(crate) fn is_about_the_record(&self) -> bool {
         self.code == "23505" && self.table.as_deref() == Some("schema_files")
     }
@@ -266,9 +264,10 @@ fn items(file: &File, n_statements: usize) -> Vec<Value> {
 }
 
 fn rows<T: for<'a> Deserialize<'a>>(rows: Option<Value>) -> Result<Vec<T>, Failure> {
-    let unreadable = || Problem("the SQL gateway gave an answer that cannot be read".to_owned());
     let rows = rows.and_then(|rows| serde_json::from_value(rows).ok());
-    rows.ok_or_else(|| Failure::Blocked(unreadable()))
+    rows.ok_or_else(|| {
+        Failure::Blocked(anyhow!("the SQL gateway sent a response that cannot be read"))
+    })
 }
 
 #[cfg(test)]
@@ -292,12 +291,14 @@ mod tests {
 
     #[test]
     fn the_line_is_counted_from_the_position() {
-        let refused =
-            |position: &str| Refused { position: Some(position.to_owned()), ..Refused::default() };
+        let at = |position: &str| PostgresError {
+            position: Some(position.to_owned()),
+            ..PostgresError::default()
+        };
         let statement = "é\nselect\nx";
-        assert_eq!(refused("1").line_in(statement), 0);
-        assert_eq!(refused("3").line_in(statement), 1);
-        assert_eq!(refused("10").line_in(statement), 2);
-        assert_eq!(Refused::default().line_in(statement), 0);
+        assert_eq!(at("1").line_in(statement), 0);
+        assert_eq!(at("3").line_in(statement), 1);
+        assert_eq!(at("10").line_in(statement), 2);
+        assert_eq!(PostgresError::default().line_in(statement), 0);
     }
 }

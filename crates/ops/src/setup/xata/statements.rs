@@ -1,5 +1,5 @@
-//! A file of SQL, cut into statements. What is a string, a comment or a body is the lexer's word; a
-//! semicolon in parentheses, or in a body that begins with `BEGIN ATOMIC`, ends nothing, as in psql.
+//! Splits a file of SQL into statements. The lexer finds strings, comments and quoted bodies. As in
+//! psql, a semicolon in parentheses or in a `BEGIN ATOMIC` body ends no statement.
 
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
@@ -14,24 +14,26 @@ pub(crate) struct Statement {
 
 /// Why a file cannot be applied, and the line.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Unfit {
+pub(crate) struct InvalidStatement {
     pub(crate) line: usize,
     pub(crate) why: String,
 }
 
-/// Cuts a file into statements, each of which can be part of a transaction.
-pub(crate) fn split(sql: &str) -> Result<Vec<Statement>, Unfit> {
+/// Splits a file into statements, each of which can be part of a transaction.
+pub(crate) fn split(sql: &str) -> Result<Vec<Statement>, InvalidStatement> {
     let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location();
-    let tokens = tokens
-        .map_err(|error| Unfit { line: line(error.location), why: error.message.to_lowercase() })?;
+    let tokens = tokens.map_err(|error| InvalidStatement {
+        line: line(error.location),
+        why: error.message.to_lowercase(),
+    })?;
     let lines = Lines::new(sql);
-    let (mut statements, mut statement) = (Vec::new(), Open::default());
+    let (mut statements, mut statement) = (Vec::new(), OpenStatement::default());
     for TokenWithSpan { token, span } in &tokens {
         match token {
             Token::Whitespace(_) | Token::EOF => {}
             Token::Backslash => {
                 let why = "a line that begins with a backslash is for psql, and no SQL";
-                return Err(Unfit { line: line(span.start), why: why.to_owned() });
+                return Err(InvalidStatement { line: line(span.start), why: why.to_owned() });
             }
             Token::SemiColon if statement.is_whole() => {
                 statements.extend(std::mem::take(&mut statement).close(&lines)?);
@@ -45,16 +47,16 @@ pub(crate) fn split(sql: &str) -> Result<Vec<Statement>, Unfit> {
 
 /// A statement whose end is not reached.
 #[derive(Default)]
-struct Open {
+struct OpenStatement {
     /// From its first word to its last.
     span: Option<(Location, Location)>,
-    /// Its words, in capitals. Quoted names are none.
+    /// Its words, in capitals. A quoted name is no word.
     words: Vec<String>,
     parentheses: usize,
     blocks: usize,
 }
 
-impl Open {
+impl OpenStatement {
     fn take(&mut self, token: &Token, start: Location, end: Location) {
         self.span = Some((self.span.map_or(start, |(start, _)| start), end));
         match token {
@@ -88,24 +90,24 @@ impl Open {
         self.parentheses == 0 && self.blocks == 0
     }
 
-    /// The statement, if there is anything.
-    fn close(self, lines: &Lines) -> Result<Option<Statement>, Unfit> {
+    /// The statement, unless it is empty.
+    fn close(self, lines: &Lines) -> Result<Option<Statement>, InvalidStatement> {
         let Some((start, end)) = self.span else { return Ok(None) };
         let line = line(start);
         let words: Vec<_> = self.words.iter().map(String::as_str).collect();
         if !self.is_whole() {
             let why =
                 "the file ends before this statement does: a parenthesis or an END is missing";
-            return Err(Unfit { line, why: why.to_owned() });
+            return Err(InvalidStatement { line, why: why.to_owned() });
         }
         match objection(&words) {
-            Some(why) => Err(Unfit { line, why }),
+            Some(why) => Err(InvalidStatement { line, why }),
             None => Ok(Some(Statement { text: lines.between(start, end).to_owned(), line })),
         }
     }
 }
 
-/// Why a statement cannot be part of the transaction that a file is, if that shows.
+/// Why a statement cannot be part of the file's transaction, where that is known.
 fn objection(words: &[&str]) -> Option<String> {
     let is_transaction = matches!(
         words,
@@ -114,7 +116,7 @@ fn objection(words: &[&str]) -> Option<String> {
     );
     if is_transaction {
         let what = words[0];
-        return Some(format!("{what}: a file is one transaction as it is; take this out"));
+        return Some(format!("{what}: a file is one transaction already; take this out"));
     }
     if let ["COPY", ..] = words
         && words.iter().any(|word| ["STDIN", "STDOUT"].contains(word))
@@ -139,8 +141,8 @@ fn objection(words: &[&str]) -> Option<String> {
             let what = if is_detached { "DETACH PARTITION" } else { words[0] };
             let what = if is_index { format!("{what} INDEX") } else { what.to_owned() };
             return Some(format!(
-                "{what} CONCURRENTLY cannot run in a transaction, and a file is one; nobody else \
-                 works in a template, so leave CONCURRENTLY out"
+                "{what} CONCURRENTLY cannot run in a transaction, and a file is one; a template has no \
+                 other clients, so leave CONCURRENTLY out"
             ));
         }
         _ => return None,
@@ -181,11 +183,11 @@ mod tests {
     use super::*;
 
     fn texts(sql: &str) -> Vec<String> {
-        let statements = split(sql).unwrap_or_else(|unfit| panic!("{unfit:?}"));
+        let statements = split(sql).unwrap_or_else(|error| panic!("{error:?}"));
         statements.into_iter().map(|statement| statement.text).collect()
     }
 
-    fn objects(sql: &str) -> Unfit {
+    fn objects(sql: &str) -> InvalidStatement {
         split(sql).expect_err(sql)
     }
 
@@ -208,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_no_statement() {
+    fn an_empty_file_has_no_statements() {
         for nothing in ["", " \n", ";;", "-- a comment", "/* another; */ ;"] {
             assert_eq!(texts(nothing), [""; 0], "{nothing:?}");
         }
@@ -222,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_in_the_transaction_is_refused_by_name() {
+    fn a_statement_that_cannot_run_in_a_transaction_is_refused_by_name() {
         for (sql, what) in [
             ("begin", "BEGIN:"),
             ("/* now */ start transaction", "START:"),
@@ -237,13 +239,13 @@ mod tests {
             ("alter table a detach partition b concurrently", "DETACH PARTITION CONCURRENTLY"),
             ("copy a from stdin", "COPY with"),
         ] {
-            let unfit = objects(&format!("select 1;\n{sql};"));
-            assert!(unfit.line == 2 && unfit.why.contains(what), "{sql}: {unfit:?}");
+            let error = objects(&format!("select 1;\n{sql};"));
+            assert!(error.line == 2 && error.why.contains(what), "{sql}: {error:?}");
         }
     }
 
     #[test]
-    fn what_only_looks_like_it_is_let_through() {
+    fn statements_that_only_resemble_the_refused_ones_pass() {
         for sql in [
             "create table \"begin\" (concurrently int)",
             "refresh materialized view concurrently a",
@@ -257,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_lexer_cannot_read_is_told_with_its_line() {
+    fn text_that_the_lexer_cannot_read_is_reported_with_its_line() {
         assert!(objects("select 1;\nselect 'a").why.contains("unterminated"));
         assert_eq!(objects("select 1;\nselect 'a").line, 2);
         assert!(objects("\\connect other").why.contains("psql"));

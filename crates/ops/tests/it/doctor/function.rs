@@ -1,4 +1,4 @@
-//! What `ops doctor` says of the function.
+//! The checks of the function.
 
 use super::World;
 use crate::{ops, run};
@@ -6,46 +6,46 @@ use crate::{ops, run};
 #[test]
 fn a_function_with_another_secret_is_broken() {
     let world = World::start();
-    let function = world.function(("HOOKDECK_WEBHOOK_SECRET", "somebody-elses"));
-    let amiss = world.only(3, &["--url", &function], &[]);
+    let function = world.function(("HOOKDECK_WEBHOOK_SECRET", "another-secret"));
+    let problem = world.only(3, &["--url", &function], &[]);
     let says = "function / | broken | refuses our signature (401) | the function has another";
-    assert!(amiss.starts_with(says), "{amiss}");
+    assert!(problem.starts_with(says), "{problem}");
 }
 
 #[test]
-fn a_function_that_answers_as_it_should_is_found_however_its_url_is_written() {
+fn a_healthy_function_is_ok_with_every_form_of_its_url() {
     let world = World::start();
     let function = world.function(("HOOKDECK_HEADER_PREFIX", "X-Production"));
     let changes = [("HOOKDECK_HEADER_PREFIX", "X-Production")];
     for end in ["", "/", "/webhooks/clerk", "/webhooks/clerk/"] {
         let outcome = world.run_with(&["--url", &format!("{function}{end}")], &changes);
-        assert_eq!((outcome.code, outcome.amiss.len()), (0, 0), "{:?}", outcome.amiss);
+        assert_eq!((outcome.code, outcome.problems.len()), (0, 0), "{:?}", outcome.problems);
     }
 }
 
 #[test]
-fn any_other_answer_than_the_function_s_is_named_with_its_mend() {
+fn a_response_that_is_not_the_functions_is_reported_with_what_to_do() {
     let world = World::start();
     for (status, body, mend) in [
-        (403, r#"{"Message":"Forbidden"}"#, "let anybody call the Function URL"),
+        (403, r#"{"Message":"Forbidden"}"#, "let every caller invoke the Function URL"),
         (404, r#"{"status":"not_found"}"#, "check --url: the path is /"),
         (502, "planted-page", "see the function's log"),
         (200, r#"{"status":"ignored","reason":"unhandled_type"}"#, "check --url: it is the output"),
         (401, "planted-page", "check --url: it is the output"),
     ] {
         let function = world.answering(status, body);
-        let amiss = world.only(3, &["--url", &function], &[]);
+        let problem = world.only(3, &["--url", &function], &[]);
         let says = format!(
             "function / | broken | answers {status} to an event without a signature | {mend}"
         );
-        assert!(amiss.starts_with(&says), "{amiss}");
+        assert!(problem.starts_with(&says), "{problem}");
     }
-    let amiss = world.only(0, &["--url", &world.answering(429, "")], &[]);
-    assert!(amiss.contains("raise the function's concurrency"), "{amiss}");
+    let problem = world.only(0, &["--url", &world.answering(429, "")], &[]);
+    assert!(problem.contains("raise the function's concurrency"), "{problem}");
 }
 
 #[test]
-fn a_url_that_is_none_is_wrong_usage() {
+fn a_malformed_url_is_wrong_usage() {
     for url in ["", "example.com", "ftp://example.com", "https://a:b@example.com", "https://x/?y"] {
         let (code, out, _) = run(&mut ops(&["doctor", "--url", url]));
         assert_eq!((code, out.as_str()), (2, ""), "{url}");

@@ -1,4 +1,4 @@
-//! What `ops doctor` says of Hookdeck.
+//! The checks of Hookdeck.
 
 use serde_json::json;
 use standin::hookdeck::admin;
@@ -6,7 +6,7 @@ use standin::hookdeck::admin;
 use super::{Outcome, World};
 use crate::{ops, run};
 
-/// Nobody has such an address (RFC 6761 section 6.4).
+/// A name that never resolves (RFC 6761, section 6.4).
 const URL: &str = "https://function.invalid/";
 const SECRET: (&str, &str) = ("CLERK_WEBHOOK_SIGNING_SECRET", "whsec_cGxhbnRlZC1zZWNyZXQ=");
 
@@ -16,7 +16,7 @@ impl World {
         [("HOOKDECK_API_KEY", key), ("HOOKDECK_API_URL", self.url.clone())]
     }
 
-    /// What it says when it has Hookdeck's key.
+    /// Runs it with Hookdeck's key.
     fn run_with_hookdeck(&self) -> Outcome {
         let hookdeck = self.hookdeck();
         let changes = [0, 1].map(|index| (hookdeck[index].0, hookdeck[index].1.as_str()));
@@ -31,46 +31,60 @@ impl World {
 }
 
 #[test]
-fn the_key_is_tried() {
+fn the_key_and_the_url_are_checked() {
     let world = World::start();
     let outcome = world.run_with_hookdeck();
     assert_eq!(outcome.says("Hookdeck key"), "accepted");
     let url = ("HOOKDECK_API_URL", &*world.url);
-    let amiss = world.only(3, &[], &[("HOOKDECK_API_KEY", "planted-other"), url]);
-    assert!(amiss.starts_with("Hookdeck key | broken | Hookdeck refuses the key (401)"), "{amiss}");
+    let problem = world.only(3, &[], &[("HOOKDECK_API_KEY", "planted-other"), url]);
+    assert!(
+        problem.starts_with("Hookdeck key | broken | Hookdeck refuses the key (401)"),
+        "{problem}"
+    );
     for bad in ["http://example.com", "https://a:planted-b@example.com", "planted-url"] {
         let changes = [("HOOKDECK_API_KEY", "planted-key"), ("HOOKDECK_API_URL", bad)];
-        let amiss = world.only(3, &[], &changes);
-        assert!(amiss.contains("HOOKDECK_API_URL must be an https URL"), "{amiss}");
+        let problem = world.only(3, &[], &changes);
+        assert!(problem.contains("HOOKDECK_API_URL must be an https URL"), "{problem}");
     }
 }
 
 #[test]
-fn the_connection_is_as_setup_makes_it_or_else_setup_is_the_mend() {
+fn a_connection_that_drifted_is_broken_and_setup_is_what_to_do() {
     let world = World::start();
     let outcome = world.run_with_hookdeck();
     assert_eq!(outcome.says("Hookdeck connection"), "there is none from clerk to per-user-db");
 
     world.set_up(&["--url", URL]);
     let outcome = world.run_with_hookdeck();
-    assert_eq!(outcome.says("Hookdeck connection"), "as it should be");
+    assert_eq!(outcome.says("Hookdeck connection"), "in sync with the settings");
 
     world.set_up(&["--url", &format!("{URL}webhooks/clerk")]);
     let outcome = world.run_with_hookdeck();
-    assert_eq!(outcome.says("Hookdeck connection"), "as it should be", "on the other path");
+    assert_eq!(
+        outcome.says("Hookdeck connection"),
+        "in sync with the settings",
+        "on the other path"
+    );
 
     world.set_up(&["--url", "https://another.invalid/"]);
     let outcome = world.run_with_hookdeck();
     assert_eq!(outcome.says("Hookdeck connection"), "destination per-user-db: url");
     let mend = format!("cargo ops setup hookdeck --url {URL}");
-    assert!(outcome.amiss.iter().any(|amiss| amiss.ends_with(&mend)), "{:?}", outcome.amiss);
+    assert!(
+        outcome.problems.iter().any(|problems| problems.ends_with(&mend)),
+        "{:?}",
+        outcome.problems
+    );
 }
 
 #[test]
-fn a_source_that_anybody_can_send_to_is_broken() {
+fn a_source_without_a_secret_is_broken() {
     let world = World::start();
     world.set_up(&["--url", URL]);
     world.admin.put_source(&json!({ "name": "clerk", "type": "SVIX" }));
     let outcome = world.run_with_hookdeck();
-    assert_eq!(outcome.says("Hookdeck connection"), "source clerk: no secret, so anybody can send");
+    assert_eq!(
+        outcome.says("Hookdeck connection"),
+        "source clerk: no secret, so any sender is accepted"
+    );
 }

@@ -1,4 +1,4 @@
-//! What `ops doctor` says of Xata.
+//! The checks of Xata.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ use standin::xata::platform::{Call, NewDatabase, Quotas, Region};
 use super::{REGIONS, World, serve};
 
 impl World {
-    /// Answers a call of Xata's with this document, always.
+    /// Makes Xata answer every such call with this document.
     fn tell(&self, call: Call, document: &Value) {
         let answer =
             CannedResponse::new(StatusCode::OK).with_body("application/json", document.to_string());
@@ -20,7 +20,7 @@ impl World {
         self.xata.faults().push(Fault::always(call, Effect::Answer(answer)));
     }
 
-    /// Takes a template's place in Xata's answers.
+    /// Changes every description of a template.
     fn describe(&self, template: &Value) {
         let mut described = json!({
             "name": "template",
@@ -36,7 +36,7 @@ impl World {
     }
 }
 
-/// One project with a template in one region, so that one thing amiss is one row.
+/// One project with a template in one region, so that one fault is one row.
 const ONE: [(&str, &str); 3] = [
     ("XATA_PROJECT_ID", "prj_a"),
     ("XATA_TEMPLATES", "eu-central-1=prj_a-eu-central-1"),
@@ -60,11 +60,11 @@ fn a_key_or_an_organization_that_xata_does_not_know_is_broken() {
         (
             "XATA_ORGANIZATION_ID",
             "org_x",
-            "Xata organization | broken | Xata does not let this key in (403) | correct XATA_ORGAN",
+            "Xata organization | broken | Xata denies this key access (403) | correct XATA_ORGAN",
         ),
     ] {
-        let amiss = world.only(3, &[], &[(variable, value)]);
-        assert!(amiss.starts_with(says), "{amiss}");
+        let problem = world.only(3, &[], &[(variable, value)]);
+        assert!(problem.starts_with(says), "{problem}");
     }
 }
 
@@ -73,38 +73,38 @@ fn a_project_that_is_not_there_is_broken() {
     let world = World::start();
     let templates = format!("{},prj_x/eu-central-1=a,prj_x/us-east-1=b", world.settings[5].1);
     let changes = [("XATA_PROJECT_ID", "prj_a,prj_b,prj_x"), ("XATA_TEMPLATES", &templates)];
-    let amiss = world.only(3, &[], &changes);
+    let problem = world.only(3, &[], &changes);
     let says = "Xata project prj_x | broken | is none of the projects that the key sees (2)";
-    assert!(amiss.starts_with(says), "{amiss}");
+    assert!(problem.starts_with(says), "{problem}");
 }
 
 #[test]
 fn a_region_that_does_not_exist_is_broken() {
     let world = World::start();
     world.xata.change(|options| options.regions = vec![Region::aws(REGIONS[0])]);
-    let amiss = world.only(3, &[], &[]);
+    let problem = world.only(3, &[], &[]);
     let says = "Xata region us-east-1 | broken | does not exist; there are eu-central-1 | correct";
-    assert!(amiss.starts_with(says), "{amiss}");
+    assert!(problem.starts_with(says), "{problem}");
 }
 
 #[test]
 fn a_template_that_is_missing_is_broken() {
     let world = World::start();
     world.xata.remove("prj_b-us-east-1");
-    let amiss = world.only(3, &[], &[]);
+    let problem = world.only(3, &[], &[]);
     let says = "Xata template us-east-1 in prj_b | broken | is not in its project (404) | correct";
-    assert!(amiss.starts_with(says), "{amiss}");
+    assert!(problem.starts_with(says), "{problem}");
 }
 
 #[test]
-fn a_template_that_cannot_be_cloned_well_is_told() {
+fn a_template_that_cannot_be_cloned_well_is_broken_or_a_warning() {
     let world = World::start();
     let in_state = |word: &str| json!({ "status": { "statusType": word } });
     for (template, code, state, what) in [
         (in_state("STATUS_TYPE_FAULT"), 3, "broken", "is at fault"),
         (in_state("STATUS_TYPE_HIBERNATED"), 3, "broken", "is asleep"),
         (in_state("STATUS_TYPE_TRANSIENT"), 0, "warning", "is not ready"),
-        (in_state("planted-word"), 0, "warning", "is in a state that Xata does not tell"),
+        (in_state("planted-word"), 0, "warning", "is in a state that this tool does not know"),
         (
             json!({ "scaleToZero": { "enabled": true } }),
             0,
@@ -116,42 +116,42 @@ fn a_template_that_cannot_be_cloned_well_is_told() {
         (json!({ "parentID": "b0" }), 3, "broken", "is no root branch"),
     ] {
         world.describe(&template);
-        let amiss = world.only(code, &[], &one());
+        let problem = world.only(code, &[], &one());
         let says = format!("Xata template eu-central-1 in prj_a | {state} | {what}");
-        assert!(amiss.starts_with(&says), "{amiss}");
+        assert!(problem.starts_with(&says), "{problem}");
     }
 }
 
 #[test]
-fn several_shortcomings_of_a_template_are_one_row() {
+fn several_faults_of_a_template_are_one_row() {
     let world = World::start();
     let status = json!({ "statusType": "STATUS_TYPE_TRANSIENT" });
     world.describe(&json!({ "parentID": "b0", "status": status }));
-    let amiss = world.only(3, &[], &one());
-    assert!(amiss.contains("100 clones only; is not ready"), "{amiss}");
+    let problem = world.only(3, &[], &one());
+    assert!(problem.contains("100 clones only; is not ready"), "{problem}");
 }
 
 #[test]
-fn without_templates_the_image_and_the_instance_type_have_to_be_on_offer() {
+fn without_templates_the_image_and_the_instance_type_must_be_offered() {
     let world = World::start();
     let none = ("XATA_TEMPLATES", "");
     for image in ["", "postgresql:18", "postgres:17.10"] {
         let outcome = world.run_with(&[], &[none, ("XATA_IMAGE", image)]);
-        assert_eq!((outcome.code, outcome.amiss.len()), (0, 0), "{:?}", outcome.amiss);
+        assert_eq!((outcome.code, outcome.problems.len()), (0, 0), "{:?}", outcome.problems);
     }
     for (variable, value, check) in [
         ("XATA_IMAGE", "postgresql:71", "Xata image"),
         ("XATA_IMAGE", "postgres:17.1", "Xata image"),
         ("XATA_INSTANCE_TYPE", "xata.planted-", "Xata instance type"),
     ] {
-        let amiss = world.only(3, &[], &[none, (variable, value)]);
+        let problem = world.only(3, &[], &[none, (variable, value)]);
         let what = format!("{variable} is not offered in eu-central-1, us-east-1");
-        assert!(amiss.starts_with(&format!("{check} | broken | {what}")), "{amiss}");
+        assert!(problem.starts_with(&format!("{check} | broken | {what}")), "{problem}");
     }
 }
 
 #[test]
-fn quotas_that_are_nearly_used_up_are_warnings_and_at_their_end_broken() {
+fn a_quota_that_is_nearly_used_up_is_a_warning_and_one_that_is_used_up_is_broken() {
     let world = World::start();
     let of_project = |n| Quotas { branches_per_project: Some(n), ..Quotas::UNLIMITED };
     let of_organization = |n| Quotas { branches_per_organization: Some(n), ..Quotas::UNLIMITED };
@@ -176,14 +176,18 @@ fn quotas_that_are_nearly_used_up_are_warnings_and_at_their_end_broken() {
     ] {
         world.xata.change(|options| options.quotas = quotas);
         let outcome = world.run_with(&[], &one());
-        assert_eq!(outcome.code, code, "{:?}", outcome.amiss);
-        assert_eq!(outcome.amiss.len(), usize::from(says.is_some()), "{:?}", outcome.amiss);
-        assert!(says.is_none_or(|says| outcome.amiss[0].starts_with(says)), "{:?}", outcome.amiss);
+        assert_eq!(outcome.code, code, "{:?}", outcome.problems);
+        assert_eq!(outcome.problems.len(), usize::from(says.is_some()), "{:?}", outcome.problems);
+        assert!(
+            says.is_none_or(|says| outcome.problems[0].starts_with(says)),
+            "{:?}",
+            outcome.problems
+        );
     }
 }
 
 #[test]
-fn what_was_made_within_the_hour_counts_and_passes() {
+fn branches_of_the_last_hour_count_towards_the_hourly_quota() {
     let world = World::start();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let made = |minutes_ago: u64| {
@@ -195,15 +199,19 @@ fn what_was_made_within_the_hour_counts_and_passes() {
     world.tell(Call::ListBranches, &json!({ "branches": [made(1), made(59), made(61)] }));
     for (most, says) in [
         (6, None),
-        (5, Some("warning | 1 left: 4 of 5 made")),
-        (4, Some("warning | 0 left: 4 of 4 made")),
+        (5, Some("warning | 1 left: 4 of 5 created")),
+        (4, Some("warning | 0 left: 4 of 4 created")),
     ] {
         let quotas = Quotas { branch_creations_per_hour: Some(most), ..Quotas::UNLIMITED };
         world.xata.change(|options| options.quotas = quotas);
         let outcome = world.run(&[]);
-        assert_eq!((outcome.code, outcome.amiss.len()), (0, usize::from(says.is_some())));
+        assert_eq!((outcome.code, outcome.problems.len()), (0, usize::from(says.is_some())));
         let says = says.map(|says| format!("Xata creations within an hour | {says}"));
-        assert!(says.is_none_or(|says| outcome.amiss[0].starts_with(&says)), "{:?}", outcome.amiss);
+        assert!(
+            says.is_none_or(|says| outcome.problems[0].starts_with(&says)),
+            "{:?}",
+            outcome.problems
+        );
     }
 }
 
@@ -213,13 +221,16 @@ fn limits_that_a_narrow_key_may_not_see_are_a_warning() {
     let refusal = CannedResponse::message(StatusCode::FORBIDDEN, "planted-message");
     let refusal = Fault::always(Call::GetOrganizationLimits, Effect::Answer(refusal));
     world.xata.faults().push(refusal);
-    let amiss = world.only(0, &[], &[]);
-    assert!(amiss.starts_with("Xata organization | warning | not told: Xata does not"), "{amiss}");
-    assert!(amiss.ends_with("give the key the scope org:read"), "{amiss}");
+    let problem = world.only(0, &[], &[]);
+    assert!(
+        problem.starts_with("Xata organization | warning | not checked: Xata denies"),
+        "{problem}"
+    );
+    assert!(problem.ends_with("give the key the scope org:read"), "{problem}");
 }
 
 #[test]
-fn xata_lite_is_said_to_be_retired_and_asked_what_makes_sense() {
+fn xata_lite_is_a_warning_and_its_key_and_regions_are_checked() {
     let world = World::start();
     let options = lite::Options::default();
     let (key, workspace) = (options.api_key.clone(), options.workspace.clone());
@@ -232,8 +243,8 @@ fn xata_lite_is_said_to_be_retired_and_asked_what_makes_sense() {
         ("XATA_API_URL", &*url),
         ("XATA_WORKSPACE_SLUG", &*workspace),
     ];
-    let amiss = world.only(0, &[], &changes);
-    assert!(amiss.starts_with("settings | warning | Xata Lite was retired on"), "{amiss}");
+    let problem = world.only(0, &[], &changes);
+    assert!(problem.starts_with("settings | warning | Xata Lite was retired on"), "{problem}");
     let outcome = world.run_with(&[], &changes);
     assert_eq!(outcome.says("Xata region ap-southeast-2"), "exists");
     for (change, says) in [
@@ -242,7 +253,7 @@ fn xata_lite_is_said_to_be_retired_and_asked_what_makes_sense() {
         (("DEFAULT_REGION", "us-west-1"), "Xata region us-west-1 | broken | does not exist"),
     ] {
         let outcome = world.run_with(&[], &[&changes[..], &[change]].concat());
-        assert_eq!((outcome.code, outcome.amiss.len()), (3, 2), "{:?}", outcome.amiss);
-        assert!(outcome.amiss[1].starts_with(says), "{:?}", outcome.amiss);
+        assert_eq!((outcome.code, outcome.problems.len()), (3, 2), "{:?}", outcome.problems);
+        assert!(outcome.problems[1].starts_with(says), "{:?}", outcome.problems);
     }
 }

@@ -1,13 +1,13 @@
-//! The schema: what is applied, what is refused, and what users get. Skipped without a PostgreSQL
-//! server, which is said.
+//! The schema: what is applied, what is refused, and what users get. Skipped, with a message, without
+//! a PostgreSQL server.
 
 use http::StatusCode;
 use serde_json::{Value, json};
 use standin::fault::{CannedResponse, Effect, Fault};
 use standin::xata::platform::Call;
 
-use super::cloud::Cloud;
 use super::steps;
+use super::world::World;
 
 const TABLES: &str = r#"
 -- Notes; of one user.
@@ -30,12 +30,12 @@ create function count_notes() returns bigint begin atomic select count(*) from n
 const COUNT: &str = "select count(*)::int as n from notes";
 
 /// Two regions, and a schema of two files.
-fn cloud() -> Option<Cloud> {
-    let cloud = Cloud::with_sql()?;
-    cloud.write("01-tables.sql", TABLES);
-    cloud.write("02-more.sql", MORE);
-    cloud.write("README.md", "No SQL; at all.");
-    Some(cloud)
+fn world() -> Option<World> {
+    let world = World::with_sql()?;
+    world.write("01-tables.sql", TABLES);
+    world.write("02-more.sql", MORE);
+    world.write("README.md", "No SQL; at all.");
+    Some(world)
 }
 
 fn files(document: &Value, template: usize) -> &Value {
@@ -43,70 +43,70 @@ fn files(document: &Value, template: usize) -> &Value {
 }
 
 #[test]
-fn every_user_gets_the_schema_and_sees_nobody_elses_rows() {
-    let Some(cloud) = cloud() else { return };
-    let document = cloud.document(&[], 0);
+fn every_user_gets_the_schema_and_sees_only_their_own_rows() {
+    let Some(world) = world() else { return };
+    let document = world.document(&[], 0);
     for template in 0..2 {
         assert_eq!(*files(&document, template), json!(["01-tables.sql", "02-more.sql"]));
     }
     let database = |event| {
-        let answer = cloud.deliver(&document, event);
+        let answer = world.deliver(&document, event);
         assert_eq!(answer["status"], "created", "{answer}");
         answer["database"]["id"].as_str().unwrap().to_owned()
     };
     let (ann, ben) = (database("user-created.json"), database("user-created-ipv6.json"));
-    cloud.sql(&ann, "insert into notes (text) values ('of Ann')");
-    cloud.sql(&ann, "update notes set text = 'hers' where text = 'of Ann'");
-    let last = cloud.sql(&ann, "select text, count_notes() as n from notes order by id desc");
+    world.sql(&ann, "insert into notes (text) values ('of Ann')");
+    world.sql(&ann, "update notes set text = 'hers' where text = 'of Ann'");
+    let last = world.sql(&ann, "select text, count_notes() as n from notes order by id desc");
     assert_eq!(last[0], json!({ "text": "hers;", "n": "2" }));
-    for other in [&ben, &cloud.template("eu-central-1"), &cloud.template("us-east-1")] {
-        assert_eq!(cloud.sql(other, COUNT)[0]["n"], 1);
+    for other in [&ben, &world.template("eu-central-1"), &world.template("us-east-1")] {
+        assert_eq!(world.sql(other, COUNT)[0]["n"], 1);
     }
 }
 
 #[test]
 fn a_re_run_applies_nothing_and_a_new_file_is_applied_alone() {
-    let Some(cloud) = cloud() else { return };
-    cloud.document(&[], 0);
-    let again = cloud.apply(&[]);
+    let Some(world) = world() else { return };
+    world.document(&[], 0);
+    let again = world.apply(&[]);
     assert_eq!(again.code, 0, "{}", again.error);
-    assert!(again.out.starts_with("Nothing to do: 2 templates as wanted.\n"), "{}", again.out);
+    assert!(again.out.starts_with("Nothing to do: 2 templates are in sync.\n"), "{}", again.out);
 
-    cloud.write("03-new.sql", "alter table notes add column colour text;");
-    let dry = cloud.document(&["--dry-run"], 3);
+    world.write("03-new.sql", "alter table notes add column colour text;");
+    let dry = world.document(&["--dry-run"], 3);
     let expected = ["apply_file per-user-db eu-central-1", "apply_file per-user-db us-east-1"];
     assert_eq!(steps(&dry), expected);
     assert_eq!(files(&dry, 0).as_array().unwrap().len(), 2);
-    let document = cloud.document(&[], 0);
+    let document = world.document(&[], 0);
     assert_eq!((steps(&document), &document["outcome"]), (steps(&dry), &json!("done")));
-    let template = cloud.template("us-east-1");
-    assert_eq!(cloud.sql(&template, COUNT)[0]["n"], 1);
-    cloud.sql(&template, "select colour from notes");
+    let template = world.template("us-east-1");
+    assert_eq!(world.sql(&template, COUNT)[0]["n"], 1);
+    world.sql(&template, "select colour from notes");
 }
 
 #[test]
 fn a_file_that_was_changed_or_taken_away_or_put_between_is_refused() {
-    let Some(cloud) = cloud() else { return };
-    cloud.document(&[], 0);
+    let Some(world) = world() else { return };
+    world.document(&[], 0);
     let refuses = |says: &str| {
-        let outcome = cloud.apply(&[]);
+        let outcome = world.apply(&[]);
         assert_eq!(outcome.code, 1, "{}", outcome.out);
         assert!(outcome.error.contains(says), "{says}: {}", outcome.error);
         assert!(outcome.error.contains("Nothing was changed"), "{}", outcome.error);
     };
-    cloud.write("02-more.sql", &format!("{MORE} -- changed"));
+    world.write("02-more.sql", &format!("{MORE} -- changed"));
     refuses("02-more.sql was changed after it was applied to template-eu-central-1");
-    cloud.write("02-more.sql", MORE);
-    cloud.write("01-aside.sql", "select 1");
+    world.write("02-more.sql", MORE);
+    world.write("01-aside.sql", "select 1");
     refuses("01-aside.sql is new and sorts before 02-more.sql");
-    cloud.remove("01-aside.sql");
-    cloud.remove("01-tables.sql");
+    world.remove("01-aside.sql");
+    world.remove("01-tables.sql");
     refuses("01-tables.sql was applied to template-eu-central-1");
 }
 
 #[test]
-fn an_error_is_told_by_file_statement_line_and_state_and_leaves_nothing_of_its_file() {
-    let Some(cloud) = cloud() else { return };
+fn an_error_names_file_statement_line_and_state_and_leaves_nothing_of_its_file() {
+    let Some(world) = world() else { return };
     for (text, says) in [
         (
             "create table a ();\n\ninsert into a\nvalues (1, 2);\ncreate table b ();",
@@ -126,88 +126,88 @@ fn an_error_is_told_by_file_statement_line_and_state_and_leaves_nothing_of_its_f
             ["after its last statement, at the commit", "SQLSTATE 23505"],
         ),
     ] {
-        cloud.write("02-more.sql", text);
-        let outcome = cloud.apply(&[]);
+        world.write("02-more.sql", text);
+        let outcome = world.apply(&[]);
         assert_eq!(outcome.code, 1, "{}", outcome.out);
         let stays = "Nothing of this file stays in template-eu-central-1";
         for part in [says[0], says[1], "02-more.sql, ", stays, "run this again"] {
             assert!(outcome.error.contains(part), "{part}: {}", outcome.error);
         }
     }
-    let template = cloud.template("eu-central-1");
+    let template = world.template("eu-central-1");
     let there = "select to_regclass('notes') is not null as notes, to_regclass('a') as a";
-    assert_eq!(cloud.sql(&template, there)[0], json!({ "notes": true, "a": null }));
-    cloud.write("02-more.sql", MORE);
-    let document = cloud.document(&[], 0);
+    assert_eq!(world.sql(&template, there)[0], json!({ "notes": true, "a": null }));
+    world.write("02-more.sql", MORE);
+    let document = world.document(&[], 0);
     assert_eq!(steps(&document).len(), 3, "one file here, both there: {document}");
 }
 
 #[test]
 fn a_file_that_cannot_be_a_transaction_is_refused_before_anything_is_asked() {
-    let cloud = Cloud::start();
+    let world = World::start();
     for (text, says) in [
         ("select 1;\nvacuum;", "a.sql, line 2: VACUUM cannot run in a transaction"),
-        ("begin;", "a.sql, line 1: BEGIN: a file is one transaction as it is"),
+        ("begin;", "a.sql, line 1: BEGIN: a file is one transaction already"),
         ("select 'a", "a.sql, line 1: unterminated"),
         (&"select 1;".repeat(99), "a.sql has 99 statements"),
     ] {
-        cloud.write("a.sql", text);
-        let outcome = cloud.apply(&[]);
+        world.write("a.sql", text);
+        let outcome = world.apply(&[]);
         assert_eq!(outcome.code, 1);
         assert!(outcome.error.contains(says), "{says}: {}", outcome.error);
     }
-    cloud.remove("a.sql");
-    assert!(cloud.apply(&[]).error.contains("no file whose name ends in .sql"));
-    assert_eq!(cloud.xata.requests(), []);
+    world.remove("a.sql");
+    assert!(world.apply(&[]).error.contains("no file whose name ends in .sql"));
+    assert_eq!(world.xata.requests(), []);
 }
 
 #[test]
-fn a_lost_answer_applies_nothing_twice_and_loses_nothing() {
+fn a_lost_response_applies_every_file_once() {
     let error = || CannedResponse::html(StatusCode::BAD_GATEWAY);
     for effect in [Effect::ResetAfter, Effect::AnswerAfter(error()), Effect::Answer(error())] {
         // A look at each template comes first, then the record is made, then a file is applied.
         for skip in [2, 3] {
-            let Some(cloud) = cloud() else { return };
+            let Some(world) = world() else { return };
             let effect = effect.clone();
-            cloud.xata.faults().push(Fault { on: Call::RunSql, skip, times: 1, effect });
-            cloud.document(&[], 0);
-            assert_eq!(cloud.xata.faults().n_left(), 0);
-            assert_eq!(cloud.sql(&cloud.template("eu-central-1"), COUNT)[0]["n"], 1);
+            world.xata.faults().push(Fault { on: Call::RunSql, skip, times: 1, effect });
+            world.document(&[], 0);
+            assert_eq!(world.xata.faults().n_left(), 0);
+            assert_eq!(world.sql(&world.template("eu-central-1"), COUNT)[0]["n"], 1);
         }
     }
 }
 
 #[test]
 fn an_interrupted_run_goes_on_where_it_stopped() {
-    let Some(cloud) = cloud() else { return };
+    let Some(world) = world() else { return };
     let silence = Effect::Answer(CannedResponse::html(StatusCode::BAD_GATEWAY));
-    cloud.xata.faults().push(Fault { on: Call::RunSql, skip: 4, times: 100, effect: silence });
-    let outcome = cloud.apply(&[]);
+    world.xata.faults().push(Fault { on: Call::RunSql, skip: 4, times: 100, effect: silence });
+    let outcome = world.apply(&[]);
     assert_eq!(outcome.code, 1, "{}", outcome.out);
-    for part in ["nobody knows whether 02-more.sql was applied", "4 of 7 steps"] {
+    for part in ["it is unclear whether 02-more.sql was applied", "4 of 7 steps"] {
         assert!(outcome.error.contains(part), "{part}: {}", outcome.error);
     }
-    cloud.xata.faults().clear();
-    let document = cloud.document(&[], 0);
+    world.xata.faults().clear();
+    let document = world.document(&[], 0);
     assert_eq!(steps(&document).len(), 3, "{document}");
-    assert_eq!(cloud.document(&[], 0)["outcome"], "nothing_to_do");
+    assert_eq!(world.document(&[], 0)["outcome"], "nothing_to_do");
 }
 
 #[test]
 fn two_runs_at_the_same_time_apply_every_file_once() {
-    let Some(cloud) = cloud() else { return };
-    assert_eq!(cloud.apply_twice_at_once(), [0, 0]);
+    let Some(world) = world() else { return };
+    assert_eq!(world.apply_twice_at_once(), [0, 0]);
     for region in ["eu-central-1", "us-east-1"] {
-        assert_eq!(cloud.sql(&cloud.template(region), COUNT)[0]["n"], 1);
+        assert_eq!(world.sql(&world.template(region), COUNT)[0]["n"], 1);
     }
 }
 
 #[test]
-fn a_template_that_sleeps_tells_what_it_lacks_once_it_is_awake() {
-    let Some(cloud) = cloud() else { return };
-    cloud.document(&[], 0);
-    cloud.doze(&cloud.template("us-east-1"));
-    let dry = cloud.document(&["--dry-run"], 3);
+fn the_missing_files_of_a_sleeping_template_are_found_once_it_is_awake() {
+    let Some(world) = world() else { return };
+    world.document(&[], 0);
+    world.hibernate(&world.template("us-east-1"));
+    let dry = world.document(&["--dry-run"], 3);
     assert_eq!(
         steps(&dry),
         [
@@ -216,18 +216,18 @@ fn a_template_that_sleeps_tells_what_it_lacks_once_it_is_awake() {
             "apply_missing_files per-user-db us-east-1"
         ]
     );
-    let document = cloud.document(&[], 0);
+    let document = world.document(&[], 0);
     assert_eq!(document["steps"][2]["detail"], "nothing was missing");
 }
 
 #[test]
-fn a_role_that_every_tenant_would_share_is_told() {
-    let Some(cloud) = Cloud::with_sql() else { return };
+fn a_role_that_every_tenant_would_share_is_noted() {
+    let Some(world) = World::with_sql() else { return };
     let role = format!("planted_{}", std::process::id());
-    cloud.write("roles.sql", &format!("create role {role} login password 'planted-secret'"));
-    let outcome = cloud.apply(&["--region", "us-east-1"]);
+    world.write("roles.sql", &format!("create role {role} login password 'planted-secret'"));
+    let outcome = world.apply(&["--region", "us-east-1"]);
     // Roles are the whole server's here.
-    cloud.administer(&format!("drop role if exists {role}"));
+    world.administer(&format!("drop role if exists {role}"));
     assert_eq!(outcome.code, 0, "{}", outcome.error);
     assert!(outcome.out.contains(&role), "{}", outcome.out);
     assert!(outcome.out.contains("same password in every tenant's database"), "{}", outcome.out);
@@ -235,11 +235,11 @@ fn a_role_that_every_tenant_would_share_is_told() {
 }
 
 #[test]
-fn a_gateway_that_cannot_connect_is_told() {
-    let cloud = Cloud::start();
-    assert_eq!(cloud.run(&[]).code, 0);
-    cloud.write("a.sql", "select 1");
-    let outcome = cloud.apply(&[]);
+fn an_error_of_the_gateway_is_reported() {
+    let world = World::start();
+    assert_eq!(world.run(&[]).code, 0);
+    world.write("a.sql", "select 1");
+    let outcome = world.apply(&[]);
     assert_eq!(outcome.code, 1);
     assert!(outcome.error.contains("/sql fails (500). Nothing was changed"), "{}", outcome.error);
 }

@@ -1,52 +1,58 @@
-//! What is there.
+//! The actual state: what Hookdeck has.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use url::Url;
 
 use super::client::Client;
-use super::wish::Wish;
-use crate::service::Problem;
-use per_user_db::http_client::CallError;
+use crate::service::ApiError;
 
-/// What Hookdeck has under the names that are wanted.
-pub(super) struct There {
+pub(super) const MAX_NAME_LENGTH: usize = 155;
+
+/// What Hookdeck has under the desired names.
+pub(super) struct Actual {
     pub(super) source: Option<Model>,
     pub(super) destination: Option<Model>,
-    /// The one between the two.
+    /// The connection between the two.
     pub(super) connection: Option<Model>,
-    /// Those of the same name between others.
+    /// Connections of the same name between others.
     pub(super) namesakes: Vec<Model>,
-    /// Names of others of the same source.
+    /// Names of other connections of the same source.
     pub(super) others: Vec<String>,
     pub(super) secret: Secret,
 }
 
-/// Something as Hookdeck describes it.
+/// A source, destination or connection, as Hookdeck describes it.
 pub(super) struct Model {
     /// Safe in a path.
     pub(super) id: String,
     pub(super) value: Value,
 }
 
-/// How the source's secret is, beside the one that is given.
+/// The source's secret, compared with the one that is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Secret {
-    /// It has none, whatever is given.
+    /// The source has none.
     Missing,
-    /// It has one; none is given.
+    /// The source has one, and none is given.
     Kept,
     Same,
     Different,
-    /// It has one that Hookdeck does not show.
-    Unseen,
+    /// Hookdeck does not show the one that the source has.
+    #[serde(rename = "unseen")]
+    Hidden,
 }
 
-impl There {
-    pub(super) async fn read(client: &Client, wish: &Wish) -> Result<Self, Problem> {
-        let Wish { source, name, .. } = wish;
-        let source = list(client, "sources", &format!("name={source}")).await?;
-        let source = source.into_iter().find(|it| it.name() == Some(&wish.source));
+impl Actual {
+    pub(super) async fn read(
+        client: &Client,
+        source_name: &str,
+        name: &str,
+        given_secret: Option<&SecretString>,
+    ) -> Result<Self, ApiError> {
+        let source = list(client, "sources", &format!("name={source_name}")).await?;
+        let source = source.into_iter().find(|it| it.name() == Some(source_name));
         let destination = list(client, "destinations", &format!("name={name}")).await?;
         let destination = destination.into_iter().find(|it| it.name() == Some(name));
         let named = list(client, "connections", &format!("name={name}")).await?;
@@ -54,7 +60,7 @@ impl There {
         let leads = |it: &Model, end: &str, to: Option<&Model>| {
             to.is_some_and(|to| it.value[end]["id"] == *to.id)
         };
-        let (mut here, namesakes): (Vec<_>, Vec<_>) = named.partition(|it| {
+        let (mut connection, namesakes): (Vec<_>, Vec<_>) = named.partition(|it| {
             leads(it, "source", source.as_ref()) && leads(it, "destination", destination.as_ref())
         });
         let others = match &source {
@@ -63,22 +69,22 @@ impl There {
             }
             None => Vec::new(),
         };
-        // A filter that Hookdeck does not know is none (section 9).
+        // Hookdeck ignores a filter that it does not know.
         let others = others.iter().filter(|it| {
-            leads(it, "source", source.as_ref()) && !here.iter().any(|own| own.id == it.id)
+            leads(it, "source", source.as_ref()) && !connection.iter().any(|own| own.id == it.id)
         });
         let others = others.map(Model::shown_name).collect();
         let secret = match &source {
-            Some(source) => secret(client, source, wish.secret.as_ref()).await?,
+            Some(source) => secret(client, source, given_secret).await?,
             None => Secret::Missing,
         };
-        Ok(Self { source, destination, connection: here.pop(), namesakes, others, secret })
+        Ok(Self { source, destination, connection: connection.pop(), namesakes, others, secret })
     }
 
-    /// Where Clerk is to send its events, if the text is a URL.
+    /// Where Clerk has to send its events, if the text is a URL.
     pub(super) fn url(&self) -> Option<&str> {
         let url = self.source.as_ref()?.value["url"].as_str()?;
-        url.parse::<http::Uri>().ok().filter(|it| it.scheme_str() == Some("https")).map(|_| url)
+        Url::parse(url).ok().filter(|it| it.scheme() == "https").map(|_| url)
     }
 
     pub(super) fn is_disabled(&self) -> bool {
@@ -86,14 +92,12 @@ impl There {
         all.into_iter().flatten().any(Model::is_disabled)
     }
 
-    /// What is there, in words.
-    pub(super) fn inventory(&self, wish: &Wish) -> String {
-        let state = |it: &Option<Model>| if it.is_some() { "is there" } else { "is not" };
+    /// What exists, in words.
+    pub(super) fn inventory(&self, source_name: &str, name: &str) -> String {
+        let state = |it: &Option<Model>| if it.is_some() { "exists" } else { "does not exist" };
         format!(
-            "the source {} {}, the destination {} {}, the connection between them {}",
-            wish.source,
+            "the source {source_name} {}, the destination {name} {}, the connection between them {}",
             state(&self.source),
-            wish.name,
             state(&self.destination),
             state(&self.connection),
         )
@@ -113,8 +117,7 @@ impl Model {
 
     /// The name if it is one, else the id.
     pub(super) fn shown_name(&self) -> String {
-        let is_name = |name: &&str| super::settings::name(name).is_ok();
-        self.name().filter(is_name).unwrap_or(&self.id).to_owned()
+        self.name().filter(|name| is_name(name)).unwrap_or(&self.id).to_owned()
     }
 
     pub(super) fn config(&self, member: &str) -> &Value {
@@ -126,28 +129,33 @@ impl Model {
     }
 }
 
-async fn list(client: &Client, what: &str, filter: &str) -> Result<Vec<Model>, Problem> {
+/// Whether Hookdeck allows the text as a name.
+pub(super) fn is_name(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    (1..=MAX_NAME_LENGTH).contains(&text.len()) && text.bytes().all(is_allowed)
+}
+
+async fn list(client: &Client, what: &str, filter: &str) -> Result<Vec<Model>, ApiError> {
     let mut page = client.get(&format!("/{what}?{filter}&disabled=true&limit=255")).await?;
-    let unreadable = || Problem::from(client.0.silent(CallError::Unreadable));
-    let Value::Array(models) = page["models"].take() else { return Err(unreadable()) };
-    models.into_iter().map(|it| Model::new(it).ok_or_else(unreadable)).collect()
+    let Value::Array(models) = page["models"].take() else { return Err(client.0.unreadable()) };
+    models.into_iter().map(|it| Model::new(it).ok_or_else(|| client.0.unreadable())).collect()
 }
 
 async fn secret(
     client: &Client,
     source: &Model,
-    wanted: Option<&SecretString>,
-) -> Result<Secret, Problem> {
+    given: Option<&SecretString>,
+) -> Result<Secret, ApiError> {
     if source.value["authenticated"] != true {
         return Ok(Secret::Missing);
     }
-    let Some(wanted) = wanted else { return Ok(Secret::Kept) };
+    let Some(given) = given else { return Ok(Secret::Kept) };
     let source = client.get(&format!("/sources/{}?include=config.auth", source.id)).await?;
     let Some(shown) = source["config"]["auth"]["webhook_secret_key"].as_str() else {
-        return Ok(Secret::Unseen);
+        return Ok(Secret::Hidden);
     };
     let bare = |text: &str| text.strip_prefix("whsec_").unwrap_or(text).to_owned();
-    let is_same = bare(shown) == bare(wanted.expose_secret());
+    let is_same = bare(shown) == bare(given.expose_secret());
     // Some services show a secret as asterisks.
     let is_shown = shown.bytes().any(|byte| byte.is_ascii_alphanumeric());
     Ok(if is_same {
@@ -155,6 +163,6 @@ async fn secret(
     } else if is_shown {
         Secret::Different
     } else {
-        Secret::Unseen
+        Secret::Hidden
     })
 }

@@ -1,4 +1,4 @@
-//! An organization at Xata, a directory for a schema, and whoever sets them up.
+//! An organization at Xata, a directory for a schema, and the command that sets them up.
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,10 +18,10 @@ use tokio::runtime::Runtime;
 use crate::world::Outcome;
 use crate::{file, ops, run, runtime, serve, worker};
 
-/// What no output may hold: the key, and any connection string.
+/// Text that no output may contain: the key, and any connection string.
 const SECRETS: [&str; 2] = ["xau_", "postgresql://"];
 
-pub(crate) struct Cloud {
+pub(crate) struct World {
     pub(crate) xata: Platform,
     pub(crate) url: String,
     pub(crate) server: Option<Server>,
@@ -30,35 +30,35 @@ pub(crate) struct Cloud {
     _watch: Checker,
 }
 
-impl Drop for Cloud {
+impl Drop for World {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.directory);
     }
 }
 
-impl Cloud {
+impl World {
     /// Without SQL behind the branches.
     pub(crate) fn start() -> Self {
-        static CLOUDS: AtomicU32 = AtomicU32::new(0);
+        static WORLDS: AtomicU32 = AtomicU32::new(0);
         let runtime = runtime();
         let xata = Platform::new(Options { ready_after: Duration::ZERO, ..Options::default() });
         let watch = Checker::platform(&xata, Requests::All);
         let url = serve(&runtime, xata.router());
-        let serial = CLOUDS.fetch_add(1, Ordering::Relaxed);
+        let serial = WORLDS.fetch_add(1, Ordering::Relaxed);
         let name = format!("ops-setup-xata-{}-{serial}", std::process::id());
         let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(&directory).unwrap();
         Self { xata, url, server: None, directory, runtime, _watch: watch }
     }
 
-    /// With a real PostgreSQL behind them; none where there is none, which is said.
+    /// With a real PostgreSQL behind them; none, with a message, where there is no server.
     pub(crate) fn with_sql() -> Option<Self> {
         let url = postgres::url()?;
-        let mut cloud = Self::start();
-        let server = cloud.runtime.block_on(Server::connect(&url)).unwrap();
-        cloud.xata.use_postgres(server.clone());
-        cloud.server = Some(server);
-        Some(cloud)
+        let mut world = Self::start();
+        let server = world.runtime.block_on(Server::connect(&url)).unwrap();
+        world.xata.use_postgres(server.clone());
+        world.server = Some(server);
+        Some(world)
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) {
@@ -176,7 +176,7 @@ impl Cloud {
     }
 
     /// Puts a branch to sleep, as an idle one with scale to zero is.
-    pub(crate) fn doze(&self, branch: &str) {
+    pub(crate) fn hibernate(&self, branch: &str) {
         let all = self.xata.databases();
         let project = &all.iter().find(|it| it.id == branch).unwrap().project;
         let path = format!("organizations/org123/projects/{project}/branches/{branch}");

@@ -1,17 +1,17 @@
-//! What is in the way of `ops setup hookdeck`, and what it says of it.
+//! Errors of `ops setup hookdeck`.
 
 use http::StatusCode;
 use serde_json::{Value, json};
 use standin::fault::{CannedResponse, Effect, Fault};
 use standin::hookdeck::admin::{Call, Replacement};
 
-use super::{SECRET, URL, World, changed, wanted};
+use super::{SECRET, URL, World, changed, desired};
 
 #[test]
-fn a_name_that_something_else_has_is_named_with_the_flag_that_chooses_another() {
+fn a_taken_name_is_refused_with_the_flag_that_chooses_another() {
     let source = json!({ "name": "clerk", "type": "WEBHOOK" });
     let destination = json!({ "name": "per-user-db", "type": "MOCK_API", "config": {} });
-    let mut elsewhere = wanted();
+    let mut elsewhere = desired();
     elsewhere["destination"]["name"] = json!("other");
     for swap in [Replacement::Refuse, Replacement::Another, Replacement::Ignore] {
         let worlds = [(); 3].map(|()| World::with(|options| options.on_replacement = swap));
@@ -36,7 +36,7 @@ fn a_name_that_something_else_has_is_named_with_the_flag_that_chooses_another() 
 }
 
 #[test]
-fn usage_that_cannot_work_is_exit_code_2() {
+fn wrong_usage_is_exit_code_2() {
     let world = World::start();
     for (flags, says) in [
         (&["--url", "http://abc.example/"][..], "https"),
@@ -55,7 +55,7 @@ fn usage_that_cannot_work_is_exit_code_2() {
 }
 
 #[test]
-fn a_setting_that_cannot_work_is_named_with_what_to_do() {
+fn an_invalid_setting_is_named_with_what_to_do() {
     let world = World::start();
     for (name, value, says) in [
         ("HOOKDECK_API_KEY", "", "dashboard"),
@@ -82,7 +82,7 @@ fn a_setting_that_cannot_work_is_named_with_what_to_do() {
 }
 
 #[test]
-fn what_passes_is_waited_for() {
+fn transient_errors_are_retried() {
     let answer = |status| CannedResponse::message(status, "planted");
     for effect in [
         Effect::Answer(answer(StatusCode::TOO_MANY_REQUESTS).with_retry_after("0.25")),
@@ -98,12 +98,12 @@ fn what_passes_is_waited_for() {
         let outcome = world.second(&[]);
         assert_eq!((outcome.code, world.puts().len()), (0, 3), "{effect:?}: {}", outcome.error);
         assert_eq!(world.secret(), SECRET);
-        world.assert_settled();
+        world.assert_in_sync();
     }
 }
 
 #[test]
-fn an_answer_that_stays_lost_is_looked_into_before_anything_is_said() {
+fn after_lost_responses_the_actual_state_decides_the_outcome() {
     let world = World::start();
     world.fault(Call::UpsertConnection, u32::MAX, Effect::ResetAfter);
     let outcome = world.second(&["--json"]);
@@ -114,17 +114,17 @@ fn an_answer_that_stays_lost_is_looked_into_before_anything_is_said() {
         outcome.error
     );
     world.admin.faults().clear();
-    world.assert_settled();
+    world.assert_in_sync();
 }
 
 #[test]
-fn a_change_that_fails_says_what_is_there_and_running_again_finishes_it() {
+fn a_failed_change_reports_what_exists_and_a_second_run_finishes_it() {
     let error =
         || Effect::Answer(CannedResponse::message(StatusCode::INTERNAL_SERVER_ERROR, "planted"));
     let busy =
         CannedResponse::message(StatusCode::TOO_MANY_REQUESTS, "planted").with_retry_after("3600");
     for (effect, said, says) in [
-        (error(), "failed", "the source clerk is there"),
+        (error(), "failed", "the source clerk exists"),
         (Effect::Answer(busy), "refused", "nothing was changed"),
         (
             Effect::Answer(CannedResponse::new(StatusCode::UNPROCESSABLE_ENTITY)),
@@ -145,12 +145,12 @@ fn a_change_that_fails_says_what_is_there_and_running_again_finishes_it() {
         assert!(outcome.error.contains(says), "{says}: {}", outcome.error);
         world.admin.faults().clear();
         assert_eq!(world.second(&[]).code, 0);
-        world.assert_settled();
+        world.assert_in_sync();
     }
 }
 
 #[test]
-fn a_change_that_hookdeck_takes_and_does_not_make_is_not_called_done() {
+fn a_change_that_hookdeck_accepts_and_does_not_apply_is_incomplete() {
     let world = World::start();
     let taken = CannedResponse::new(StatusCode::OK).with_body("application/json", "{}");
     world.fault(Call::UpsertConnection, 1, Effect::Answer(taken));
@@ -161,7 +161,7 @@ fn a_change_that_hookdeck_takes_and_does_not_make_is_not_called_done() {
 }
 
 #[test]
-fn what_nobody_knows_is_said_to_be_unknown() {
+fn a_change_whose_result_cannot_be_read_is_unclear() {
     let world = World::start();
     world.fault(Call::UpsertConnection, u32::MAX, Effect::ResetAfter);
     let failure = Effect::Answer(CannedResponse::html(StatusCode::BAD_GATEWAY));
@@ -173,7 +173,7 @@ fn what_nobody_knows_is_said_to_be_unknown() {
 }
 
 #[test]
-fn another_connection_of_the_source_is_said() {
+fn another_connection_of_the_source_is_noted() {
     let world = World::start();
     let mut by_hand = changed("/name", json!("by-hand"));
     by_hand["destination"]["name"] = json!("xata-lambda");
@@ -184,7 +184,7 @@ fn another_connection_of_the_source_is_said() {
 }
 
 #[test]
-fn a_secret_that_nobody_can_see_is_not_called_sent_when_the_request_failed() {
+fn a_hidden_secret_is_not_done_when_the_request_failed() {
     let world = World::with(|options| options.reveals_auth = false);
     world.second(&[]);
     let error = CannedResponse::message(StatusCode::INTERNAL_SERVER_ERROR, "planted");

@@ -1,30 +1,32 @@
-//! What is wanted, and the one request that asks for it.
+//! The desired state, and the one request that asks for it.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
-use super::there::{Model, There};
+use super::actual::{Actual, Model};
+use super::client::Client;
+use crate::service::ApiError;
 
-/// How many deliveries Hookdeck keeps open at a time: docs/reliability.md says why.
+/// How many deliveries Hookdeck keeps open at a time; docs/reliability.md gives the reason.
 const CONCURRENCY: u32 = 2;
-/// The function may take 55 s, and Hookdeck waits for 60 s unless it is told otherwise.
-const SHORTEST_TIMEOUT: u64 = 60;
+/// The function may take 55 s. 60 s is Hookdeck's default.
+const MIN_TIMEOUT_SECONDS: u64 = 60;
 
-/// A source for Clerk's events, and a destination for them, both joined by rules.
-pub(super) struct Wish {
+/// A source for Clerk's events, a destination for them, and the connection between the two.
+pub(super) struct Desired {
     pub(super) source: String,
-    /// Of connection and destination.
+    /// The name of connection and destination.
     pub(super) name: String,
     pub(super) target: Target,
-    /// Clerk's signing secret, once it is known.
+    /// Clerk's signing secret, where it is given.
     pub(super) secret: Option<SecretString>,
 }
 
 /// Where deliveries go.
 pub(super) enum Target {
-    /// To the function, at this URL.
+    /// The function, at this URL.
     Http(String),
-    /// To whoever runs `hookdeck listen`, at this path.
+    /// The machine that runs `hookdeck listen`, at this path.
     Cli(String),
 }
 
@@ -36,7 +38,7 @@ impl Target {
         }
     }
 
-    /// The member of the config that tells where, and its value.
+    /// The member of the destination's config that says where, and its value.
     pub(super) fn place(&self) -> (&'static str, &str) {
         match self {
             Self::Http(url) => ("url", url),
@@ -45,9 +47,10 @@ impl Target {
     }
 }
 
-/// Only what we handle. An exponential schedule from 30 s with 13 retries spans 2.8 days, within the
-/// shortest time that Hookdeck keeps events; and there is no list of statuses, outside which events
-/// would be lost. Nothing is deduplicated, or what was sent again after a failure would be, too.
+/// The filter passes only the types that the function handles. The exponential schedule from 30 s with
+/// 13 retries spans 2.8 days, within the shortest time that Hookdeck keeps events. There is no list of
+/// statuses, because an event that fails with another status would be lost; and no deduplication,
+/// because it would drop an event that is sent again after a failure.
 pub(super) fn rules() -> [Value; 2] {
     [
         json!({ "type": "filter", "body": { "type": { "$in": ["user.created", "user.deleted"] } } }),
@@ -60,14 +63,18 @@ pub(super) fn delivery_policy() -> Value {
     json!({ "rate": CONCURRENCY, "period": "concurrent" })
 }
 
-/// Whether a timeout of the destination leaves the function its time.
+/// Whether a timeout of the destination is long enough for the function.
 pub(super) fn is_long_enough(timeout: &Value) -> bool {
-    timeout.as_u64().is_none_or(|seconds| seconds >= SHORTEST_TIMEOUT)
+    timeout.as_u64().is_none_or(|seconds| seconds >= MIN_TIMEOUT_SECONDS)
 }
 
-impl Wish {
-    /// What stands where ours should be, and cannot be changed into it.
-    pub(super) fn obstacle(&self, there: &There) -> Option<String> {
+impl Desired {
+    pub(super) async fn read_actual(&self, client: &Client) -> Result<Actual, ApiError> {
+        Actual::read(client, &self.source, &self.name, self.secret.as_ref()).await
+    }
+
+    /// What has a desired name already, and cannot be changed into the desired state.
+    pub(super) fn conflict(&self, actual: &Actual) -> Option<String> {
         let Self { source, name, target, .. } = self;
         let kind = |it: &Model| {
             let kind = it.value["type"].as_str().unwrap_or_default().to_owned();
@@ -75,24 +82,25 @@ impl Wish {
                 kind.bytes().all(|it| it.is_ascii_uppercase() || b"_0123456789".contains(&it));
             if is_word && kind.len() < 50 { kind } else { "another".to_owned() }
         };
-        if let Some(kind) = there.source.as_ref().map(kind).filter(|kind| kind != "SVIX") {
+        if let Some(kind) = actual.source.as_ref().map(kind).filter(|kind| kind != "SVIX") {
             return Some(format!(
-                "the source {source} is there, of type {kind}, and Clerk needs one of type SVIX. Rename \
+                "the source {source} exists, of type {kind}, and Clerk needs one of type SVIX. Rename \
                  or delete it in Hookdeck, or choose another name with --source"
             ));
         }
-        let wanted = target.kind();
-        if let Some(kind) = there.destination.as_ref().map(kind).filter(|kind| kind != wanted) {
+        let desired = target.kind();
+        if let Some(kind) = actual.destination.as_ref().map(kind).filter(|kind| kind != desired) {
             return Some(format!(
-                "the destination {name} is there, of type {kind}, and {wanted} is wanted. Rename or \
+                "the destination {name} exists, of type {kind}, and it must be {desired}. Rename or \
                  delete it in Hookdeck, or choose another name with --name"
             ));
         }
-        // Which of the two the upsert would change, or whether it would move one, nobody knows (trap 4).
-        there.namesakes.first().map(|it| {
-            let end = |end: &str| Model { id: "?".to_owned(), value: it.value[end].clone() }.shown_name();
+        // Hookdeck does not document what the upsert would do with it (trap 4).
+        actual.namesakes.first().map(|it| {
+            let end =
+                |end: &str| Model { id: "?".to_owned(), value: it.value[end].clone() }.shown_name();
             format!(
-                "the connection {name} is there, from the source {} to the destination {}. Rename or \
+                "the connection {name} exists, from the source {} to the destination {}. Rename or \
                  delete it in Hookdeck, or choose another name with --name",
                 end("source"),
                 end("destination"),
@@ -100,17 +108,18 @@ impl Wish {
         })
     }
 
-    /// The body of `PUT /connections`. It names whatever is ours, and hands back what is there and
-    /// not ours, so that it does not matter whether a member that is not named is kept.
-    pub(super) fn request(&self, there: &There) -> Value {
+    /// The body of `PUT /connections`. It has every desired member, and repeats the members that the
+    /// operator may have set, so that it does not matter whether Hookdeck keeps a member that is
+    /// missing.
+    pub(super) fn request(&self, actual: &Actual) -> Value {
         let mut request = json!({
             "name": self.name,
-            "destination": self.destination(there.destination.as_ref()),
+            "destination": self.destination(actual.destination.as_ref()),
             "rules": rules(),
         });
-        keep(&mut request, there.connection.as_ref().map(|it| &it.value), &["description"]);
-        match (&there.source, &self.secret) {
-            // Sent inline without its secret, it would lose it (trap 2).
+        keep(&mut request, actual.connection.as_ref().map(|it| &it.value), &["description"]);
+        match (&actual.source, &self.secret) {
+            // An inline source without its secret would lose it (trap 2).
             (Some(source), None) => request["source_id"] = source.id.clone().into(),
             (source, secret) => {
                 request["source"] = self.source(source.as_ref(), secret.as_ref());
@@ -119,19 +128,19 @@ impl Wish {
         request
     }
 
-    fn source(&self, there: Option<&Model>, secret: Option<&SecretString>) -> Value {
+    fn source(&self, actual: Option<&Model>, secret: Option<&SecretString>) -> Value {
         let mut source = json!({ "name": self.source, "type": "SVIX" });
         if let Some(secret) = secret {
             let secret = secret.expose_secret();
             source["config"] = json!({ "auth": { "webhook_secret_key": secret } });
-            let config = there.map(|it| &it.value["config"]);
+            let config = actual.map(|it| &it.value["config"]);
             keep(&mut source["config"], config, &["allowed_http_methods", "custom_response"]);
         }
-        keep(&mut source, there.map(|it| &it.value), &["description"]);
+        keep(&mut source, actual.map(|it| &it.value), &["description"]);
         source
     }
 
-    fn destination(&self, there: Option<&Model>) -> Value {
+    fn destination(&self, actual: Option<&Model>) -> Value {
         let (place, value) = self.target.place();
         // `auth_type` without `auth` is refused (trap 3).
         let mut config = json!({
@@ -143,15 +152,15 @@ impl Wish {
         if let Target::Http(_) = self.target {
             config["delivery_policy"] = delivery_policy();
         }
-        if let Some(there) = there {
-            if !there.config("delivery_policy")["groups"].is_null() {
+        if let Some(actual) = actual {
+            if !actual.config("delivery_policy")["groups"].is_null() {
                 config["delivery_policy"]["groups"] = Value::Null;
             }
-            let method = there.config("http_method");
+            let method = actual.config("http_method");
             if !method.is_null() {
                 config["http_method"] = if method == "POST" { method.clone() } else { Value::Null };
             }
-            let timeout = there.config("delivery_timeout");
+            let timeout = actual.config("delivery_timeout");
             if !timeout.is_null() {
                 let timeout = Some(timeout).filter(|it| is_long_enough(it));
                 config["delivery_timeout"] = timeout.cloned().unwrap_or_default();
@@ -159,12 +168,12 @@ impl Wish {
         }
         let (name, kind) = (&self.name, self.target.kind());
         let mut destination = json!({ "name": name, "type": kind, "config": config });
-        keep(&mut destination, there.map(|it| &it.value), &["description"]);
+        keep(&mut destination, actual.map(|it| &it.value), &["description"]);
         destination
     }
 }
 
-/// Hands back members that are there.
+/// Copies the members that have a value.
 fn keep(into: &mut Value, from: Option<&Value>, names: &[&str]) {
     let from: Option<&Map<_, _>> = from.and_then(Value::as_object);
     for name in names {
