@@ -73,7 +73,7 @@ pub(super) fn inject(
                 .choose_with(Box::new(move |call| next(call == platform::Call::CreateBranch)));
         }
         Xata::Lite(_) => {
-            services.xata.choose_with(Box::new(move |call| next(call == Call::Create)))
+            services.xata.choose_with(Box::new(move |call| next(call == Call::Create)));
         }
     }
     let mut source_of_clerk = source(5, &scenario.clerk_outage);
