@@ -8,26 +8,20 @@ libraries that the function links, and the certificates.
 Where no engine can run, it prints the reason and succeeds. Where one runs, every response must be right.
 """
 
-import asyncio
 import contextlib
 import glob
 import io
-import json
 import os
 import pathlib
 import platform
 import shutil
-import socket
 import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
 import time
 
 import docker
-from samtranslator.yaml_helper import yaml_parse
-
 import answers
 
 BRIDGE, GATEWAY = "per-user-db0", "172.30.254.1"
@@ -132,11 +126,11 @@ def base_image(client, busybox, bootstrap):
             image.add(os.path.realpath(library), library.lstrip("/"))
         for certificates in glob.glob("/etc/ssl/certs/ca-certificates.crt"):
             image.add(os.path.realpath(certificates), certificates.lstrip("/"))
-        # localhost has two addresses, and only the second one answers: the C library must return both.
-        for name, text in {"etc/nsswitch.conf": "hosts: files\n", "etc/host.conf": "multi on\n"}.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(text)
-            image.addfile(entry, io.BytesIO(text.encode()))
+        # host.docker.internal is in the container's /etc/hosts only.
+        hosts = b"hosts: files\n"
+        entry = tarfile.TarInfo("etc/nsswitch.conf")
+        entry.size = len(hosts)
+        image.addfile(entry, io.BytesIO(hosts))
         for name in ("tmp", "var/task", "var/runtime", "opt"):
             entry = tarfile.TarInfo(name)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o1777
@@ -149,47 +143,18 @@ def base_image(client, busybox, bootstrap):
         raise NoEngine(f"a container does not run: {error}") from error
 
 
-def relay(port):
-    """Forwards this port of the bridge to loopback, where the stand-ins listen."""
-    async def pipe(reader, writer):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-        writer.close()
-
-    async def connected(reader, writer):
-        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(pipe(reader, inner_writer), pipe(inner_reader, writer), return_exceptions=True)
-
-    async def serve(ready):
-        async with await asyncio.start_server(connected, GATEWAY, port) as server:
-            ready.set()
-            await server.serve_forever()
-
-    ready = threading.Event()
-    threading.Thread(target=lambda: asyncio.run(serve(ready)), daemon=True).start()
-    assert ready.wait(10), "no relay"
-
-
 @contextlib.contextmanager
 def stand_ins(dev, directory):
-    """The settings with which a container finds the stand-ins."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with open(directory / "standins.env", "wb") as file:
-        process = subprocess.Popen([dev, "standins", "--port", str(port), "--env"], stdout=file)
+    """The stand-ins, which listen on the engine's bridge, too."""
+    output = directory / "standins.txt"
+    with open(output, "wb") as file:
+        process = subprocess.Popen([dev, "standins", "--docker"], stdout=file)
     try:
         end = time.monotonic() + 60
-        while socket.socket().connect_ex(("127.0.0.1", port)):
-            assert time.monotonic() < end, "no stand-ins"
+        while not output.read_text(encoding="utf-8").endswith("# ready\n"):
+            assert process.poll() is None and time.monotonic() < end, "no stand-ins"
             time.sleep(0.05)
-        lines = (directory / "standins.env").read_text(encoding="utf-8").splitlines()
-        settings = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-        # The function accepts http for loopback only, and in the container localhost is this machine.
-        settings = {name: value.strip('"').replace("//127.0.0.1:", "//localhost:") for name, value in settings.items()}
-        relay(port)
-        yield settings
+        yield
     finally:
         process.terminate()
         process.wait(10)
@@ -205,15 +170,12 @@ def main(built, dev, directory):
     with bridge(busybox), engine(directory) as client:
         base_image(client, busybox, bootstrap)
         print(f"engine {client.version()['Version']}, base image made here", flush=True)
-        with stand_ins(dev, directory) as settings:
-            # sam sets only variables that the template has, so the stand-ins' settings replace the template's.
-            template = yaml_parse(built.read_text(encoding="utf-8"))
-            template["Resources"]["Function"]["Properties"]["Environment"]["Variables"] = settings
-            local = built.parent / "local.json"
-            local.write_text(json.dumps(template), encoding="utf-8")
-            command = ["sam", "local", "invoke", "Function", "--template", str(local), "--skip-pull-image",
-                       "--add-host", f"localhost:{GATEWAY}",
-                       "--parameter-overrides", f"Architecture={ARCHITECTURE}", "XataOrganizationId=o", "XataProjectId=p"]
+        with stand_ins(dev, directory):
+            # The README's command line. samconfig.toml has the rest, and sam must not look for a newer base image.
+            os.environ["SAM_SKIP_PULL_IMAGE"] = "true"
+            command = ["sam", "local", "invoke"]
+            if ARCHITECTURE != "arm64":
+                command += ["--parameter-overrides", f"Architecture={ARCHITECTURE}"]
 
             with open(directory / "sam.log", "w+", encoding="utf-8") as log:
                 def invoke(event):

@@ -197,6 +197,18 @@ fn an_invalid_value_is_named_and_not_quoted() {
 }
 
 #[test]
+fn in_a_container_of_sam_local_a_url_may_name_the_machine_around_it() {
+    let url = ("XATA_API_URL", "http://host.docker.internal:9100");
+    assert_eq!(platform(&[url, ("AWS_SAM_LOCAL", "true")]).url, url.1);
+    let elsewhere = [url, ("AWS_SAM_LOCAL", "false")];
+    for changes in [&elsewhere[..1], &elsewhere] {
+        assert!(error(changes).starts_with("XATA_API_URL must be"));
+    }
+    let other = ("XATA_API_URL", "http://other.docker.internal");
+    assert!(error(&[other, ("AWS_SAM_LOCAL", "true")]).starts_with("XATA_API_URL must be"));
+}
+
+#[test]
 fn a_url_is_https_or_http_of_a_loopback_address() {
     for url in [
         "https://xata.example.com/base",

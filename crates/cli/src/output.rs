@@ -74,7 +74,10 @@ pub fn holds(is_true: bool) -> ExitCode {
 /// # Errors
 /// When standard output is closed or full.
 pub fn line(text: impl Display) -> anyhow::Result<()> {
-    Ok(writeln!(std::io::stdout(), "{text}")?)
+    let mut stdout = std::io::stdout();
+    // One write: a program that waits for a line finds everything before it.
+    stdout.write_all(format!("{text}\n").as_bytes())?;
+    Ok(stdout.flush()?)
 }
 
 /// Prints one JSON document.
@@ -87,7 +90,7 @@ pub fn json(document: &impl Serialize) -> anyhow::Result<()> {
 
 /// Writes a line to standard error. A closed one must not fail the command.
 pub fn note(text: impl Display) {
-    let _closed = writeln!(std::io::stderr(), "{text}");
+    let _closed = std::io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 /// An empty table in the style of every table.

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,11 +11,12 @@ use serde_json::json;
 use standin::clerk::{SignUp, user_id};
 use standin::function_url::{self, BodyEncoding};
 
-use crate::services::SIGNING_SECRET;
+use crate::services::{Api, PORT, SIGNING_SECRET, Services, Variables};
+use crate::standins;
 
-/// Write the files in `events/`: Function URL events for `cargo lambda invoke` and `sam local invoke`
+/// Write the files in `events/`, for `cargo lambda` and `sam local`: Function URL events, and settings
 ///
-/// They are signed with the development secret of the stand-ins. Exit codes: 0 done, 1 failed, 2
+/// The settings point at `cargo dev standins`. The events are signed with the development secret of the stand-ins. Exit codes: 0 done, 1 failed, 2
 /// wrong usage, 3 a dry run found stale files.
 ///
 /// Example: cargo dev events --dry-run
@@ -77,7 +79,23 @@ fn all() -> anyhow::Result<Vec<(&'static str, String)>> {
         ("wrong-signature.json", event(created.clone(), "somebody-elses-secret", text)?),
         ("base64-body.json", event(created.clone(), ours, base64)?),
         ("not-json.json", event(created[..created.len() / 2].to_vec(), ours, text)?),
+        ("local.env", standins::env_file(&local_settings("127.0.0.1")?)),
+        ("local-env.json", sam_variables()?),
     ])
+}
+
+/// The settings of a function beside `cargo dev standins`, which this host name reaches.
+fn local_settings(host: &str) -> anyhow::Result<Variables> {
+    let services = Services::new(Api::Platform, 1, BTreeMap::new())?;
+    Ok(services.settings(&format!("{host}:{PORT}"), 1))
+}
+
+/// The settings of `sam local`. An empty `SECRETS_ID` replaces the template's, so that no container
+/// asks AWS.
+fn sam_variables() -> anyhow::Result<String> {
+    let mut settings = local_settings("host.docker.internal")?;
+    settings.insert("SECRETS_ID", String::new());
+    Ok(serde_json::to_string_pretty(&json!({ "Parameters": settings }))? + "\n")
 }
 
 fn event(body: Vec<u8>, secret: &str, encoding: BodyEncoding) -> anyhow::Result<String> {

@@ -1,6 +1,6 @@
 //! The function on a socket, with a Function URL in front of it.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -13,21 +13,22 @@ use http::{Request, Response, StatusCode};
 use per_user_db::telemetry::InvocationIds;
 use per_user_db::worker::{Invocation, TIMEOUT, Worker};
 use standin::function_url::{self, BodyEncoding};
-use tokio::net::TcpSocket;
+use tokio::net::TcpListener;
 
 /// The largest payload that a Function URL accepts.
 const PAYLOAD_LIMIT_BYTES: usize = 6 * 1024 * 1024;
 
-/// How many connections can wait to be accepted; tokio's own default.
-pub(crate) const BACKLOG: u32 = 1024;
-
-/// Binds a loopback port; 0 takes any free one. No client can connect until the socket listens.
-pub(crate) fn bind(port: u16) -> anyhow::Result<TcpSocket> {
-    let socket = TcpSocket::new_v4()?;
-    socket.set_reuseaddr(true)?;
-    let bound = socket.bind((Ipv4Addr::LOCALHOST, port).into());
-    bound.with_context(|| format!("cannot use port {port}; choose another one with --port"))?;
-    Ok(socket)
+/// Listens on a port of this address; 0 takes any free one. From now on a client can connect.
+pub(crate) fn listen(ip: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind((ip, port));
+    let mend = if ip.is_loopback() {
+        "choose another port with --port"
+    } else {
+        "is it an address of this machine?"
+    };
+    let listener = listener.with_context(|| format!("cannot use port {port} of {ip}; {mend}"))?;
+    listener.set_nonblocking(true)?;
+    Ok(TcpListener::from_std(listener)?)
 }
 
 /// The function as an HTTP server.

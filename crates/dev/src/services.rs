@@ -3,11 +3,18 @@
 //! were written down once stay valid.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 
 use axum::Router;
 use per_user_db::region::Region;
 use standin::clerk::backend::{self, Backend};
 use standin::xata::{Xata, lite, platform};
+
+/// Where everything listens unless a flag says otherwise: only this machine can connect.
+pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// The port of the stand-ins, which the settings in `events/` name.
+pub(crate) const PORT: u16 = 9100;
 
 /// Signs deliveries where no Hookdeck project is configured. It protects nothing.
 pub(crate) const SIGNING_SECRET: &str = "local-development-secret";

@@ -14,8 +14,8 @@ use per_user_db::worker::Worker;
 use per_user_db::{Clock, http_client, telemetry};
 
 use self::report::Report;
-use crate::server::{self, BACKLOG};
-use crate::services::{Api, SIGNING_SECRET, Services};
+use crate::server;
+use crate::services::{Api, LOOPBACK, SIGNING_SECRET, Services};
 
 #[derive(clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -76,7 +76,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     settings.warnings.iter().for_each(output::note);
 
-    let listener = server::bind(arguments.port)?.listen(BACKLOG)?;
+    let listener = server::listen(LOOPBACK, arguments.port)?;
     let address = listener.local_addr()?;
     let clock: Clock = Arc::new(SystemTime::now);
     let log_level = settings.log_level;
@@ -120,7 +120,7 @@ fn with_stand_ins(
         Some((name, value.clone()))
     });
     let services = Services::new(api, 1, placement.collect())?;
-    let listener = server::bind(0)?.listen(BACKLOG)?;
+    let listener = server::listen(LOOPBACK, 0)?;
     let mut settings = services.settings(&listener.local_addr()?.to_string(), 1);
     if let Some(own) = variables.get("HOOKDECK_WEBHOOK_SECRET") {
         settings.insert("HOOKDECK_WEBHOOK_SECRET", format!("{SIGNING_SECRET},{own}"));

@@ -17,11 +17,11 @@ fn a_dry_run_lists_the_stale_files_and_writes_nothing() {
         let count = |key: &str| document[key].as_array().map(Vec::len);
         (code, count("stale"), count("written"), count("current"))
     };
-    assert_eq!(events(&["--dry-run"]), (3, Some(8), None, Some(0)));
+    assert_eq!(events(&["--dry-run"]), (3, Some(10), None, Some(0)));
     assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
-    assert_eq!(events(&[]), (0, None, Some(8), Some(0)));
+    assert_eq!(events(&[]), (0, None, Some(10), Some(0)));
     fs::write(directory.join("not-json.json"), "another").unwrap();
-    assert_eq!(events(&[]), (0, None, Some(1), Some(7)));
-    assert_eq!(events(&["--dry-run"]), (0, Some(0), None, Some(8)));
+    assert_eq!(events(&[]), (0, None, Some(1), Some(9)));
+    assert_eq!(events(&["--dry-run"]), (0, Some(0), None, Some(10)));
     fs::remove_dir_all(&directory).unwrap();
 }

@@ -9,10 +9,14 @@ use crate::{Background, busy_port, dev, file, live_function, run};
 
 /// Running stand-ins, and the settings that they print.
 pub(crate) fn standins() -> (Background, Vec<(String, String)>) {
-    let mut command = dev(&["standins", "--env", "--port", "0"]);
+    standins_with(&[])
+}
+
+fn standins_with(flags: &[&str]) -> (Background, Vec<(String, String)>) {
+    let mut command = dev(&[&["standins", "--env", "--port", "0"], flags].concat());
     let mut process = Background(command.stdout(Stdio::piped()).spawn().unwrap());
     let lines = BufReader::new(process.0.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let file = lines.take(11).collect::<Vec<_>>().join("\n");
+    let file = lines.take_while(|line| line != "# ready").collect::<Vec<_>>().join("\n");
     let settings = dotenvy::from_read_iter(file.as_bytes()).map(Result::unwrap).collect();
     (process, settings)
 }
@@ -66,4 +70,35 @@ fn the_error_about_a_busy_port_names_the_port_and_the_flag() {
     let (code, _, error) = run(&mut dev(&["standins", "--port", &port]));
     assert_eq!(code, 1);
     assert!(error.contains(&port) && error.contains("--port"), "{error}");
+}
+
+#[test]
+fn the_stand_ins_answer_as_soon_as_they_say_that_they_are_ready() {
+    let (_standins, settings) = standins();
+    let url = &settings.iter().find(|(name, _)| name == "XATA_API_URL").unwrap().1;
+    let address = url.strip_prefix("http://").unwrap();
+    std::net::TcpStream::connect(address).expect("a connection at the first attempt");
+}
+
+#[test]
+fn another_address_is_listened_on_only_when_it_is_asked_for() {
+    let connects = |flags: &[&str]| {
+        let (_standins, settings) = standins_with(flags);
+        let url = &settings.iter().find(|(name, _)| name == "XATA_API_URL").unwrap().1;
+        let port: u16 = url.rsplit_once(':').unwrap().1.parse().unwrap();
+        std::net::TcpStream::connect(("127.0.0.2", port)).is_ok()
+    };
+    assert!(!connects(&[]));
+    assert!(connects(&["--listen", "127.0.0.2"]));
+    let (code, _, error) = run(&mut dev(&["standins", "--port", "0", "--listen", "192.0.2.1"]));
+    assert_eq!(code, 1);
+    assert!(error.contains("192.0.2.1") && error.contains("this machine"), "{error}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn without_docker_the_flag_says_what_to_do() {
+    let (code, _, error) = run(dev(&["standins", "--port", "0", "--docker"]).env("PATH", "/none"));
+    assert_eq!(code, 1);
+    assert!(error.contains("cannot run docker") && error.contains("--listen"), "{error}");
 }
