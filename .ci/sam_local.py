@@ -171,7 +171,7 @@ def main(built, dev, directory):
         base_image(client, busybox, bootstrap)
         print(f"engine {client.version()['Version']}, base image made here", flush=True)
         with stand_ins(dev, directory):
-            # The README's command line. samconfig.toml has the rest, and sam must not look for a newer base image.
+            # The command line of docs/reference.md. samconfig.toml has the rest, and sam must not look for a newer base image.
             os.environ["SAM_SKIP_PULL_IMAGE"] = "true"
             command = ["sam", "local", "invoke"]
             if ARCHITECTURE != "arm64":

@@ -15,7 +15,7 @@ use strum::IntoStaticStr;
 use crate::region::Placement;
 use crate::xata::Database;
 
-/// One stable `snake_case` word that says why; README.md lists them.
+/// One stable `snake_case` word that says why; `docs/reference.md` lists them.
 pub type Reason = &'static str;
 
 /// The response to one delivery. The variant's name in `snake_case` is the `status` of its body.

@@ -38,7 +38,7 @@ impl Environment {
             }
         }
         let unknown = unknown.iter().map(|name| {
-            format!("{name} is set, but no setting has that name; see the README's table")
+            format!("{name} is set, but no setting has that name; see docs/reference.md")
         });
         let warnings = RefCell::new(unknown.collect());
         Ok(Self { known, read: RefCell::default(), warnings })

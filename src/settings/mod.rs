@@ -1,9 +1,9 @@
 //! The settings, parsed from the environment at start.
 //!
-//! README.md has the table of names, defaults and meanings. A value that cannot work stops the start
-//! with one line that names the variable and quotes nothing that may be a secret. An empty value
-//! counts as not set, because deployment templates leave optional settings empty; only a required
-//! secret may not be empty.
+//! `docs/reference.md` has the table of names, defaults and meanings. A value that cannot work stops
+//! the start with one line that names the variable and quotes nothing that may be a secret. An empty
+//! value counts as not set, because deployment templates leave optional settings empty; only a
+//! required secret may not be empty.
 
 mod environment;
 mod placement;

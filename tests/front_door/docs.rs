@@ -1,25 +1,25 @@
-//! The README and `template.yaml` agree with the code.
+//! `docs/reference.md` and `template.yaml` agree with the code.
 
 use per_user_db::clerk::{IgnoreReason, InvalidReason};
 use per_user_db::error::ErrorKind;
 use per_user_db::settings::VARIABLES;
 use strum::VariantNames;
 
-const README: &str = include_str!("../../README.md");
+const REFERENCE: &str = include_str!("../../docs/reference.md");
 
 #[test]
-fn every_setting_is_in_the_readme() {
+fn every_setting_is_in_the_reference() {
     for name in VARIABLES {
-        assert!(README.contains(&format!("`{name}`")), "{name}");
+        assert!(REFERENCE.contains(&format!("`{name}`")), "{name}");
     }
 }
 
 #[test]
-fn every_reason_is_in_the_readme() {
+fn every_reason_is_in_the_reference() {
     let reasons =
         [IgnoreReason::VARIANTS, InvalidReason::VARIANTS, ErrorKind::VARIANTS, &["internal_error"]];
     for reason in reasons.concat() {
-        assert!(README.contains(&format!("`{reason}`")), "{reason}");
+        assert!(REFERENCE.contains(&format!("`{reason}`")), "{reason}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Each row of the README's table of responses.
+//! Each row of the table of responses in `docs/reference.md`.
 
 use bytes::Bytes;
 use http::{Method, Request};

@@ -257,7 +257,7 @@ impl TestApp {
 }
 
 impl TestResponse {
-    /// Status, outcome, reason and `Retry-After`, as in the README's table.
+    /// Status, outcome, reason and `Retry-After`, as in the table of `docs/reference.md`.
     pub fn row(&self) -> (u16, &str, Option<&str>, Option<&str>) {
         let retry_after = self.headers.get("retry-after").map(|it| it.to_str().expect("text"));
         (self.status, self.outcome(), self.body["reason"].as_str(), retry_after)

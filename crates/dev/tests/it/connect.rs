@@ -150,10 +150,10 @@ async fn a_user_that_clerk_does_not_have_is_an_error() {
 }
 
 #[test]
-fn the_readme_shows_the_two_snippets_as_they_are() {
-    let readme = include_str!("../../../../README.md");
+fn the_page_shows_the_two_snippets_as_they_are() {
+    let page = include_str!("../../../../docs/connect.md");
     let rust = include_str!("../../../../docs/connect/connect.rs");
     let typescript = include_str!("../../../../docs/connect/connect.ts");
-    assert!(readme.contains(&format!("```rust\n{rust}```\n")));
-    assert!(readme.contains(&format!("```ts\n{typescript}```\n")));
+    assert!(page.contains(&format!("```rust\n{rust}```\n")));
+    assert!(page.contains(&format!("```ts\n{typescript}```\n")));
 }

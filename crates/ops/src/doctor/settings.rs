@@ -82,7 +82,7 @@ impl Variables {
         let regions: Vec<_> = settings.policy.allowed.iter().map(ToString::to_string).collect();
         checks.ok("settings", format!("users are placed in {}", regions.join(", ")));
         for warning in &settings.warnings {
-            checks.warning("settings", warning, "see the table of settings in the README");
+            checks.warning("settings", warning, "see the table of settings in docs/reference.md");
         }
         self.check_secrets(checks);
         Some(settings)
