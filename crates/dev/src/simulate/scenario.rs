@@ -25,7 +25,7 @@ pub(crate) struct Plan {
     #[arg(long = "faults", value_name = "PERCENTAGE", default_value_t = 10)]
     #[arg(value_parser = clap::value_parser!(u8).range(0..=50))]
     pub(crate) faults_per_cent: u8,
-    /// How many deliveries Hookdeck keeps open at a time; the README sets up two
+    /// How many deliveries Hookdeck keeps open at a time; `ops setup hookdeck` sets two
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) concurrency: u32,
     /// For how many hours Xata is down, from the first sign-up on. It responds with `Retry-After: 30`
