@@ -66,7 +66,7 @@ assert function["Role"] == {"Fn::GetAtt": ["Role", "Arn"]}, function["Role"]
 names = {"HOOKDECK_WEBHOOK_SECRET", "XATA_API_KEY", "CLERK_SECRET_KEY", "CLERK_WEBHOOK_SIGNING_SECRET",
          "CLERK_WEBHOOK_SECRET", "IP_API_KEY"}
 variables = function["Environment"]["Variables"]
-assert not names & variables.keys() and "SECRETS_ID" in variables, variables
+assert "SECRETS_ID" in variables and not any(variables.get(name) for name in names), variables
 assert not {"SecretString", "GenerateSecretString"} & resources["Secret"]["Properties"].keys()
 assert not any(each.get("NoEcho") for each in transformed["Parameters"].values())
 
