@@ -12,7 +12,7 @@ use crate::clerk::{
 use crate::error::{ErrorKind, Retryability, UpstreamError};
 use crate::http_client::HttpClient;
 use crate::provision::{self, EnsureOutcome, Provisioner, RemoveOutcome, TimeBudget, UserCheck};
-use crate::request::{self, BODY_LIMIT_BYTES};
+use crate::request::{self, BODY_LIMIT_BYTES, NO_HTTP_REQUEST};
 use crate::response::{Response, RetryAfter};
 use crate::settings::{OnUserDeleted, Settings};
 use crate::telemetry::{DeliveryRecord, WRITTEN};
@@ -56,7 +56,7 @@ impl Handler {
     ) -> Response {
         let budget = TimeBudget::new(time_left);
         let Some(request) = request::read(payload) else {
-            record.detail = Some("no_http_request");
+            record.detail = Some(NO_HTTP_REQUEST);
             return Response::Unauthorized;
         };
         if !PATHS.contains(&request.raw_http_path()) {

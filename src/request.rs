@@ -14,6 +14,9 @@ use lambda_http::Request;
 /// The largest body that is handled, after base64 decoding. Clerk's events are a few KB.
 pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
 
+/// The `detail` of a payload that [`read`] cannot adapt.
+pub const NO_HTTP_REQUEST: &str = "no_http_request";
+
 /// Reads an invocation's payload; none where it is no HTTP request that `lambda_http` can adapt.
 pub fn read(payload: &str) -> Option<Request> {
     IS_READING.set(true);

@@ -15,6 +15,7 @@ use crate::Clock;
 use crate::error::ErrorKind;
 use crate::handler::Handler;
 use crate::http_client::HttpClient;
+use crate::request::NO_HTTP_REQUEST;
 use crate::response::Response;
 use crate::secrets::SecretsManager;
 use crate::settings::Settings;
@@ -96,7 +97,8 @@ impl Worker {
     ) -> Response {
         let handler = lock(&self.handler).clone();
         let response = handler.handle(payload, self.time_left(deadline), record).await;
-        let Some(refresher) = self.refresher.as_ref().filter(|_| is_secret_refused(&response))
+        let Some(refresher) =
+            self.refresher.as_ref().filter(|_| is_secret_refused(&response, record))
         else {
             return response;
         };
@@ -123,11 +125,11 @@ impl Worker {
     }
 }
 
-/// Whether a signing secret or a key of ours is refused.
-fn is_secret_refused(response: &Response) -> bool {
+/// Whether a signing secret or a key of ours is refused. No secret changes what is no HTTP request.
+fn is_secret_refused(response: &Response, record: &DeliveryRecord) -> bool {
     let keys = [ErrorKind::KeyRefused, ErrorKind::ClerkKeyRefused].map(<&str>::from);
     match response {
-        Response::Unauthorized => true,
+        Response::Unauthorized => record.detail != Some(NO_HTTP_REQUEST),
         Response::Misconfigured { reason } => keys.contains(reason),
         _ => false,
     }

@@ -171,6 +171,15 @@ async fn forged_deliveries_cause_at_most_one_read_per_minute() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_payload_that_is_no_http_request_causes_no_read() {
+    let manager = SecretsManagerStandIn::new(SECRET, KEY);
+    let app = app(&manager).await;
+    pass_interval().await;
+    assert_eq!(app.invoke("{}").await.row(), (401, "unauthorized", None, None));
+    assert_eq!(manager.n_reads(), 1, "only the read at start");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_old_secrets_stay_in_use_when_the_new_ones_cannot_be_read_or_used() {
     let manager = SecretsManagerStandIn::new(SECRET, KEY);
     let app = app(&manager).await;
