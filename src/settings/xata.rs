@@ -37,9 +37,21 @@ const WORKSPACE: [&str; 2] = ["XATA_WORKSPACE_SLUG", "XATA_WORKSPACE_ID"];
 /// # Errors
 /// When the settings select both APIs, or name the workspace twice.
 pub(super) fn workspace(env: &Environment) -> Result<Option<(&'static str, &str)>, SettingsError> {
-    let Some((name, workspace)) = env.either(WORKSPACE)? else { return Ok(None) };
     let of_platform = ["XATA_ORGANIZATION_ID", "XATA_PROJECT_ID"];
-    if let Some(other) = of_platform.iter().find(|&&name| env.optional(name).is_some()) {
+    let is_set = |name: &&&str| env.optional(name).is_some();
+    let platform = of_platform.iter().find(is_set);
+    // The tutorial's settings: both names, and no address, because Lite had a public one.
+    if let Some(name) = WORKSPACE.iter().find(is_set)
+        && platform.is_none()
+        && env.optional("XATA_API_URL").is_none()
+    {
+        let problem = "chooses Xata Lite, the tutorial's API, which was retired: unset \
+            XATA_WORKSPACE_SLUG and XATA_WORKSPACE_ID, and set XATA_ORGANIZATION_ID and \
+            XATA_PROJECT_ID (docs/from-the-tutorial.md), or set XATA_API_URL to keep Lite";
+        return Err(SettingsError::new(name, problem));
+    }
+    let Some((name, workspace)) = env.either(WORKSPACE)? else { return Ok(None) };
+    if let Some(other) = platform {
         let problem = format!("chooses Xata Lite, and {other} the platform; unset one");
         return Err(SettingsError::new(name, problem));
     }
@@ -63,11 +75,9 @@ pub(super) fn lite(
          XATA_PROJECT_ID"
             .to_owned(),
     );
-    let url = "XATA_API_URL";
-    env.required(url, "Xata Lite has no public address any more")?;
     let workspace = parse(name, text)?;
-    let settings =
-        lite::Settings { url: env.url(url, "")?, key: env.key("XATA_API_KEY")?, workspace };
+    let url = env.url("XATA_API_URL", "")?;
+    let settings = lite::Settings { url, key: env.key("XATA_API_KEY")?, workspace };
     Ok((Projects::from(parse::<ProjectId>(name, text)?), Xata::Lite(settings)))
 }
 

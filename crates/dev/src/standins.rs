@@ -60,7 +60,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let first = server::listen(LOOPBACK, arguments.port)?;
     let address = first.local_addr()?;
     let mut listeners = vec![first];
-    for ip in arguments.listen.iter().copied().chain(bridge(arguments.docker)?) {
+    for ip in arguments.listen.into_iter().chain(bridge(arguments.docker)?) {
         listeners.push(server::listen(ip, address.port())?);
     }
     let mut settings = services.settings(&address.to_string(), 1);
@@ -97,7 +97,7 @@ pub(crate) fn env_file(settings: &Variables) -> String {
 
 /// The address of this machine in Docker's default network. Docker Desktop forwards to loopback, so
 /// only Linux needs it.
-fn bridge(is_wanted: bool) -> anyhow::Result<Option<IpAddr>> {
+pub(crate) fn bridge(is_wanted: bool) -> anyhow::Result<Option<IpAddr>> {
     if !is_wanted || !cfg!(target_os = "linux") {
         return Ok(None);
     }

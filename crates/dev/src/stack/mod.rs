@@ -14,8 +14,8 @@ use per_user_db::worker::Worker;
 use per_user_db::{Clock, http_client, telemetry};
 
 use self::report::Report;
-use crate::server;
-use crate::services::{Api, LOOPBACK, SIGNING_SECRET, Services};
+use crate::services::{Api, LOOPBACK, PORT, SIGNING_SECRET, Services};
+use crate::{server, standins};
 
 #[derive(clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -30,6 +30,9 @@ pub(crate) struct Arguments {
     /// The function's port on 127.0.0.1; 0 takes any free one
     #[arg(long, default_value_t = 9000)]
     port: u16,
+    /// Let Docker's containers reach the stand-ins, for `sam local invoke`
+    #[arg(long, conflicts_with = "live")]
+    docker: bool,
     /// The API of Xata that the stand-in has
     #[arg(long, value_enum, default_value_t = Api::Platform, conflicts_with = "live")]
     api: Api,
@@ -72,7 +75,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     } else {
         let unused = UNUSED_SETTINGS.iter().filter(|(name, _)| variables.contains_key(*name));
         unused.for_each(|(_, note)| output::note(note));
-        with_stand_ins(arguments.api, &variables)?
+        with_stand_ins(arguments.api, arguments.docker, &variables)?
     };
     settings.warnings.iter().for_each(output::note);
 
@@ -113,6 +116,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 /// too, for events that `hookdeck listen` forwards.
 fn with_stand_ins(
     api: Api,
+    docker: bool,
     variables: &BTreeMap<String, String>,
 ) -> anyhow::Result<(Settings, Option<Services>)> {
     let placement = PLACEMENT_SETTINGS.iter().filter_map(|&name| {
@@ -120,8 +124,10 @@ fn with_stand_ins(
         Some((name, value.clone()))
     });
     let services = Services::new(api, 1, placement.collect())?;
-    let listener = server::listen(LOOPBACK, 0)?;
-    let mut settings = services.settings(&listener.local_addr()?.to_string(), 1);
+    // The port that the files in `events/` name, unless other stand-ins have it.
+    let listener = server::listen(LOOPBACK, PORT).or_else(|_| server::listen(LOOPBACK, 0))?;
+    let address = listener.local_addr()?;
+    let mut settings = services.settings(&address.to_string(), 1);
     if let Some(own) = variables.get("HOOKDECK_WEBHOOK_SECRET") {
         settings.insert("HOOKDECK_WEBHOOK_SECRET", format!("{SIGNING_SECRET},{own}"));
     }
@@ -132,6 +138,10 @@ fn with_stand_ins(
         settings.insert("ON_USER_DELETED", "delete".to_owned());
     }
     tokio::spawn(standin::serve::serve(listener, services.router()));
+    if let Some(bridge) = standins::bridge(docker)? {
+        let listener = server::listen(bridge, address.port())?;
+        tokio::spawn(standin::serve::serve(listener, services.router()));
+    }
     Ok((environment::settings(&settings)?, Some(services)))
 }
 

@@ -114,6 +114,19 @@ fn with_live_the_samples_need_a_flag_of_their_own() {
     assert!(error.contains("HOOKDECK_WEBHOOK_SECRET is missing"), "{error}");
 }
 
+#[test]
+fn the_tutorial_s_settings_are_named_with_what_replaces_them() {
+    let settings = [
+        ("HOOKDECK_WEBHOOK_SECRET", "fake"),
+        ("XATA_API_KEY", "xau_fake"),
+        ("XATA_WORKSPACE_SLUG", "workspace-abc123"),
+        ("XATA_WORKSPACE_ID", "abc123"),
+    ];
+    let (code, _, error) = run(dev(&["--live"]).envs(settings));
+    assert_eq!(code, 1);
+    assert!(error.contains("from-the-tutorial.md") && error.contains("XATA_PROJECT_ID"), "{error}");
+}
+
 /// A Xata outside the process of `cargo dev`.
 struct ExternalXata {
     xata: Platform,

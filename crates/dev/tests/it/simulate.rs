@@ -4,7 +4,7 @@ use crate::{dev, run};
 
 /// How many seeds are run; CI runs more.
 fn seeds() -> String {
-    std::env::var("SIMULATION_SEEDS").unwrap_or_else(|_| "2000".to_owned())
+    std::env::var("SIMULATION_SEEDS").unwrap_or_else(|_| "500".to_owned())
 }
 
 #[test]

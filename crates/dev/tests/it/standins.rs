@@ -98,7 +98,9 @@ fn another_address_is_listened_on_only_when_it_is_asked_for() {
 #[test]
 #[cfg(target_os = "linux")]
 fn without_docker_the_flag_says_what_to_do() {
-    let (code, _, error) = run(dev(&["standins", "--port", "0", "--docker"]).env("PATH", "/none"));
-    assert_eq!(code, 1);
-    assert!(error.contains("cannot run docker") && error.contains("--listen"), "{error}");
+    for command in ["standins", "--once"] {
+        let (code, _, error) = run(dev(&[command, "--port", "0", "--docker"]).env("PATH", "/none"));
+        assert_eq!(code, 1);
+        assert!(error.contains("cannot run docker") && error.contains("--listen"), "{error}");
+    }
 }
