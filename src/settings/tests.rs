@@ -394,7 +394,10 @@ fn xata_lite_needs_a_url_and_a_workspace_and_no_setting_of_the_platform() {
     let error_with = |name, value| error(&[&LITE[..], &[(name, value)]].concat());
     let tutorial = [("XATA_WORKSPACE_ID", "abc123"), ("XATA_API_URL", "")];
     let problem = error(&[&LITE[..], &tutorial].concat());
-    assert!(problem.starts_with("XATA_WORKSPACE_SLUG chooses Xata Lite, the tutorial"), "{problem}");
+    assert!(
+        problem.starts_with("XATA_WORKSPACE_SLUG chooses Xata Lite, the tutorial"),
+        "{problem}"
+    );
     assert!(problem.contains("docs/from-the-tutorial.md"), "{problem}");
     for workspace in ["short", "abc1234", "slug-abc12", "../abc123", "a/b-abc123"] {
         let line = error_with("XATA_WORKSPACE_SLUG", workspace);

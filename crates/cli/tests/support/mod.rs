@@ -7,11 +7,13 @@ use std::process::Command;
 use axum::Router;
 use tokio::runtime::{Builder, Runtime};
 
-/// A binary without the settings of the person who runs the tests: an empty environment, and a
-/// directory without an `.env`.
+/// A binary without the settings of the person who runs the tests: an empty environment but for a
+/// clock that the tests run with, and a directory without an `.env`.
 pub(crate) fn command(binary: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary);
-    command.env_clear().current_dir(Path::new("/")).args(arguments);
+    let clock = std::env::vars_os()
+        .filter(|(name, _)| name == "LD_PRELOAD" || name.to_string_lossy().starts_with("FAKETIME"));
+    command.env_clear().envs(clock).current_dir(Path::new("/")).args(arguments);
     command
 }
 

@@ -1,11 +1,8 @@
-"""Runs `sam local invoke` with every event, in a container, without pulling an image.
+"""A container engine for `sam local invoke`, without pulling an image.
 
-    sam_local.py BUILT_TEMPLATE DEV DIRECTORY
-
-Unpacks Debian's container engine into DIRECTORY and starts it with its own bridge and without packet filters, so that it
-changes nothing on the machine after it ends. Builds the base image from this machine's files: a shell, the loader, the
-libraries that the function links, and the certificates.
-Where no engine can run, it prints the reason and succeeds. Where one runs, every response must be right.
+Unpacks Debian's container engine and starts it with its own bridge and without packet filters, so that it changes nothing
+on the machine after it ends. Builds the base image from this machine's files: a shell, the loader, the libraries that the
+function links, and the certificates.
 """
 
 import contextlib
@@ -22,7 +19,6 @@ import tempfile
 import time
 
 import docker
-import answers
 
 BRIDGE, GATEWAY = "per-user-db0", "172.30.254.1"
 ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
@@ -144,52 +140,24 @@ def base_image(client, busybox, bootstrap):
 
 
 @contextlib.contextmanager
-def stand_ins(dev, directory):
-    """The stand-ins, which listen on the engine's bridge, too."""
-    output = directory / "standins.txt"
-    with open(output, "wb") as file:
-        process = subprocess.Popen([dev, "standins", "--docker"], stdout=file)
-    try:
-        end = time.monotonic() + 60
-        while not output.read_text(encoding="utf-8").endswith("# ready\n"):
-            assert process.poll() is None and time.monotonic() < end, "no stand-ins"
-            time.sleep(0.05)
-        yield
-    finally:
-        process.terminate()
-        process.wait(10)
+def ready(directory, bootstrap):
+    """An engine that `sam` and `docker` find by the environment, with sam's base image for this package.
 
-
-def main(built, dev, directory):
-    directory, built = pathlib.Path(directory).resolve(), pathlib.Path(built).resolve()
-    bootstrap = built.parent / "Function" / "bootstrap"
+    Raises NoEngine where none can run.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
     if os.geteuid() != 0:
         raise NoEngine("only root may start one")
-    root = unpack(directory)
-    busybox = shutil.which("busybox", path=f"{root}/bin:{root}/usr/bin") or shutil.which("busybox")
-    with bridge(busybox), engine(directory) as client:
-        base_image(client, busybox, bootstrap)
-        print(f"engine {client.version()['Version']}, base image made here", flush=True)
-        with stand_ins(dev, directory):
-            # The command line of docs/reference.md. samconfig.toml has the rest, and sam must not look for a newer base image.
+    before = dict(os.environ)
+    try:
+        root = unpack(directory)
+        busybox = shutil.which("busybox", path=f"{root}/bin:{root}/usr/bin") or shutil.which("busybox")
+        with bridge(busybox), engine(directory) as client:
+            base_image(client, busybox, bootstrap)
+            print(f"engine {client.version()['Version']}, base image made here", flush=True)
+            # sam must not look for a newer base image.
             os.environ["SAM_SKIP_PULL_IMAGE"] = "true"
-            command = ["sam", "local", "invoke"]
-            if ARCHITECTURE != "arm64":
-                command += ["--parameter-overrides", f"Architecture={ARCHITECTURE}"]
-
-            with open(directory / "sam.log", "w+", encoding="utf-8") as log:
-                def invoke(event):
-                    return subprocess.run([*command, "--event", event], stdout=subprocess.PIPE, stderr=log, timeout=120,
-                                          check=False).stdout
-
-                try:
-                    answers.check(invoke)
-                except SystemExit:
-                    print((directory / "sam.log").read_text(encoding="utf-8"))
-                    raise
-
-
-try:
-    main(*sys.argv[1:])
-except NoEngine as reason:
-    print(f"SKIPPED: no container engine runs here: {reason}")
+            yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
