@@ -3,7 +3,7 @@
 //!
 //! | file | command |
 //! | --- | --- |
-//! | `setup` | `cargo ops setup`: Hookdeck's connection and Xata's templates |
+//! | `setup` | `cargo ops setup`: from the keys to Xata's templates, the deployment's parameters and Hookdeck's connection |
 //! | `doctor` | `cargo ops doctor`: every setting, key, region, template and quota, checked |
 //! | `user` | `cargo ops user`: one user's state at Clerk and in Xata |
 //! | `unpark` | `cargo ops unpark`: gives a parked database back |

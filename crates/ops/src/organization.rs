@@ -1,7 +1,7 @@
 //! An organization of Xata's platform, seen with one key (`docs/vendors/xata.md`, "Regions, instance
 //! types and images" to "Readiness").
 
-use http::Method;
+use http::{Method, StatusCode};
 use per_user_db::http_client::json_api::ApiResponse;
 use per_user_db::region::Region;
 use per_user_db::xata::{DatabaseId, OrganizationId, ProjectId, platform};
@@ -188,6 +188,27 @@ impl Organization {
             self.service.exchange(Method::PATCH, &path, Some(change)).await?;
         if status.is_success() { Ok(()) } else { Err(self.service.rejected(status)) }
     }
+}
+
+/// The organizations that the key sees; none where Xata does not let the key ask.
+pub(crate) async fn organizations(service: &Service) -> Result<Vec<OrganizationId>, ApiError> {
+    #[derive(Deserialize)]
+    struct List {
+        organizations: Vec<Listed>,
+    }
+    #[derive(Deserialize)]
+    struct Listed {
+        id: String,
+    }
+    let list: List = match service.get("/organizations").await {
+        Ok(list) => list,
+        Err(error) if error.is_refusal() && error.status() != Some(StatusCode::UNAUTHORIZED) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error),
+    };
+    let ids = list.organizations.iter().map(|it| OrganizationId::try_from(it.id.as_str()));
+    ids.collect::<Result<_, _>>().map_err(|_| service.unreadable())
 }
 
 /// The ids of the regions at this path. Xata Lite's list has the same form.

@@ -103,6 +103,15 @@ impl Checks {
         self.not_looked_at.push(what);
     }
 
+    /// The rows that are broken, a sentence for each.
+    pub(super) fn faults(&self) -> Vec<String> {
+        let broken = self.rows.iter().filter(|row| row.state == State::Broken);
+        let words = broken.map(|Row { check, what, mend, .. }| {
+            format!("{check}: {what}; {}", mend.as_deref().unwrap_or_default())
+        });
+        words.collect()
+    }
+
     pub(super) fn finish(&self) {
         self.progress.finish_and_clear();
     }

@@ -1,11 +1,9 @@
 //! Hookdeck: its API accepts the key, and the connection is as `ops setup hookdeck` creates it.
 
-use serde::de::IgnoredAny;
-
 use super::checks::Checks;
 use super::settings::Variables;
 use crate::service::Service;
-use crate::setup::hookdeck::{Drift, VERSION, drift, function_url};
+use crate::setup::hookdeck::{Drift, check_key, drift, function_url};
 
 pub(super) async fn check(variables: &Variables, url: Option<&str>, checks: &mut Checks) {
     checks.begin("asking Hookdeck");
@@ -18,8 +16,8 @@ pub(super) async fn check(variables: &Variables, url: Option<&str>, checks: &mut
             return checks.broken(check, error.to_string(), mend);
         }
     };
-    match service.get::<IgnoredAny>(&format!("/{VERSION}/connections?limit=1")).await {
-        Ok(_) => checks.ok(check, "accepted"),
+    match check_key(&service).await {
+        Ok(()) => checks.ok(check, "accepted"),
         Err(error) => return checks.error(check, error),
     }
     let url = match url.map(function_url) {

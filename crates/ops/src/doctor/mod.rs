@@ -12,10 +12,12 @@ mod xata;
 use std::process::ExitCode;
 
 use cli::output;
-use per_user_db::settings::{Xata, base_url};
+use per_user_db::settings::{Settings, Xata, base_url};
+use per_user_db::xata::platform;
 
 use self::checks::Checks;
 use self::settings::Variables;
+pub(crate) use self::settings::{NEEDED as NEEDED_SECRETS, PLACEHOLDERS};
 
 /// Check every setting, key, region, template and quota, and the function itself
 ///
@@ -44,6 +46,14 @@ fn url(text: &str) -> Result<String, String> {
                    and fragment";
     let base = base_url(text).ok_or_else(|| problem.to_owned())?;
     Ok(base.strip_suffix(function::WEBHOOK_PATH).unwrap_or(&base).trim_end_matches('/').to_owned())
+}
+
+/// What is broken at Xata, a sentence for each row, as [`run`] checks it.
+pub(crate) async fn xata_faults(settings: &Settings, xata: &platform::Settings) -> Vec<String> {
+    let mut checks = Checks::new(output::spinner("asking Xata"));
+    xata::check(settings, xata, &mut checks).await;
+    checks.finish();
+    checks.faults()
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {

@@ -11,7 +11,7 @@ use super::checks::Checks;
 const SECRETS_ID: &str = "SECRETS_ID";
 
 /// Values for settings that are missing or broken, so that the others can be read.
-const PLACEHOLDERS: [(&str, &str); 6] = [
+pub(crate) const PLACEHOLDERS: [(&str, &str); 6] = [
     ("HOOKDECK_WEBHOOK_SECRET", "placeholder"),
     ("XATA_API_KEY", "placeholder"),
     ("XATA_ORGANIZATION_ID", "placeholder"),
@@ -21,7 +21,7 @@ const PLACEHOLDERS: [(&str, &str); 6] = [
 ];
 
 /// The secrets that the function cannot start without.
-const NEEDED: [&str; 2] = ["HOOKDECK_WEBHOOK_SECRET", "XATA_API_KEY"];
+pub(crate) const NEEDED: [&str; 2] = ["HOOKDECK_WEBHOOK_SECRET", "XATA_API_KEY"];
 
 /// The variables of the environment and of `.env`.
 pub(super) struct Variables(BTreeMap<String, String>);

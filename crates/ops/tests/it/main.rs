@@ -3,6 +3,7 @@
 
 mod doctor;
 mod moved;
+mod setup_guided;
 mod setup_hookdeck;
 mod setup_xata;
 #[path = "../../../cli/tests/support/mod.rs"]

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::service::{ApiError, Service};
 
 /// The version of the API that this client is written for.
-pub(crate) const VERSION: &str = "2026-09-01";
+pub(super) const VERSION: &str = "2026-09-01";
 
 /// The waits before the second, third and fourth attempt, where Hookdeck does not ask for another.
 const PAUSES: [Duration; 3] =

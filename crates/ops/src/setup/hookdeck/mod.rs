@@ -19,30 +19,49 @@ mod diff;
 mod report;
 mod settings;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use cli::output;
+use cli::{environment, output};
+use serde::de::IgnoredAny;
 
 use self::actual::Secret;
-use self::client::Client;
+use self::client::{Client, VERSION};
 use self::desired::{Desired, Target};
 use self::diff::Diff;
-use self::report::Report;
 use self::settings::{NAME, SOURCE, Settings};
 use crate::service::{ApiError, Service};
 
-pub(crate) use self::client::VERSION;
-pub(crate) use self::settings::{Arguments, function_url};
+pub(crate) use self::report::Report;
+pub(crate) use self::settings::{Arguments, SECRETS, function_url, signing_secret};
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let (dry_run, as_json) = (arguments.dry_run, arguments.json);
-    let Settings { client, desired, notes } = Settings::read(arguments)?;
+    let as_json = arguments.json;
+    let report = execute(arguments, &environment::variables()).await?;
+    output::report(&report, as_json)
+}
+
+/// Compares what Hookdeck has with the desired state, and changes it unless this is a dry run.
+///
+/// # Errors
+/// When a setting cannot work, or is missing.
+pub(crate) async fn execute(
+    arguments: Arguments,
+    variables: &BTreeMap<String, String>,
+) -> anyhow::Result<Report> {
+    let dry_run = arguments.dry_run;
+    let Settings { client, desired, notes } = Settings::read(arguments, variables)?;
     let spinner = output::spinner("asking Hookdeck");
     let mut report = Report::new(&desired, dry_run, notes);
     let (outcome, message) = apply::run(&client, &desired, &mut report).await;
     report.finish(outcome, message);
     spinner.finish_and_clear();
-    output::report(&report, as_json)
+    Ok(report)
+}
+
+/// Checks that Hookdeck's API accepts the key.
+pub(crate) async fn check_key(service: &Service) -> Result<(), ApiError> {
+    service.get::<IgnoredAny>(&format!("/{VERSION}/connections?limit=1")).await.map(drop)
 }
 
 /// The actual state of a connection, beside the desired one.

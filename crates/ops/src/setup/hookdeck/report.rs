@@ -25,8 +25,14 @@ pub(super) enum Outcome {
     Unclear,
 }
 
+impl Outcome {
+    fn is_success(self) -> bool {
+        matches!(self, Self::Planned | Self::Done | Self::Unchanged)
+    }
+}
+
 #[derive(Serialize)]
-pub(super) struct Report {
+pub(crate) struct Report {
     source: String,
     /// Of connection and destination.
     name: String,
@@ -133,8 +139,19 @@ impl Report {
     }
 }
 
-impl output::Report for Report {
-    fn text(&self) -> Vec<String> {
+impl Report {
+    /// Where Clerk has to send its events.
+    pub(crate) fn source_url(&self) -> Option<&str> {
+        self.source_url.as_deref()
+    }
+
+    /// Whether the source has no secret, so that Hookdeck accepts events of any sender.
+    pub(crate) fn lacks_secret(&self) -> bool {
+        self.secret.is_none_or(|it| it == Secret::Missing)
+    }
+
+    /// The differences and the result, without the next steps.
+    pub(crate) fn changes(&self) -> Vec<String> {
         let mut text = Vec::new();
         if !self.differences.is_empty() {
             let rows = self
@@ -144,10 +161,19 @@ impl output::Report for Report {
             text.push(output::listing(["what", "now", "becomes", "why"], rows));
         }
         text.extend(self.notes.iter().cloned());
-        if matches!(self.status(), Status::Failure(_)) {
+        if self.outcome.is_success() {
+            text.push(self.message.clone());
+        }
+        text
+    }
+}
+
+impl output::Report for Report {
+    fn text(&self) -> Vec<String> {
+        let mut text = self.changes();
+        if !self.outcome.is_success() {
             return text;
         }
-        text.push(self.message.clone());
         text.extend(
             self.source_url.iter().map(|url| format!("The source's URL, for Clerk: {url}")),
         );

@@ -1,5 +1,7 @@
 //! The arguments, the key and the secret, checked.
 
+use std::collections::BTreeMap;
+
 use anyhow::{anyhow, bail};
 use cli::environment;
 use per_user_db::clerk::svix;
@@ -18,7 +20,7 @@ pub(super) const NAME: &str = "per-user-db";
 const LOCAL_NAME: &str = "per-user-db-local";
 
 /// The two names of Clerk's signing secret.
-const SECRETS: [&str; 2] = ["CLERK_WEBHOOK_SIGNING_SECRET", "CLERK_WEBHOOK_SECRET"];
+pub(crate) const SECRETS: [&str; 2] = ["CLERK_WEBHOOK_SIGNING_SECRET", "CLERK_WEBHOOK_SECRET"];
 
 /// Connect Clerk to the function through Hookdeck: a source, a destination and the rules between them
 ///
@@ -52,6 +54,20 @@ pub(crate) struct Arguments {
     pub(super) json: bool,
 }
 
+impl Arguments {
+    /// The arguments for the function at this URL, everything else being the default.
+    pub(crate) fn new(url: &str, dry_run: bool) -> Self {
+        Self {
+            url: Some(url.to_owned()),
+            cli: None,
+            source: SOURCE.to_owned(),
+            name: None,
+            dry_run,
+            json: false,
+        }
+    }
+}
+
 /// What the command works with.
 pub(super) struct Settings {
     pub(super) client: Client,
@@ -60,34 +76,18 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    pub(super) fn read(arguments: Arguments) -> anyhow::Result<Self> {
-        let variables = environment::variables();
-        let Some(service) = Service::hookdeck(&variables)? else {
+    pub(super) fn read(
+        arguments: Arguments,
+        variables: &BTreeMap<String, String>,
+    ) -> anyhow::Result<Self> {
+        let Some(service) = Service::hookdeck(variables)? else {
             bail!(
                 "HOOKDECK_API_KEY is missing: copy the project's API key from the project's settings in \
                  Hookdeck's dashboard into the environment or .env"
             );
         };
         let mut notes = Vec::new();
-        let get = |name| Some((name, variables.get(name)?.trim())).filter(|(_, it)| !it.is_empty());
-        let secret = match SECRETS.map(get) {
-            [None, None] => None,
-            [Some((one, _)), Some((other, _))] => {
-                bail!("{one} and {other} are the same setting: unset one")
-            }
-            [Some((name, value)), None] | [None, Some((name, value))] => {
-                let first = environment::first_secret(value).trim();
-                svix::Secrets::parse(&[SecretString::from(first)]).map_err(|_| {
-                    anyhow!("{name} must be as Clerk shows it, whsec_ and base64: copy it again")
-                })?;
-                if value.contains(',') {
-                    notes.push(format!("{name} lists several secrets; Hookdeck gets the first."));
-                }
-                // Hookdeck documents only secrets that have the prefix.
-                let bare = first.strip_prefix("whsec_").unwrap_or(first);
-                Some(SecretString::from(format!("whsec_{bare}")))
-            }
-        };
+        let secret = signing_secret(variables, &mut notes)?;
         let (target, default_name) = match (arguments.url, arguments.cli) {
             (Some(url), _) => (Target::Http(url), NAME),
             (None, path) => (Target::Cli(path.unwrap_or_default()), LOCAL_NAME),
@@ -96,6 +96,31 @@ impl Settings {
         let desired = Desired { source: arguments.source, name, target, secret };
         Ok(Self { client: Client(service), desired, notes })
     }
+}
+
+/// Clerk's signing secret, checked; none where it is not given.
+pub(crate) fn signing_secret(
+    variables: &BTreeMap<String, String>,
+    notes: &mut Vec<String>,
+) -> anyhow::Result<Option<SecretString>> {
+    let get = |name| Some((name, variables.get(name)?.trim())).filter(|(_, it)| !it.is_empty());
+    let (name, value) = match SECRETS.map(get) {
+        [None, None] => return Ok(None),
+        [Some((one, _)), Some((other, _))] => {
+            bail!("{one} and {other} are the same setting: unset one")
+        }
+        [Some(only), None] | [None, Some(only)] => only,
+    };
+    let first = environment::first_secret(value).trim();
+    svix::Secrets::parse(&[SecretString::from(first)]).map_err(|_| {
+        anyhow!("{name} must be as Clerk shows it, whsec_ and base64: copy it again")
+    })?;
+    if value.contains(',') {
+        notes.push(format!("{name} lists several secrets; Hookdeck gets the first."));
+    }
+    // Hookdeck documents only secrets that have the prefix.
+    let bare = first.strip_prefix("whsec_").unwrap_or(first);
+    Ok(Some(SecretString::from(format!("whsec_{bare}"))))
 }
 
 /// `--url`: where Hookdeck delivers to, in the form in which Hookdeck may store it.

@@ -18,7 +18,9 @@ use tokio::time::sleep;
 use super::schema::AppliedFile;
 use super::settings::Settings;
 use super::sql::{Failure, Gateway};
-use crate::organization::{BranchDescription, BranchState, ListedBranch, Organization};
+use crate::organization::{
+    BranchDescription, BranchState, ListedBranch, Organization, organizations,
+};
 use crate::service::{ApiError, Service, clock};
 
 /// Three creates fit, each of which Xata's edge ends after 60 s.
@@ -293,23 +295,16 @@ fn project_error(service: &Service, response: &ApiResponse) -> ApiError {
 
 /// The organization, where the key sees only one.
 async fn only_organization(service: &Service) -> Result<OrganizationId> {
-    let response = service.exchange(Method::GET, "/organizations", None).await?;
-    if response.status == StatusCode::UNAUTHORIZED {
-        return Err(service.rejected(response.status).into());
-    }
-    let list = response.json::<Value>().ok().filter(|_| response.status.is_success());
-    let list = list.as_ref().and_then(|list| list["organizations"].as_array());
-    let ids = list.map(|list| list.iter().filter_map(|it| it["id"].as_str()).collect::<Vec<_>>());
-    let found = match ids.as_deref() {
-        Some([only]) => OrganizationId::try_from(*only).ok(),
-        Some(ids) if ids.len() > 1 => {
+    let mut ids = organizations(service).await?;
+    match (ids.pop(), &ids[..]) {
+        (Some(only), []) => Ok(only),
+        (Some(last), others) => {
+            let ids = others.iter().chain([&last]).map(OrganizationId::as_str).collect::<Vec<_>>();
             let ids = ids.join(", ");
-            let ids = ids.replace(|it: char| !it.is_ascii_graphic() && it != ' ', "?");
             bail!("XATA_ORGANIZATION_ID is missing, and this key sees several: {ids}");
         }
-        _ => None,
-    };
-    found.ok_or_else(|| {
-        anyhow!("XATA_ORGANIZATION_ID is missing, and Xata does not say which it is: set it")
-    })
+        (None, _) => {
+            bail!("XATA_ORGANIZATION_ID is missing, and Xata does not say which it is: set it")
+        }
+    }
 }

@@ -18,17 +18,23 @@ mod settings;
 mod sql;
 mod statements;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
-use cli::output;
+use cli::{environment, output};
 use per_user_db::region::Region;
 
 use self::client::Client;
 use self::diff::{Desired, Diff};
-use self::report::Report;
 use self::settings::Settings;
+
+pub(crate) use self::report::Report;
+pub(crate) use self::schema::read as read_schema;
+
+/// The default name of the project.
+const PROJECT: &str = "per-user-db";
 
 /// Create the project and a template in each region, with your schema, from which users' databases are
 /// cloned
@@ -47,7 +53,7 @@ use self::settings::Settings;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The project's name; with --shards the first one's
-    #[arg(long, default_value = "per-user-db", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, default_value = PROJECT, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     project: String,
     /// How many projects to spread users over: NAME, NAME-2, NAME-3, …
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
@@ -72,23 +78,77 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+impl Arguments {
+    /// The arguments for one project, everything else being the default.
+    pub(crate) fn new(project: Option<String>, schema: Option<PathBuf>, dry_run: bool) -> Self {
+        Self {
+            project: project.unwrap_or_else(|| PROJECT.to_owned()),
+            shards: 1,
+            regions: Vec::new(),
+            schema,
+            image: None,
+            instance_type: None,
+            dry_run,
+            json: false,
+        }
+    }
+}
+
+/// What was compared and done.
+pub(crate) struct Comparison {
+    client: Client,
+    diff: Diff,
+    dry_run: bool,
+    failure: Option<anyhow::Error>,
+    known_projects: Vec<String>,
+    /// Regions that the settings place users in, and that get no template.
+    unserved: Vec<Region>,
+}
+
+impl Comparison {
+    pub(crate) fn report(&self) -> Report<'_> {
+        let Self { client, diff, dry_run, failure, known_projects, unserved } = self;
+        let mut report = Report::new(client, diff, *dry_run, failure.as_ref(), known_projects);
+        report.warnings.extend(unserved.iter().map(|region| {
+            format!(
+                "the settings place users in {region}, too, and the function does not start without \
+                 a template there: run this with --region {region}, or without any"
+            )
+        }));
+        report
+    }
+}
+
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let Arguments { project, shards, mut regions, schema, image, instance_type, dry_run, json } =
+    let as_json = arguments.json;
+    let run = execute(arguments, &environment::variables()).await?;
+    output::report(&run.report(), as_json)
+}
+
+/// Compares what Xata has with what the settings need, and changes it unless this is a dry run.
+///
+/// # Errors
+/// When nothing was changed, because something cannot be read.
+pub(crate) async fn execute(
+    arguments: Arguments,
+    variables: &BTreeMap<String, String>,
+) -> anyhow::Result<Comparison> {
+    let Arguments { project, shards, mut regions, schema, image, instance_type, dry_run, json: _ } =
         arguments;
     let files = schema.map(|directory| schema::read(&directory)).transpose()?;
-    let settings = Settings::read(image, instance_type)?;
+    let settings = Settings::read(variables, image, instance_type)?;
     let (placed, known_projects) = (settings.regions.clone(), settings.projects.clone());
     if regions.is_empty() {
         regions.extend(placed.iter().cloned());
     }
     regions.sort_unstable();
     regions.dedup();
-    let unserved: Vec<_> = placed.iter().filter(|region| !regions.contains(region)).collect();
+    let unserved = placed.into_iter().filter(|region| !regions.contains(region)).collect();
     let names = (1..=shards).map(|shard| match shard {
         1 => project.clone(),
         shard => format!("{project}-{shard}"),
     });
-    let desired = Desired { projects: names.collect(), regions: regions.clone(), files };
+    let desired = Desired { projects: names.collect(), regions, files };
 
     let spinner = output::spinner("asking Xata");
     let client = Client::new(settings).await?;
@@ -96,13 +156,5 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut diff = diff.map_err(|error| anyhow!("{error}. Nothing was changed"))?;
     let failure = if dry_run { None } else { diff.apply(&client, &spinner).await.err() };
     spinner.finish_and_clear();
-
-    let mut report = Report::new(&client, &diff, dry_run, failure.as_ref(), &known_projects);
-    report.warnings.extend(unserved.iter().map(|region| {
-        format!(
-            "the settings place users in {region}, too, and the function does not start without a \
-             template there: run this with --region {region}, or without any"
-        )
-    }));
-    output::report(&report, json)
+    Ok(Comparison { client, diff, dry_run, failure, known_projects, unserved })
 }

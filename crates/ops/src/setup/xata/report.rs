@@ -10,7 +10,7 @@ use super::client::Client;
 use super::diff::{Diff, Step};
 
 #[derive(Serialize)]
-pub(super) struct Report<'a> {
+pub(crate) struct Report<'a> {
     dry_run: bool,
     outcome: Outcome,
     organization: &'a str,
@@ -144,8 +144,14 @@ fn warnings(diff: &Diff, known_projects: &[String]) -> Vec<String> {
     warnings
 }
 
-impl output::Report for Report<'_> {
-    fn text(&self) -> Vec<String> {
+impl Report<'_> {
+    /// The settings for `.env`; none while a project or template is missing.
+    pub(crate) fn settings(&self) -> Option<&BTreeMap<&'static str, String>> {
+        self.settings.as_ref()
+    }
+
+    /// The steps, without the settings.
+    pub(crate) fn steps(&self) -> Vec<String> {
         let mut text = Vec::new();
         if !self.steps.is_empty() {
             let rows = self.steps.iter().map(|step| {
@@ -157,16 +163,27 @@ impl output::Report for Report<'_> {
         }
         if self.outcome != Outcome::Stopped {
             text.push(self.message.clone());
-            if let Some(settings) = &self.settings {
-                let heading = "\nThe settings, for .env and the parameters of `sam deploy`:\n";
-                text.push(heading.to_owned());
-                text.extend(settings.iter().map(|(name, value)| format!("{name}=\"{value}\"")));
-                let note = "\nEvery database is cloned from these with its roles: another role \
-                            that can log in would have the same password in every tenant.";
-                text.push(note.to_owned());
-            }
         }
-        text.extend(self.warnings.iter().map(|warning| format!("\nNote: {warning}.")));
+        text
+    }
+
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
+        self.warnings.iter().map(|warning| format!("\nNote: {warning}."))
+    }
+}
+
+impl output::Report for Report<'_> {
+    fn text(&self) -> Vec<String> {
+        let mut text = self.steps();
+        if let Some(settings) = self.settings().filter(|_| self.outcome != Outcome::Stopped) {
+            let heading = "\nThe settings, for .env and the parameters of `sam deploy`:\n";
+            text.push(heading.to_owned());
+            text.extend(settings.iter().map(|(name, value)| format!("{name}=\"{value}\"")));
+            let note = "\nEvery database is cloned from these with its roles: another role that \
+                        can log in would have the same password in every tenant.";
+            text.push(note.to_owned());
+        }
+        text.extend(self.warnings());
         text
     }
 

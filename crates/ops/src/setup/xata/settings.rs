@@ -43,10 +43,10 @@ pub(super) struct Settings {
 impl Settings {
     /// Reads the settings as the function does. An option of the command line replaces a setting.
     pub(super) fn read(
+        variables: &BTreeMap<String, String>,
         image: Option<String>,
         instance_type: Option<String>,
     ) -> anyhow::Result<Self> {
-        let variables = environment::variables();
         if let Some(name) = LITE.into_iter().find(|name| variables.contains_key(*name)) {
             bail!("{name} chooses Xata Lite, which has no templates: unset it");
         }
