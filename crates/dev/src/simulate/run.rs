@@ -170,7 +170,7 @@ impl Simulation {
         let Some(wrong_key) = &scenario.wrong_key else { return Ok(()) };
         sleep_until(*started_at + wrong_key.start).await;
         record.lock().counts.add_fault(Fault::KeysRotated, 1);
-        services.clerk.change(|it| it.secret_key = ROTATED_KEY.to_owned());
+        services.clerk.change(|it| ROTATED_KEY.clone_into(&mut it.secret_key));
         sleep_until(*started_at + wrong_key.end).await;
         let is_stopped = self.function().is_none();
         if is_stopped { Ok(()) } else { self.start_function() }
