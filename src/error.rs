@@ -67,6 +67,8 @@ pub enum ErrorKind {
     ListTooLong,
     /// 401 or 403 of Clerk: the key is wrong, revoked, or lacks a permission.
     ClerkKeyRefused,
+    /// 422 of Clerk: the user's metadata has no room for the directory entry.
+    ClerkMetadataFull,
     /// Another 4xx of Clerk: it does not accept the request that the settings lead to.
     ClerkRequestRejected,
     /// Clerk's key belongs to another instance than the event. To that key, every user of the
@@ -117,6 +119,7 @@ impl ErrorKind {
             | Self::NotFound
             | Self::RequestRejected
             | Self::ClerkKeyRefused
+            | Self::ClerkMetadataFull
             | Self::ClerkRequestRejected
             | Self::ForeignKey => Retryability::Never,
         }

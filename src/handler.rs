@@ -6,17 +6,16 @@ use http::Method;
 use lambda_http::RequestExt;
 
 use crate::Clock;
-use crate::clerk::{
-    BackendClient, DirectoryEntry, Event, IgnoreReason, Intent, SignUp, UserId, UserStatus, svix,
-};
+use crate::clerk::{BackendClient, Event, IgnoreReason, Intent, SignUp, UserId, svix};
 use crate::error::{ErrorKind, Retryability, UpstreamError};
 use crate::http_client::HttpClient;
-use crate::provision::{self, EnsureOutcome, Provisioner, RemoveOutcome, TimeBudget, UserCheck};
+use crate::provision::{self, EnsureOutcome, Provisioner, RemoveOutcome, TimeBudget, UserAtClerk};
+use crate::region::Placement;
 use crate::request::{self, BODY_LIMIT_BYTES, NO_HTTP_REQUEST};
 use crate::response::{Response, RetryAfter};
 use crate::settings::{OnUserDeleted, Settings};
-use crate::telemetry::{DeliveryRecord, WRITTEN};
-use crate::xata::{Database, DatabaseId, DatabaseName, Databases, Removal};
+use crate::telemetry::DeliveryRecord;
+use crate::xata::{Database, DatabaseName, Databases, Removal};
 
 /// The paths that accept deliveries.
 const PATHS: [&str; 2] = ["/", "/webhooks/clerk"];
@@ -24,6 +23,21 @@ const PATHS: [&str; 2] = ["/", "/webhooks/clerk"];
 /// The last attempt whose response may carry `Retry-After`. Each such deferral uses up one of
 /// Hookdeck's retries, and only Hookdeck's own growing schedule outlasts a long outage.
 const LAST_DEFERRED_ATTEMPT: u32 = 3;
+
+/// A secret or a key of ours is refused, so another one is worth a try.
+#[derive(Debug)]
+pub struct SecretRefused {
+    /// The response if there is no other one. None where the response does not depend on it: then the
+    /// delivery was stopped before anything was done.
+    pub response: Option<Response>,
+}
+
+/// What follows when a secret is refused that the response does not depend on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OnRefusal {
+    Continue,
+    Stop,
+}
 
 /// Handles deliveries as the settings say. It keeps nothing between two deliveries.
 pub struct Handler {
@@ -48,30 +62,62 @@ impl Handler {
     }
 
     /// Answers the Function URL event in a payload within the time that is left.
+    ///
+    /// # Panics
+    /// Never: no refusal stops it.
     pub async fn handle(
         &self,
         payload: &str,
         time_left: Duration,
         record: &mut DeliveryRecord,
     ) -> Response {
+        let response = self.answer(payload, time_left, record, OnRefusal::Continue).await;
+        response.expect("it stops only where it is told to")
+    }
+
+    /// The same, while other secrets than these can be had.
+    ///
+    /// # Errors
+    /// When one is refused.
+    pub async fn try_handle(
+        &self,
+        payload: &str,
+        time_left: Duration,
+        record: &mut DeliveryRecord,
+    ) -> Result<Response, SecretRefused> {
+        let response = self.answer(payload, time_left, record, OnRefusal::Stop).await;
+        match response {
+            Some(response) if !is_secret_refused(&response, record) => Ok(response),
+            response => Err(SecretRefused { response }),
+        }
+    }
+
+    /// The response; none where a refusal stops the delivery.
+    async fn answer(
+        &self,
+        payload: &str,
+        time_left: Duration,
+        record: &mut DeliveryRecord,
+        on_refusal: OnRefusal,
+    ) -> Option<Response> {
         let budget = TimeBudget::new(time_left);
         let Some(request) = request::read(payload) else {
             record.detail = Some(NO_HTTP_REQUEST);
-            return Response::Unauthorized;
+            return Some(Response::Unauthorized);
         };
         if !PATHS.contains(&request.raw_http_path()) {
-            return Response::NotFound;
+            return Some(Response::NotFound);
         }
         if request.method() != Method::POST {
-            return Response::MethodNotAllowed;
+            return Some(Response::MethodNotAllowed);
         }
         let (headers, body) = (request.headers(), request.body());
         if body.len() > BODY_LIMIT_BYTES {
-            return Response::TooLarge;
+            return Some(Response::TooLarge);
         }
         if let Err(error) = self.settings.verifier.verify(headers, body) {
             record.detail = Some(error.into());
-            return Response::Unauthorized;
+            return Some(Response::Unauthorized);
         }
         let delivery = self.settings.verifier.delivery(headers);
         let (attempt, is_first) = (delivery.attempt, delivery.is_first());
@@ -79,12 +125,15 @@ impl Handler {
         if let svix::Check::Report(secrets) | svix::Check::Enforce(secrets) = &self.settings.svix {
             record.svix = secrets.verify(headers, body).err().map(Into::into);
             if record.svix.is_some() && matches!(self.settings.svix, svix::Check::Enforce(_)) {
-                return Response::Unauthorized;
+                return Some(Response::Unauthorized);
+            }
+            if record.svix.is_some() && on_refusal == OnRefusal::Stop {
+                return None;
             }
         }
         let event = match Event::read(body, &self.settings.instances) {
             Ok(event) => event,
-            Err(reason) => return Response::Invalid { reason: reason.into() },
+            Err(reason) => return Some(Response::Invalid { reason: reason.into() }),
         };
         let age = |occurred_at| (self.clock)().duration_since(occurred_at).unwrap_or_default();
         record.event_age = event.occurred_at.map(age);
@@ -92,46 +141,47 @@ impl Handler {
         let result = match &event.intent {
             Intent::Ignore(reason) => Ok(Response::Ignored { reason: reason.into() }),
             Intent::Provision(sign_up) => {
-                self.provision(sign_up, instance, is_first, budget, record).await
+                let SignUp { user_id, hints } = sign_up;
+                let policy = &self.settings.policy;
+                let decision = policy.place(hints, &self.client, budget.answer_by()).await;
+                if decision.lookup_refused && on_refusal == OnRefusal::Stop {
+                    return None;
+                }
+                record.user_id = Some(user_id.clone());
+                let placement = decision.placement.clone();
+                record.decision = Some(decision);
+                self.provision(user_id, placement, instance, is_first, budget, record).await
             }
             Intent::Remove(user_id) => self.remove(user_id, instance, budget, record).await,
         };
-        result.unwrap_or_else(|error| error_response(&error, attempt, record))
+        Some(result.unwrap_or_else(|error| error_response(&error, attempt, record)))
     }
 
     async fn provision(
         &self,
-        sign_up: &SignUp,
+        user_id: &UserId,
+        placement: Placement,
         instance: Option<&str>,
         is_first: bool,
         budget: TimeBudget,
         record: &mut DeliveryRecord,
     ) -> Result<Response, UpstreamError> {
-        let user_id = &sign_up.user_id;
-        record.user_id = Some(user_id.clone());
-        let decision =
-            self.settings.policy.place(&sign_up.hints, &self.client, budget.answer_by()).await;
-        let placement = decision.placement.clone();
-        record.decision = Some(decision);
         let region = &placement.region;
         let is_fresh = provision::is_fresh(is_first, record.event_age);
+        let budget = if self.clerk.is_some() { budget.with_entry() } else { budget };
+        let created_before = record.progress.created.clone();
         let provisioner = self.provisioner(user_id, instance, budget, record);
         Ok(match provisioner.ensure(region, is_fresh).await? {
             EnsureOutcome::UserGone => Response::Ignored { reason: IgnoreReason::UserGone.into() },
-            EnsureOutcome::Exists(database) => {
-                if !is_fresh {
-                    self.write_directory_entry(user_id, database.as_ref(), budget, record).await;
-                }
+            EnsureOutcome::Exists(database) if database.is_none() || database != created_before => {
                 Response::Exists
             }
-            EnsureOutcome::Created(database) => {
-                self.write_directory_entry(user_id, database.as_ref(), budget, record).await;
+            EnsureOutcome::Created(database) | EnsureOutcome::Exists(database) => {
                 let database = database.unwrap_or_else(|| {
                     let name = DatabaseName::from(user_id);
                     let project = self.settings.projects.for_user(&name)[0].clone();
                     Database { project, name, region: region.clone(), id: None }
                 });
-                record.wrong_region = (database.region != *region).then(|| database.region.clone());
                 Response::Created { database, placement }
             }
         })
@@ -178,38 +228,25 @@ impl Handler {
             databases: &self.databases,
             projects: &self.settings.projects,
             name: user_id.into(),
-            user_check: clerk.map(|clerk| UserCheck { clerk, user_id, instance }),
+            user: clerk.map(|clerk| UserAtClerk { clerk, user_id, instance }),
             budget,
-            calls: &mut record.calls,
+            progress: &mut record.progress,
         }
     }
+}
 
-    /// Tells the application at Clerk where the database is. A failure changes no response: a later
-    /// delivery writes the entry.
-    async fn write_directory_entry(
-        &self,
-        user_id: &UserId,
-        database: Option<&Database>,
-        budget: TimeBudget,
-        record: &mut DeliveryRecord,
-    ) {
-        let Some(clerk) = &self.clerk else { return };
-        let Some(database) = database else {
-            record.directory = Some("unknown");
-            return;
-        };
-        let entry = DirectoryEntry {
-            id: database.id.as_ref().map(DatabaseId::as_str),
-            name: database.name.as_str(),
-            project: database.project.as_str(),
-            region: database.region.as_str(),
-        };
-        record.directory =
-            Some(match clerk.write_entry(user_id, &entry, budget.clerk_by()).await {
-                Ok(UserStatus::Exists) => WRITTEN,
-                Ok(UserStatus::Deleted) => IgnoreReason::UserGone.into(),
-                Err(error) => error.kind.into(),
-            });
+/// Whether a signing secret or a key of ours is refused. No secret changes what is no HTTP request.
+fn is_secret_refused(response: &Response, record: &DeliveryRecord) -> bool {
+    let refusals = [
+        ErrorKind::KeyRefused,
+        ErrorKind::AccessDenied,
+        ErrorKind::ClerkKeyRefused,
+        ErrorKind::ForeignKey,
+    ];
+    match response {
+        Response::Unauthorized => record.detail != Some(NO_HTTP_REQUEST),
+        Response::Misconfigured { reason } => refusals.map(<&str>::from).contains(reason),
+        _ => false,
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use std::time::SystemTime;
 use lambda_runtime::{LambdaEvent, service_fn};
 use per_user_db::handler::Handler;
 use per_user_db::secrets::SecretsManager;
-use per_user_db::settings::{self, Settings};
+use per_user_db::settings::{self, Settings, Variables};
 use per_user_db::telemetry::{self, InvocationIds, Metrics};
 use per_user_db::worker::{Invocation, SECRETS_TIMEOUT, SecretRefresher, Worker};
 use per_user_db::{Clock, http_client, request};
@@ -39,13 +38,14 @@ fn start() -> Result<(), lambda_runtime::Error> {
     }
     // Lambda gives each delivery a process of its own, and one thread starts faster than a pool.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(run(std::env::vars_os().collect()))
+    runtime.block_on(run())
 }
 
-async fn run(variables: Vec<(OsString, OsString)>) -> Result<(), lambda_runtime::Error> {
+async fn run() -> Result<(), lambda_runtime::Error> {
     let clock: Clock = Arc::new(SystemTime::now);
-    let source = settings::secrets(variables.iter().cloned())?
-        .map(|it| SecretsManager::new(it, http_client::live(), clock.clone()));
+    let variables: Variables = Arc::new(|| std::env::vars_os().collect());
+    let source = settings::secrets(variables())?
+        .map(|it| SecretsManager::new(it, variables.clone(), http_client::live(), clock.clone()));
     let secrets = async {
         match &source {
             Some(source) => source.read(Instant::now() + SECRETS_TIMEOUT).await,
@@ -55,7 +55,7 @@ async fn run(variables: Vec<(OsString, OsString)>) -> Result<(), lambda_runtime:
     // The client is built while the secrets are on their way.
     let (secrets, client) = tokio::join!(secrets, async { http_client::live() });
     let secrets = secrets.map_err(|error| format!("SECRETS_ID cannot be used: {error}"))?;
-    let settings = Settings::read_with(variables.iter().cloned(), &secrets)?;
+    let settings = Settings::read_with(variables(), &secrets)?;
     telemetry::init(settings.log_level, std::io::stdout);
     for warning in &settings.warnings {
         tracing::warn!("{warning}");

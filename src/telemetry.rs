@@ -17,9 +17,9 @@ use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
 
-use crate::clerk::UserId;
+use crate::clerk::{IgnoreReason, UserId};
 use crate::hookdeck::Delivery;
-use crate::provision::{CallLog, CallOutcome};
+use crate::provision::{CallOutcome, EntryResult, Progress};
 use crate::region::{Decision, Region};
 use crate::response::{Reason, Response};
 
@@ -62,9 +62,6 @@ pub struct InvocationIds {
     pub trace_id: Option<String>,
 }
 
-/// The value of `directory` for an entry that was written.
-pub const WRITTEN: Reason = "written";
-
 /// What is known about a delivery when it is answered.
 #[derive(Debug, Default)]
 pub struct DeliveryRecord {
@@ -84,14 +81,10 @@ pub struct DeliveryRecord {
     pub svix: Option<Reason>,
     /// The HTTP status with which Xata or Clerk refused.
     pub upstream_status: Option<u16>,
-    /// The result of writing the directory entry: [`WRITTEN`], or why it was not.
-    pub directory: Option<Reason>,
     /// The result of reading the secrets again: `renewed`, `unreadable` or `unusable`.
     pub secrets: Option<Reason>,
-    /// The region in which Xata created the database, where it is not the placement's.
-    pub wrong_region: Option<Region>,
-    /// The requests to Xata.
-    pub calls: CallLog,
+    /// What was done at Xata and Clerk.
+    pub progress: Progress,
 }
 
 /// The event macros take a constant level; here it depends on the response.
@@ -106,6 +99,14 @@ macro_rules! log_at {
 }
 
 impl DeliveryRecord {
+    /// Forgets all but the invocation, this result of reading the secrets again, and a database that
+    /// was created: the delivery is handled once more.
+    pub fn begin_again(&mut self, secrets: Option<Reason>) {
+        let Self { ids, progress, .. } = std::mem::take(self);
+        let progress = Progress { created: progress.created, ..Progress::default() };
+        *self = Self { ids, secrets, progress, ..Self::default() };
+    }
+
     /// Logs the delivery's line.
     pub fn log(&self, response: &Response, duration: Duration) {
         let outcome: &str = response.into();
@@ -126,12 +127,13 @@ impl DeliveryRecord {
             placement = decision.map(|it| <&str>::from(it.placement.reason)),
             address = decision.map(|it| it.address.word()),
             preference_rejected = decision.filter(|it| it.preference_rejected).map(|_| true),
+            lookup = decision.filter(|it| it.lookup_refused).map(|_| "key_refused"),
             detail = self.detail,
             svix = self.svix,
             upstream_status = self.upstream_status,
-            directory = self.directory,
+            directory = self.directory(),
             secrets = self.secrets,
-            wrong_region = self.wrong_region.as_ref().map(Region::as_str),
+            wrong_region = self.wrong_region().map(Region::as_str),
             duration_ms = milliseconds(duration),
             request_id = self.ids.request_id,
             trace_id = self.ids.trace_id,
@@ -139,16 +141,18 @@ impl DeliveryRecord {
         );
     }
 
-    /// An operator has to act on an error; a retry mends a warning, or the application was not told.
+    /// An operator has to act on an error; a retry mends a warning, or a user is served otherwise
+    /// than the settings say.
     fn level(&self, response: &Response) -> Level {
         match response {
             _ if self.is_lost(response) => Level::ERROR,
             Response::Misconfigured { .. } => Level::ERROR,
-            Response::Created { .. } if self.wrong_region.is_some() => Level::ERROR,
+            _ if self.wrong_region().is_some() => Level::ERROR,
             Response::Unavailable { .. } | Response::Invalid { .. } | Response::TooLarge => {
                 Level::WARN
             }
-            _ if self.directory_failed() => Level::WARN,
+            _ if self.progress.entry == Some(EntryResult::UserGone) => Level::WARN,
+            _ if self.decision.as_ref().is_some_and(|it| it.lookup_refused) => Level::WARN,
             _ => Level::INFO,
         }
     }
@@ -159,8 +163,20 @@ impl DeliveryRecord {
         response.status() != 200 && self.delivery.as_ref().is_some_and(is_last)
     }
 
-    fn directory_failed(&self) -> bool {
-        self.directory.is_some_and(|word| word != WRITTEN)
+    /// The result of writing the directory entry.
+    fn directory(&self) -> Option<Reason> {
+        Some(match self.progress.entry? {
+            EntryResult::Written => "written",
+            EntryResult::Unchanged => "unchanged",
+            EntryResult::UserGone => IgnoreReason::UserGone.into(),
+            EntryResult::Failed(kind) => kind.into(),
+        })
+    }
+
+    /// The region in which Xata created the database, where it is not the placement's.
+    fn wrong_region(&self) -> Option<&Region> {
+        let placed = &self.decision.as_ref()?.placement.region;
+        self.progress.created.as_ref().map(|it| &it.region).filter(|region| *region != placed)
     }
 }
 
@@ -215,18 +231,18 @@ impl Metrics {
     ) -> Value {
         let one_if = |is_so: bool| json!(is_so.then_some(1));
         let calls = |outcome| {
-            let count = record.calls.0.iter().filter(|(it, _)| *it == outcome).count();
+            let count = record.progress.calls.0.iter().filter(|(it, _)| *it == outcome).count();
             json!((count > 0).then_some(count))
         };
         let is_created = matches!(response, Response::Created { .. });
         let latencies: Vec<_> =
-            record.calls.0.iter().map(|(_, latency)| milliseconds(*latency)).collect();
+            record.progress.calls.0.iter().map(|(_, latency)| milliseconds(*latency)).collect();
         let values = [
             json!(1),
             one_if(*response == Response::Unauthorized),
             one_if(matches!(response, Response::Misconfigured { .. })),
             one_if(record.is_lost(response)),
-            one_if(record.directory_failed()),
+            one_if(matches!(record.progress.entry, Some(EntryResult::Failed(_)))),
             json!(record.event_age.filter(|_| is_created).map(|age| milliseconds(age + duration))),
             calls(CallOutcome::Done),
             calls(CallOutcome::Refused),

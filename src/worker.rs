@@ -2,7 +2,6 @@
 //! lines, and secrets that change.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -12,13 +11,11 @@ use tokio::time::Instant;
 use tracing::{Instrument, debug_span};
 
 use crate::Clock;
-use crate::error::ErrorKind;
 use crate::handler::Handler;
 use crate::http_client::HttpClient;
-use crate::request::NO_HTTP_REQUEST;
 use crate::response::Response;
 use crate::secrets::SecretsManager;
-use crate::settings::Settings;
+use crate::settings::{Settings, Variables};
 use crate::telemetry::{DeliveryRecord, InvocationIds, Metrics};
 
 /// The function's timeout, as `template.yaml` sets it. Hookdeck waits 60 s, so the response is the
@@ -95,22 +92,32 @@ impl Worker {
         deadline: SystemTime,
         record: &mut DeliveryRecord,
     ) -> Response {
-        let handler = lock(&self.handler).clone();
-        let response = handler.handle(payload, self.time_left(deadline), record).await;
-        let Some(refresher) =
-            self.refresher.as_ref().filter(|_| is_secret_refused(&response, record))
-        else {
-            return response;
+        let mut handler = lock(&self.handler).clone();
+        let Some(refresher) = self.refresher.as_ref().filter(|it| it.is_due()) else {
+            return handler.handle(payload, self.time_left(deadline), record).await;
+        };
+        let result = handler.try_handle(payload, self.time_left(deadline), record).await;
+        let refused = match result {
+            Ok(response) => return response,
+            Err(refused) => refused,
         };
         let timeout = self.time_left(deadline).min(SECRETS_TIMEOUT);
-        let Some(result) = refresher.refresh(&self.clock, timeout).await else {
-            return response;
+        let renewed = match refresher.refresh(&self.clock, timeout).await {
+            Some(Ok(renewed)) => {
+                handler = Arc::new(renewed);
+                lock(&self.handler).clone_from(&handler);
+                Some("renewed")
+            }
+            unusable => {
+                let problem = unusable.and_then(Result::err);
+                if let Some(response) = refused.response {
+                    record.secrets = problem;
+                    return response;
+                }
+                problem
+            }
         };
-        record.secrets = Some(result.as_ref().map_or_else(|word| *word, |_| "renewed"));
-        let Ok(handler) = result.map(Arc::new) else { return response };
-        lock(&self.handler).clone_from(&handler);
-        let ids = std::mem::take(&mut record.ids);
-        *record = DeliveryRecord { ids, secrets: record.secrets, ..DeliveryRecord::default() };
+        record.begin_again(renewed);
         handler.handle(payload, self.time_left(deadline), record).await
     }
 
@@ -125,20 +132,10 @@ impl Worker {
     }
 }
 
-/// Whether a signing secret or a key of ours is refused. No secret changes what is no HTTP request.
-fn is_secret_refused(response: &Response, record: &DeliveryRecord) -> bool {
-    let keys = [ErrorKind::KeyRefused, ErrorKind::ClerkKeyRefused].map(<&str>::from);
-    match response {
-        Response::Unauthorized => record.detail != Some(NO_HTTP_REQUEST),
-        Response::Misconfigured { reason } => keys.contains(reason),
-        _ => false,
-    }
-}
-
 /// Reads the secrets again and builds a handler with them.
 pub struct SecretRefresher {
     source: SecretsManager,
-    variables: Vec<(OsString, OsString)>,
+    variables: Variables,
     client: HttpClient,
     /// The secrets, and the time of the last reading.
     last: Mutex<(BTreeMap<String, String>, Instant)>,
@@ -148,34 +145,32 @@ impl SecretRefresher {
     /// The secrets that were read at start, and what a handler needs beside them.
     pub fn new(
         source: SecretsManager,
-        variables: Vec<(OsString, OsString)>,
+        variables: Variables,
         client: HttpClient,
         secrets: BTreeMap<String, String>,
     ) -> Self {
         Self { source, variables, client, last: Mutex::new((secrets, Instant::now())) }
     }
 
-    /// A handler with the secrets of now, or why there is none. `None` where they were read within
-    /// [`MIN_REFRESH_INTERVAL`], or have not changed.
+    /// Whether the last reading is so long ago that the secrets may be read again.
+    fn is_due(&self) -> bool {
+        lock(&self.last).1.elapsed() >= MIN_REFRESH_INTERVAL
+    }
+
+    /// A handler with the secrets of now, or why there is none. `None` where they have not changed.
     async fn refresh(
         &self,
         clock: &Clock,
         timeout: Duration,
     ) -> Option<Result<Handler, &'static str>> {
-        {
-            let (_, read_at) = &mut *lock(&self.last);
-            if read_at.elapsed() < MIN_REFRESH_INTERVAL {
-                return None;
-            }
-            *read_at = Instant::now();
-        }
+        lock(&self.last).1 = Instant::now();
         let Ok(secrets) = self.source.read(Instant::now() + timeout).await else {
             return Some(Err("unreadable"));
         };
         if secrets == lock(&self.last).0 {
             return None;
         }
-        let settings = Settings::read_with(self.variables.iter().cloned(), &secrets);
+        let settings = Settings::read_with((self.variables)(), &secrets);
         let Ok(settings) = settings else { return Some(Err("unusable")) };
         lock(&self.last).0 = secrets;
         Some(Ok(Handler::new(settings, self.client.clone(), clock.clone())))

@@ -22,6 +22,7 @@ const access = {
   xataApiKey: environment.XATA_API_KEY,
   xataApiUrl: environment.XATA_API_URL,
   xataOrganizationId: environment.XATA_ORGANIZATION_ID,
+  xataProjectIds: environment.XATA_PROJECT_ID.split(','),
 };
 const { users } = createClerkClient({ secretKey: access.clerkSecretKey, apiUrl: access.clerkApiUrl });
 const { branches } = new XataApi({ baseUrl: access.xataApiUrl, token: access.xataApiKey }).api;
@@ -64,7 +65,7 @@ const pathParams = { ...projectPath, branchID: created.id };
 const database = { id: created.id, name: userId, project: projectPath.projectID, region: 'eu-central-1', status: 'created' };
 
 try {
-  await check('without an entry at Clerk, the snippet returns "not yet"', async () => {
+  await check('without an entry at Clerk and a database of the name, the snippet returns "not yet"', async () => {
     same(await connectionString(access, userId), undefined);
   });
   await check('without credentials at Xata, it returns "not yet"', async () => {
@@ -78,6 +79,14 @@ try {
     }
     const { username, password, hostname, dbname } = await branches.getBranchCredentials({ pathParams });
     same(found, `postgresql://${username}:${password}@${hostname}/${dbname}?sslmode=require`);
+  });
+  await check('without an entry at Clerk, it finds the database by its name', async () => {
+    const rename = (name) => branches.updateBranch({ pathParams, body: { name } });
+    await users.updateUserMetadata(userId, { privateMetadata: { database: null } });
+    await rename(userId);
+    same(await connectionString(access, userId), found);
+    await rename(created.name);
+    await users.updateUserMetadata(userId, { privateMetadata: { database } });
   });
   await check('it finds the database in an older version of Xata, which returns the connection string with the branch', async () => {
     const older = (answer) => {

@@ -13,6 +13,7 @@ export interface Access {
   xataApiKey: string;
   xataApiUrl?: string;
   xataOrganizationId: string;
+  xataProjectIds: string[]; // those in XATA_PROJECT_ID
 }
 
 /**
@@ -22,12 +23,11 @@ export interface Access {
  */
 export async function connectionString(access: Access, userId: string): Promise<string | undefined> {
   const clerk = createClerkClient({ secretKey: access.clerkSecretKey, apiUrl: access.clerkApiUrl });
-  const { database } = (await clerk.users.getUser(userId)).privateMetadata;
-  if (!database) return undefined;
+  let database: { id: string; project: string } | undefined =
+    (await clerk.users.getUser(userId)).privateMetadata.database;
 
   const xata = access.xataApiUrl ?? 'https://api.xata.tech';
-  const project = `${xata}/organizations/${access.xataOrganizationId}/projects/${database.project}`;
-  const branch = `${project}/branches/${database.id}`;
+  const projects = `${xata}/organizations/${access.xataOrganizationId}/projects`;
   const headers = { Authorization: `Bearer ${access.xataApiKey}` };
   const read = async (url: string) => {
     const response = await fetch(url, { headers, signal: AbortSignal.timeout(10_000) });
@@ -35,6 +35,20 @@ export async function connectionString(access: Access, userId: string): Promise<
     if (!response.ok) throw new Error(`Xata answered ${response.status}`);
     return response.json();
   };
+  if (!database) {
+    // The entry is missing: look for the name, which is the user id. This reads whole lists.
+    for (const project of access.xataProjectIds) {
+      const { branches } = (await read(`${projects}/${project}/branches`)) ?? { branches: [] };
+      const found = branches.find((branch: { name: string }) => branch.name === userId);
+      if (found) {
+        database = { id: found.id, project };
+        break;
+      }
+    }
+  }
+  if (!database) return undefined;
+
+  const branch = `${projects}/${database.project}/branches/${database.id}`;
   const credentials = await read(`${branch}/credentials?username=xata`);
   if (!credentials) return undefined;
   // Older versions of Xata return it with the branch, and null means "not yet" there.

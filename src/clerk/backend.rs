@@ -43,19 +43,19 @@ pub struct BackendClient {
 }
 
 /// Where a user's database is. An application's backend reads it in the user's private metadata.
-#[derive(Debug, Clone, Copy)]
-pub struct DirectoryEntry<'a> {
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+pub struct DirectoryEntry {
     /// Xata's id; Xata Lite has none.
-    pub id: Option<&'a str>,
+    pub id: Option<String>,
     /// The database's name.
-    pub name: &'a str,
+    pub name: String,
     /// The project that holds it.
-    pub project: &'a str,
+    pub project: String,
     /// The region that it is in.
-    pub region: &'a str,
+    pub region: String,
 }
 
-impl DirectoryEntry<'_> {
+impl DirectoryEntry {
     /// The body of the request that merges the entry into a user's metadata. A member without a value
     /// stays as it is.
     pub fn merge_body(&self) -> Value {
@@ -63,19 +63,26 @@ impl DirectoryEntry<'_> {
         let mut entry =
             json!({ "name": name, "project": project, "region": region, "status": "created" });
         if let Some(id) = id {
-            entry["id"] = (*id).into();
+            entry["id"] = id.as_str().into();
         }
         json!({ "private_metadata": { "database": entry } })
     }
 }
 
 /// Whether a user exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserStatus {
-    /// Clerk knows the user.
-    Exists,
+    /// Clerk knows the user, who has this entry; none where there is none that can be read.
+    Exists(Option<DirectoryEntry>),
     /// Clerk has deleted the user. It never uses an id twice.
     Deleted,
+}
+
+/// The members of a user that the function reads.
+#[derive(Deserialize)]
+struct User {
+    id: String,
+    private_metadata: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -101,36 +108,54 @@ impl BackendClient {
         deadline: Instant,
     ) -> Result<UserStatus, UpstreamError> {
         let response = self.send(Method::GET, &format!("/users/{user_id}"), None, deadline).await?;
-        if response.status.is_success() {
-            return match response.json() {
-                Ok(Identified { id }) if id == user_id.as_str() => Ok(UserStatus::Exists),
-                _ => Err(unavailable(&response)),
-            };
-        }
-        if !is_user_not_found(&response) {
-            return Err(classify(&response));
-        }
-        if instance == Some(self.instance(deadline).await?) {
-            Ok(UserStatus::Deleted)
-        } else {
-            Err(UpstreamError::new(ErrorKind::ForeignKey))
-        }
+        self.read_user(&response, user_id, instance, deadline).await
     }
 
     /// Merges the entry into a user's private metadata. The other members stay.
+    ///
+    /// Returns what [`user_status`](Self::user_status) does.
     pub async fn write_entry(
         &self,
         user_id: &UserId,
-        entry: &DirectoryEntry<'_>,
+        instance: Option<&str>,
+        entry: &DirectoryEntry,
         deadline: Instant,
     ) -> Result<UserStatus, UpstreamError> {
         let path = format!("/users/{user_id}/metadata");
         let body = entry.merge_body();
         let response = self.send(Method::PATCH, &path, Some(&body), deadline).await?;
-        match response.status {
-            status if status.is_success() => Ok(UserStatus::Exists),
-            _ if is_user_not_found(&response) => Ok(UserStatus::Deleted),
-            _ => Err(classify(&response)),
+        if response.status == StatusCode::UNPROCESSABLE_ENTITY {
+            let kind = ErrorKind::ClerkMetadataFull;
+            return Err(UpstreamError::with_status(response.status, kind));
+        }
+        self.read_user(&response, user_id, instance, deadline).await
+    }
+
+    /// The user in a response. A proxy's page is none.
+    async fn read_user(
+        &self,
+        response: &ApiResponse,
+        user_id: &UserId,
+        instance: Option<&str>,
+        deadline: Instant,
+    ) -> Result<UserStatus, UpstreamError> {
+        if response.status.is_success() {
+            return match response.json() {
+                Ok(User { id, private_metadata }) if id == user_id.as_str() => {
+                    let entry = private_metadata
+                        .and_then(|it| DirectoryEntry::deserialize(it.get("database")?).ok());
+                    Ok(UserStatus::Exists(entry))
+                }
+                _ => Err(unavailable(response)),
+            };
+        }
+        if !is_user_not_found(response) {
+            return Err(classify(response));
+        }
+        if instance == Some(self.instance(deadline).await?) {
+            Ok(UserStatus::Deleted)
+        } else {
+            Err(UpstreamError::new(ErrorKind::ForeignKey))
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::clerk::UserStatus;
-use crate::error::{Retryability, UpstreamError};
+use crate::clerk::{DirectoryEntry, UserStatus};
+use crate::error::{ErrorKind, Retryability, UpstreamError};
 use crate::xata::{CreateResult, Created, Database, Failure, LookupResult};
 
 /// Creates per delivery, the first included. Further ones are left to Hookdeck's schedule.
@@ -20,14 +20,15 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Where Xata asks for a longer pause, Hookdeck retries.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// What is certain about the user's database.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is certain about the user's database. With a Clerk key, `Created` and `Exists` also mean that
+/// the user's directory entry names it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum EnsureOutcome {
     /// This delivery created it. Without details where Xata only said that the name is taken.
     Created(Option<Database>),
     /// It existed before. With details where it was looked up.
     Exists(Option<Database>),
-    /// Clerk has deleted the user, and nothing was done.
+    /// Clerk has deleted the user.
     UserGone,
 }
 
@@ -42,6 +43,8 @@ pub enum EnsureAction {
     LookUp(usize),
     /// Wait; the time may be zero.
     Pause(Duration),
+    /// Write at Clerk that the user's database is this one.
+    WriteEntry(Database),
     /// Stop with this result.
     Stop(Result<EnsureOutcome, UpstreamError>),
 }
@@ -50,22 +53,24 @@ pub enum EnsureAction {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ensure {
     n_projects: usize,
-    directory_write: DirectoryWrite,
     n_creates: u8,
     /// A create of this delivery may have taken effect although its outcome is unknown.
     is_unclear: bool,
     lookup_reason: LookupReason,
+    directory: Directory,
+    /// The outcome, once the directory entry names the database.
+    outcome: Option<EnsureOutcome>,
 }
 
-/// When an entry is written at Clerk, for which the database's details must be known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum DirectoryWrite {
-    /// There is no Clerk key.
-    Never,
-    /// For a database that this delivery created.
-    WhenCreated,
-    /// For a database that existed, too: an earlier delivery may have failed to write the entry.
-    Always,
+/// What is known of the user's directory entry at Clerk.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Directory {
+    /// There is no Clerk key, and no entry.
+    None,
+    /// Clerk was not asked.
+    Unknown,
+    /// Clerk named this entry.
+    Read(Option<DirectoryEntry>),
 }
 
 /// Why a look-up is under way.
@@ -77,7 +82,7 @@ enum LookupReason {
     AfterRefusal(UpstreamError),
     /// A create may have taken effect.
     AfterUnclear(UpstreamError),
-    /// The database exists, and the entry at Clerk needs its details.
+    /// The name is taken, and the entry at Clerk needs the details.
     ForDirectory,
 }
 
@@ -87,14 +92,14 @@ impl Ensure {
     /// where there is a key. It may also concern a user who was served when the list of projects was
     /// shorter, so with several projects it looks in each of them before it creates.
     pub fn begin(n_projects: usize, is_fresh: bool, has_clerk: bool) -> (Self, EnsureAction) {
-        let directory_write = match (has_clerk, is_fresh) {
-            (false, _) => DirectoryWrite::Never,
-            (true, true) => DirectoryWrite::WhenCreated,
-            (true, false) => DirectoryWrite::Always,
+        let mut machine = Self {
+            n_projects,
+            n_creates: 0,
+            is_unclear: false,
+            lookup_reason: LookupReason::BeforeCreate(0),
+            directory: if has_clerk { Directory::Unknown } else { Directory::None },
+            outcome: None,
         };
-        let lookup_reason = LookupReason::BeforeCreate(0);
-        let mut machine =
-            Self { n_projects, directory_write, n_creates: 0, is_unclear: false, lookup_reason };
         let action = match (is_fresh, has_clerk) {
             (true, _) => machine.create(),
             (false, true) => EnsureAction::CheckUser,
@@ -110,7 +115,17 @@ impl Ensure {
     /// The action after Clerk was asked for the user.
     pub fn after_user_check(&mut self, status: Result<UserStatus, UpstreamError>) -> EnsureAction {
         match status {
-            Ok(UserStatus::Exists) => self.begin_late(),
+            Ok(UserStatus::Exists(entry)) => {
+                self.directory = Directory::Read(entry);
+                match (self.outcome.take(), &self.lookup_reason) {
+                    (Some(outcome), _) => self.finish(outcome),
+                    // The create that took the name is still under way.
+                    (None, LookupReason::ForDirectory) => {
+                        EnsureAction::Stop(Err(UpstreamError::new(ErrorKind::Contention)))
+                    }
+                    (None, _) => self.begin_late(),
+                }
+            }
             Ok(UserStatus::Deleted) => EnsureAction::Stop(Ok(EnsureOutcome::UserGone)),
             Err(error) => EnsureAction::Stop(Err(error)),
         }
@@ -119,17 +134,9 @@ impl Ensure {
     /// The action after a create.
     pub fn after_create(&mut self, result: CreateResult) -> EnsureAction {
         match result {
-            Ok(Created::New(database)) => {
-                EnsureAction::Stop(Ok(EnsureOutcome::Created(Some(database))))
-            }
-            Ok(Created::NameTaken) => match (self.directory_write, self.is_unclear) {
-                (DirectoryWrite::Always, _) | (DirectoryWrite::WhenCreated, true) => {
-                    self.look_up(LookupReason::ForDirectory)
-                }
-                (DirectoryWrite::Never, _) | (DirectoryWrite::WhenCreated, false) => {
-                    self.exists(None)
-                }
-            },
+            Ok(Created::New(database)) => self.finish(EnsureOutcome::Created(Some(database))),
+            Ok(Created::NameTaken) if self.directory == Directory::None => self.exists(None),
+            Ok(Created::NameTaken) => self.look_up(LookupReason::ForDirectory),
             Err(Failure::Refused(error)) => {
                 let retry = match error.kind.retryability() {
                     Retryability::Now => {
@@ -139,7 +146,8 @@ impl Ensure {
                     Retryability::NowOrNever => self.retry(MAX_CREATES, error.retry_after, PAUSE),
                     Retryability::Later | Retryability::Never => None,
                 };
-                retry.unwrap_or_else(|| self.look_up(LookupReason::AfterRefusal(error)))
+                let look_up = self.look_up(LookupReason::AfterRefusal(error));
+                retry.unwrap_or(look_up)
             }
             Err(Failure::Unclear(error)) => {
                 self.is_unclear = true;
@@ -153,11 +161,38 @@ impl Ensure {
         self.create()
     }
 
+    /// The action in place of a pause that is too long for the time that is left: a look-up, except
+    /// right after one.
+    pub fn without_pause(&self) -> EnsureAction {
+        match &self.lookup_reason {
+            LookupReason::AfterUnclear(error) => EnsureAction::Stop(Err(error.clone())),
+            _ => EnsureAction::LookUp(0),
+        }
+    }
+
+    /// The database of which Clerk is told, if this delivery created it.
+    pub fn created(&self) -> Option<&Database> {
+        match &self.outcome {
+            Some(EnsureOutcome::Created(database)) => database.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The action after Clerk was told where the database is.
+    pub fn after_write(&mut self, status: Result<UserStatus, UpstreamError>) -> EnsureAction {
+        EnsureAction::Stop(match (status, self.outcome.take()) {
+            (Ok(UserStatus::Exists(_)), Some(outcome)) => Ok(outcome),
+            (Ok(_), _) => Ok(EnsureOutcome::UserGone),
+            (Err(error), _) => Err(error),
+        })
+    }
+
     /// The action after a look-up.
     pub fn after_look_up(&mut self, result: LookupResult) -> EnsureAction {
         match (result, self.lookup_reason.clone()) {
             (Ok(Some(database)), _) => self.exists(Some(database)),
-            (_, LookupReason::ForDirectory) => self.exists(None),
+            // The database may have been removed meanwhile, with its user.
+            (Ok(None), LookupReason::ForDirectory) => EnsureAction::CheckUser,
             (Ok(None), LookupReason::BeforeCreate(rank)) => {
                 if rank + 1 == self.n_projects {
                     return self.create();
@@ -177,13 +212,36 @@ impl Ensure {
         }
     }
 
-    fn exists(&self, database: Option<Database>) -> EnsureAction {
+    fn exists(&mut self, database: Option<Database>) -> EnsureAction {
         let outcome = if self.is_unclear { EnsureOutcome::Created } else { EnsureOutcome::Exists };
-        EnsureAction::Stop(Ok(outcome(database)))
+        self.finish(outcome(database))
+    }
+
+    /// Stops once the entry at Clerk names the database. An entry that does already is not written
+    /// again, because each write causes a `user.updated`; so the entry of a database that existed is
+    /// read first.
+    fn finish(&mut self, outcome: EnsureOutcome) -> EnsureAction {
+        let (EnsureOutcome::Created(Some(database)) | EnsureOutcome::Exists(Some(database))) =
+            &outcome
+        else {
+            return EnsureAction::Stop(Ok(outcome));
+        };
+        let is_new = matches!(outcome, EnsureOutcome::Created(_));
+        let action = match &self.directory {
+            Directory::None => return EnsureAction::Stop(Ok(outcome)),
+            Directory::Read(Some(entry)) if *entry == database.into() => {
+                return EnsureAction::Stop(Ok(outcome));
+            }
+            Directory::Unknown if !is_new => EnsureAction::CheckUser,
+            Directory::Unknown | Directory::Read(_) => EnsureAction::WriteEntry(database.clone()),
+        };
+        self.outcome = Some(outcome);
+        action
     }
 
     fn create(&mut self) -> EnsureAction {
         self.n_creates += 1;
+        self.lookup_reason = LookupReason::BeforeCreate(0); // equal states are equal for the model
         EnsureAction::Create
     }
 
@@ -325,6 +383,84 @@ mod tests {
 
         let (mut machine, _) = Ensure::begin(1, true, false);
         assert_eq!(machine.after_create(busy(Some(MAX_PAUSE + PAUSE))), EnsureAction::LookUp(0));
+    }
+
+    #[test]
+    fn a_pause_without_time_is_a_look_up_except_right_after_one() {
+        for kind in [ErrorKind::Contention, ErrorKind::KeyRefused] {
+            let (mut machine, _) = Ensure::begin(1, true, false);
+            let pause = machine.after_create(Err(Failure::Refused(error(kind))));
+            assert!(matches!(pause, EnsureAction::Pause(_)));
+            assert_eq!(machine.without_pause(), EnsureAction::LookUp(0));
+            let found = machine.clone().after_look_up(Ok(Some(database())));
+            assert_eq!(found, stopped(Ok(EnsureOutcome::Exists(Some(database())))));
+            assert_eq!(machine.after_look_up(Ok(None)), stopped(Err(kind)));
+        }
+        let (mut machine, _) = Ensure::begin(1, true, false);
+        machine.after_create(Err(Failure::Unclear(error(ErrorKind::XataTimeout))));
+        assert_eq!(machine.after_look_up(Ok(None)), EnsureAction::Pause(Duration::ZERO));
+        assert_eq!(machine.without_pause(), stopped(Err(ErrorKind::XataTimeout)));
+    }
+
+    #[test]
+    fn with_a_key_each_outcome_waits_for_its_entry() {
+        let exists = |entry| Ok(UserStatus::Exists(entry));
+        let written = || exists(Some((&database()).into()));
+        let created = || EnsureOutcome::Created(Some(database()));
+        let (mut machine, _) = Ensure::begin(1, true, true);
+        let write = machine.after_create(Ok(Created::New(database())));
+        assert_eq!(write, EnsureAction::WriteEntry(database()));
+        assert_eq!(machine.created(), Some(&database()));
+        assert_eq!(machine.clone().after_write(written()), stopped(Ok(created())));
+        let gone = machine.clone().after_write(Ok(UserStatus::Deleted));
+        assert_eq!(gone, stopped(Ok(EnsureOutcome::UserGone)));
+        let unavailable = machine.after_write(Err(error(ErrorKind::ClerkUnavailable)));
+        assert_eq!(unavailable, stopped(Err(ErrorKind::ClerkUnavailable)));
+    }
+
+    #[test]
+    fn the_entry_of_a_database_that_existed_is_written_unless_it_is_right() {
+        let right: DirectoryEntry = (&database()).into();
+        let other = DirectoryEntry { region: "eu-central-1".to_owned(), ..right.clone() };
+        for is_fresh in [true, false] {
+            for (entry, is_right) in
+                [(Some(right.clone()), true), (Some(other.clone()), false), (None, false)]
+            {
+                let (mut machine, mut action) = Ensure::begin(1, is_fresh, true);
+                if !is_fresh {
+                    assert_eq!(action, EnsureAction::CheckUser);
+                    action = machine.after_user_check(Ok(UserStatus::Exists(entry.clone())));
+                }
+                assert_eq!(action, EnsureAction::Create);
+                let look_up = machine.after_create(Ok(Created::NameTaken));
+                assert_eq!(look_up, EnsureAction::LookUp(0));
+                action = machine.after_look_up(Ok(Some(database())));
+                if is_fresh {
+                    assert_eq!(action, EnsureAction::CheckUser);
+                    action = machine.after_user_check(Ok(UserStatus::Exists(entry)));
+                }
+                assert_eq!(machine.created(), None);
+                let done = || stopped(Ok(EnsureOutcome::Exists(Some(database()))));
+                if !is_right {
+                    assert_eq!(action, EnsureAction::WriteEntry(database()));
+                    action = machine.after_write(Ok(UserStatus::Exists(Some(right.clone()))));
+                }
+                assert_eq!(action, done());
+            }
+        }
+    }
+
+    #[test]
+    fn with_a_key_a_taken_name_that_no_list_has_is_contention_unless_the_user_is_gone() {
+        let (mut machine, _) = Ensure::begin(1, true, true);
+        machine.after_create(Ok(Created::NameTaken));
+        let unknown = machine.clone().after_look_up(Err(error(ErrorKind::XataTimeout)));
+        assert_eq!(unknown, stopped(Err(ErrorKind::XataTimeout)));
+        assert_eq!(machine.after_look_up(Ok(None)), EnsureAction::CheckUser);
+        let gone = machine.clone().after_user_check(Ok(UserStatus::Deleted));
+        assert_eq!(gone, stopped(Ok(EnsureOutcome::UserGone)));
+        let here = machine.after_user_check(Ok(UserStatus::Exists(None)));
+        assert_eq!(here, stopped(Err(ErrorKind::Contention)));
     }
 
     #[test]

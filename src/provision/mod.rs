@@ -20,11 +20,12 @@ use tokio::time::{Instant, sleep};
 pub use self::ensure::{Ensure, EnsureAction, EnsureOutcome};
 pub use self::remove::{Remove, RemoveAction, RemoveOutcome};
 
-use crate::clerk::{BackendClient, CLERK_TIMEOUT, UserId, UserStatus};
+use crate::clerk::{BackendClient, CLERK_TIMEOUT, DirectoryEntry, UserId, UserStatus};
 use crate::error::{ErrorKind, UpstreamError};
 use crate::region::Region;
 use crate::xata::{
-    DatabaseName, Databases, Failure, LookupResult, ProjectId, Projects, Removal, Target,
+    Database, DatabaseId, DatabaseName, Databases, Failure, LookupResult, ProjectId, Projects,
+    Removal, Target,
 };
 
 /// An older event may concern a user who was served under other settings, or who was deleted since.
@@ -69,6 +70,18 @@ impl From<&UserId> for DatabaseName {
     }
 }
 
+impl From<&Database> for DirectoryEntry {
+    fn from(database: &Database) -> Self {
+        let Database { id, name, project, region } = database;
+        Self {
+            id: id.as_ref().map(DatabaseId::as_str).map(str::to_owned),
+            name: name.as_str().to_owned(),
+            project: project.as_str().to_owned(),
+            region: region.as_str().to_owned(),
+        }
+    }
+}
+
 /// What is certain after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallOutcome {
@@ -95,11 +108,30 @@ impl CallLog {
     }
 }
 
+/// What became of a user's directory entry at Clerk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryResult {
+    /// This delivery wrote it.
+    Written,
+    /// It named the database before.
+    Unchanged,
+    /// The user is deleted, and has no entry.
+    UserGone,
+    /// It may not name the database.
+    Failed(ErrorKind),
+}
+
+/// A create that gets less time is likely to be broken off. It takes seconds.
+const MIN_CREATE: Duration = Duration::from_secs(5);
+
 /// The time of one delivery.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "each is the end of a part of the time")]
 pub struct TimeBudget {
     answer_by: Instant,
-    /// Earlier, so that the outcome of a change can still be looked up.
+    /// Earlier where an entry has to be written at Clerk afterwards.
+    look_up_by: Instant,
+    /// Earlier still, so that the outcome of a change can still be looked up.
     change_by: Instant,
 }
 
@@ -108,8 +140,18 @@ impl TimeBudget {
     /// whose client gives up.
     pub fn new(left: Duration) -> Self {
         let now = Instant::now();
+        let answer_by = now + left;
         let look_up = (left / 5).min(Duration::from_secs(5));
-        Self { answer_by: now + left, change_by: now + left - look_up }
+        Self { answer_by, look_up_by: answer_by, change_by: answer_by - look_up }
+    }
+
+    /// Keeps time for writing an entry at Clerk after the last request to Xata.
+    #[must_use]
+    pub fn with_entry(self) -> Self {
+        let left = self.answer_by.saturating_duration_since(Instant::now());
+        let entry = (left / 5).min(CLERK_TIMEOUT);
+        let Self { answer_by, look_up_by, change_by } = self;
+        Self { answer_by, look_up_by: look_up_by - entry, change_by: change_by - entry }
     }
 
     /// When the response must be ready.
@@ -131,17 +173,28 @@ pub struct Provisioner<'a> {
     pub projects: &'a Projects,
     /// The name of the database.
     pub name: DatabaseName,
-    /// How to ask Clerk for the user, where there is a key.
-    pub user_check: Option<UserCheck<'a>>,
+    /// The user at Clerk, where there is a key.
+    pub user: Option<UserAtClerk<'a>>,
     /// The time for all of it.
     pub budget: TimeBudget,
-    /// The requests so far.
-    pub calls: &'a mut CallLog,
+    /// What is done, for the log and the metrics.
+    pub progress: &'a mut Progress,
 }
 
-/// A question to Clerk.
+/// What a delivery has done, whatever its result is.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// The requests to Xata.
+    pub calls: CallLog,
+    /// The database that this delivery created.
+    pub created: Option<Database>,
+    /// What became of the directory entry, where one was needed.
+    pub entry: Option<EntryResult>,
+}
+
+/// How to reach a user at Clerk.
 #[derive(Clone, Copy)]
-pub struct UserCheck<'a> {
+pub struct UserAtClerk<'a> {
     /// Clerk.
     pub clerk: &'a BackendClient,
     /// The user.
@@ -161,11 +214,10 @@ impl Provisioner<'_> {
         is_fresh: bool,
     ) -> Result<EnsureOutcome, UpstreamError> {
         let ranked = self.projects.for_user(&self.name);
-        let (mut machine, mut action) =
-            Ensure::begin(ranked.len(), is_fresh, self.user_check.is_some());
+        let (mut machine, mut action) = Ensure::begin(ranked.len(), is_fresh, self.user.is_some());
         loop {
             action = match action {
-                EnsureAction::Stop(result) => return result,
+                EnsureAction::Stop(result) => return self.stop(result),
                 EnsureAction::CheckUser => machine.after_user_check(self.user_status().await),
                 EnsureAction::LookUp(rank) => {
                     machine.after_look_up(self.look_up(ranked[rank]).await?)
@@ -174,15 +226,20 @@ impl Provisioner<'_> {
                     let target = self.target(ranked[0], self.budget.change_by);
                     let sent_at = before(target.deadline)?;
                     let result = self.databases.create(target, region).await;
-                    self.calls.add(sent_at, &result);
+                    self.progress.calls.add(sent_at, &result);
                     machine.after_create(result)
                 }
                 EnsureAction::Pause(pause) => {
-                    if Instant::now() + pause >= self.budget.change_by {
-                        return Err(UpstreamError::new(ErrorKind::TimeUp));
+                    if Instant::now() + pause + MIN_CREATE > self.budget.change_by {
+                        machine.without_pause()
+                    } else {
+                        sleep(pause).await;
+                        machine.after_pause()
                     }
-                    sleep(pause).await;
-                    machine.after_pause()
+                }
+                EnsureAction::WriteEntry(database) => {
+                    self.progress.created = machine.created().cloned();
+                    machine.after_write(self.write_entry(&database).await)
                 }
             };
         }
@@ -194,7 +251,7 @@ impl Provisioner<'_> {
     /// When Xata or Clerk prevents it, or the time is up.
     pub async fn remove(mut self, removal: &Removal) -> Result<RemoveOutcome, UpstreamError> {
         let ranked = self.projects.for_user(&self.name);
-        let (mut machine, mut action) = Remove::begin(ranked.len(), self.user_check.is_some());
+        let (mut machine, mut action) = Remove::begin(ranked.len(), self.user.is_some());
         loop {
             action = match action {
                 RemoveAction::Stop(result) => return result,
@@ -206,7 +263,7 @@ impl Provisioner<'_> {
                     let target = self.target(ranked[rank], self.budget.change_by);
                     let sent_at = before(target.deadline)?;
                     let result = self.databases.remove(target, &id, removal).await;
-                    self.calls.add(sent_at, &result);
+                    self.progress.calls.add(sent_at, &result);
                     machine.after_remove(result)
                 }
             };
@@ -214,18 +271,53 @@ impl Provisioner<'_> {
     }
 
     async fn user_status(&self) -> Result<UserStatus, UpstreamError> {
-        let Some(UserCheck { clerk, user_id, instance }) = self.user_check else {
-            return Ok(UserStatus::Exists);
+        let Some(UserAtClerk { clerk, user_id, instance }) = self.user else {
+            return Ok(UserStatus::Exists(None));
         };
         before(self.budget.answer_by)?;
         clerk.user_status(user_id, instance, self.budget.clerk_by()).await
     }
 
+    /// Tells the application at Clerk where the database is.
+    async fn write_entry(&mut self, database: &Database) -> Result<UserStatus, UpstreamError> {
+        let Some(UserAtClerk { clerk, user_id, instance }) = self.user else {
+            return Ok(UserStatus::Exists(None));
+        };
+        let result = match before(self.budget.answer_by) {
+            Ok(_) => {
+                let (entry, deadline) = (database.into(), self.budget.clerk_by());
+                clerk.write_entry(user_id, instance, &entry, deadline).await
+            }
+            Err(error) => Err(error),
+        };
+        self.progress.entry = Some(match &result {
+            Ok(UserStatus::Exists(_)) => EntryResult::Written,
+            Ok(UserStatus::Deleted) => EntryResult::UserGone,
+            Err(error) => EntryResult::Failed(error.kind),
+        });
+        result
+    }
+
+    fn stop(
+        self,
+        result: Result<EnsureOutcome, UpstreamError>,
+    ) -> Result<EnsureOutcome, UpstreamError> {
+        let progress = self.progress;
+        match &result {
+            Ok(EnsureOutcome::Created(created)) => progress.created.clone_from(created),
+            Ok(EnsureOutcome::Exists(_)) if self.user.is_some() => {
+                progress.entry.get_or_insert(EntryResult::Unchanged);
+            }
+            _ => {}
+        }
+        result
+    }
+
     async fn look_up(&mut self, project: &ProjectId) -> Result<LookupResult, UpstreamError> {
-        let target = self.target(project, self.budget.answer_by);
+        let target = self.target(project, self.budget.look_up_by);
         let sent_at = before(target.deadline)?;
         let result = self.databases.look_up(target).await;
-        self.calls.add(sent_at, &result.clone().map_err(Failure::Unclear));
+        self.progress.calls.add(sent_at, &result.clone().map_err(Failure::Unclear));
         Ok(result)
     }
 

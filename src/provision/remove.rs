@@ -51,7 +51,7 @@ impl Remove {
     pub fn after_user_check(&mut self, status: Result<UserStatus, UpstreamError>) -> RemoveAction {
         match status {
             Ok(UserStatus::Deleted) => RemoveAction::LookUp(self.rank),
-            Ok(UserStatus::Exists) => RemoveAction::Stop(Ok(RemoveOutcome::UserExists)),
+            Ok(UserStatus::Exists(_)) => RemoveAction::Stop(Ok(RemoveOutcome::UserExists)),
             Err(error) => RemoveAction::Stop(Err(error)),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use maxminddb::{MaxMindDbError, Reader, path};
 use reqwest::header::{HeaderValue, USER_AGENT};
-use reqwest::{Method, Request};
+use reqwest::{Method, Request, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -28,20 +28,27 @@ pub enum CountryLookup {
 impl CountryLookup {
     /// The two-letter code of the country. A failed look-up is none, because it must not fail the
     /// sign-up.
+    ///
+    /// # Errors
+    /// When ip-api refuses the key.
     pub(super) async fn country(
         &self,
         ip: IpAddr,
         client: &HttpClient,
         deadline: Instant,
-    ) -> Option<Cow<'_, str>> {
-        match self {
+    ) -> Result<Option<Cow<'_, str>>, KeyRefused> {
+        Ok(match self {
             Self::Offline => iptocc::country_code(ip).map(Cow::Borrowed),
             Self::File(file) => file.country(ip).map(Cow::Borrowed),
-            Self::IpApi(ip_api) => ip_api.country(ip, client, deadline).await.map(Cow::Owned),
+            Self::IpApi(ip_api) => ip_api.country(ip, client, deadline).await?.map(Cow::Owned),
             Self::Off => None,
-        }
+        })
     }
 }
+
+/// ip-api refuses the key.
+#[derive(Debug)]
+pub(super) struct KeyRefused;
 
 /// A database of MaxMind's format that has countries, such as `GeoLite2-Country` or `GeoIP2-City`.
 pub struct CountryFile(Reader<Vec<u8>>);
@@ -96,23 +103,37 @@ impl IpApi {
     const TIME_LIMIT: Duration = Duration::from_secs(1);
     const RESPONSE_LIMIT_BYTES: usize = 4096;
 
-    async fn country(&self, ip: IpAddr, client: &HttpClient, deadline: Instant) -> Option<String> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Body {
-            country_code: String,
-        }
+    /// ip-api does not document its response to a key that it refuses; 401 and 403 count.
+    async fn country(
+        &self,
+        ip: IpAddr,
+        client: &HttpClient,
+        deadline: Instant,
+    ) -> Result<Option<String>, KeyRefused> {
         let deadline = deadline.min(Instant::now() + Self::TIME_LIMIT);
         // Formatted from the parsed address, never from the text of the event. `:` is the only
         // character in it that needs an escape in a path.
         let ip = ip.to_string().replace(':', "%3A");
         let key = self.key.as_ref().map(|key| format!("&key={}", key.expose_secret()));
         let url = format!("{}/json/{ip}?fields=countryCode{}", self.url, key.unwrap_or_default());
-        let mut request = Request::new(Method::GET, url.parse().ok()?);
+        let Ok(url) = url.parse() else { return Ok(None) };
+        let mut request = Request::new(Method::GET, url);
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(http_client::USER_AGENT));
-        let response = http_client::send(client, request, deadline).await.ok()?;
-        if !response.status().is_success() {
-            return None;
+        let Ok(response) = http_client::send(client, request, deadline).await else {
+            return Ok(None);
+        };
+        match response.status() {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(KeyRefused),
+            status if status.is_success() => Ok(Self::read(response, deadline).await),
+            _ => Ok(None),
+        }
+    }
+
+    async fn read(response: Response, deadline: Instant) -> Option<String> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Body {
+            country_code: String,
         }
         let body = http_client::read(response, Self::RESPONSE_LIMIT_BYTES, deadline).await.ok()?;
         Some(serde_json::from_slice::<Body>(&body).ok()?.country_code)

@@ -124,6 +124,8 @@ pub struct Decision {
     pub address: Address,
     /// A preference was skipped, because its region is not allowed.
     pub preference_rejected: bool,
+    /// The country is unknown, because ip-api refuses the key.
+    pub lookup_refused: bool,
 }
 
 impl PlacementPolicy {
@@ -144,6 +146,7 @@ impl PlacementPolicy {
                         placement: Placement { region, reason },
                         address,
                         preference_rejected,
+                        lookup_refused: false,
                     };
                 }
                 _ => preference_rejected = true,
@@ -151,13 +154,14 @@ impl PlacementPolicy {
         }
         let country = match address.public() {
             Some(ip) => self.lookup.country(ip, client, deadline).await,
-            None => None,
+            None => Ok(None),
         };
-        let placement = match country.and_then(|country| self.by_country(&country)) {
+        let lookup_refused = country.is_err();
+        let placement = match country.ok().flatten().and_then(|country| self.by_country(&country)) {
             Some(region) => Placement { region: region.clone(), reason: PlacementReason::Geo },
             None => Placement { region: self.default.clone(), reason: PlacementReason::Default },
         };
-        Decision { placement, address, preference_rejected }
+        Decision { placement, address, preference_rejected, lookup_refused }
     }
 
     fn by_country(&self, country: &str) -> Option<&Region> {

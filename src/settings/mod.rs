@@ -12,6 +12,7 @@ mod xata;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 use strum::{EnumString, VariantNames};
@@ -24,8 +25,11 @@ use crate::xata::Projects;
 use environment::Environment;
 
 pub use self::environment::base_url;
-pub use self::secrets::secrets;
+pub use self::secrets::{credentials, secrets};
 pub use self::xata::Xata;
+
+/// The environment variables of now: the process's, or a test's.
+pub type Variables = Arc<dyn Fn() -> Vec<(OsString, OsString)> + Send + Sync>;
 
 /// The settings of the function.
 #[derive(Debug)]

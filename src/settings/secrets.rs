@@ -3,21 +3,29 @@
 use std::ffi::OsString;
 
 use aws_credential_types::Credentials;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::SettingsError;
 use super::environment::Environment;
-use crate::secrets;
+use crate::secrets::{self, CredentialsSource, Token};
 
 /// Lambda sets these, and AWS's own tools read them.
-const AWS: [&str; 6] = [
+const AWS: [&str; 9] = [
     "AWS_REGION",
-    "AWS_ACCESS_KEY_ID",
+    ACCESS_KEY_ID,
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
+    ENDPOINT,
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_SECRETS_MANAGER",
 ];
+
+const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+
+/// The address of the container's credentials.
+const ENDPOINT: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
 
 /// The secret that `SECRETS_ID` names; none where the secrets are in the environment.
 ///
@@ -40,13 +48,48 @@ pub fn secrets(
     let public = format!("https://secretsmanager.{region}.{domain}");
     let everywhere = env.url("AWS_ENDPOINT_URL", &public)?;
     let url = env.url("AWS_ENDPOINT_URL_SECRETS_MANAGER", &everywhere)?;
-    let token = match env.optional("AWS_SESSION_TOKEN") {
-        Some(_) => Some(env.key("AWS_SESSION_TOKEN")?.expose_secret().to_owned()),
-        None => None,
+    credentials_in(&env)?;
+    Ok(Some(secrets::Settings { id: id.to_owned(), url, region }))
+}
+
+/// Where the credentials of the function's role are now: in the environment, else at the container's
+/// endpoint. AWS's own tools look there in this order.
+///
+/// # Errors
+/// The first value that is missing or cannot work.
+pub fn credentials(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<CredentialsSource, SettingsError> {
+    credentials_in(&Environment::collect(variables, &AWS)?)
+}
+
+fn credentials_in(env: &Environment) -> Result<CredentialsSource, SettingsError> {
+    if env.optional(ACCESS_KEY_ID).is_none() && env.optional(ENDPOINT).is_some() {
+        let url = env.url(ENDPOINT, "")?;
+        let token = match env.optional("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") {
+            Some(path) => Some(Token::File(path.into())),
+            None => key_if_set(env, "AWS_CONTAINER_AUTHORIZATION_TOKEN")?.map(Token::Value),
+        };
+        return Ok(CredentialsSource::Endpoint { url, token });
+    }
+    let key = |name| {
+        let problem = "is missing, and SECRETS_ID needs it; Lambda sets it by itself";
+        key_if_set(env, name)?.ok_or_else(|| SettingsError::new(name, problem))
     };
-    needed("AWS_ACCESS_KEY_ID").and(needed("AWS_SECRET_ACCESS_KEY"))?;
-    let key = |name| Ok::<_, SettingsError>(env.key(name)?.expose_secret().to_owned());
-    let (id_of_key, secret) = (key("AWS_ACCESS_KEY_ID")?, key("AWS_SECRET_ACCESS_KEY")?);
-    let credentials = Credentials::new(id_of_key, secret, token, None, "environment");
-    Ok(Some(secrets::Settings { id: id.to_owned(), url, region, credentials }))
+    let (id, secret) = (key(ACCESS_KEY_ID)?, key("AWS_SECRET_ACCESS_KEY")?);
+    let token = key_if_set(env, "AWS_SESSION_TOKEN")?;
+    Ok(CredentialsSource::Given(Credentials::new(
+        id.expose_secret(),
+        secret.expose_secret(),
+        token.map(|it| it.expose_secret().to_owned()),
+        None,
+        "environment",
+    )))
+}
+
+fn key_if_set(
+    env: &Environment,
+    name: &'static str,
+) -> Result<Option<SecretString>, SettingsError> {
+    env.optional(name).is_some().then(|| env.key(name)).transpose()
 }

@@ -2,7 +2,6 @@
 //! Lite"). The service was retired on 2026-02-28. It is kept for compatible servers and gets nothing
 //! beyond creation.
 
-use http::header::HeaderName;
 use http::{Method, StatusCode};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -10,16 +9,13 @@ use serde_json::json;
 
 use super::{
     CreateResult, Created, Database, DatabaseName, Failure, LookupResult, Target, WorkspaceId,
-    no_response, unreadable,
+    no_response, retry_after, unreadable,
 };
 use crate::Clock;
 use crate::error::{ErrorKind, UpstreamError};
 use crate::http_client::json_api::{ApiResponse, JsonApi};
 use crate::http_client::{CallError, HttpClient};
 use crate::region::Region;
-
-/// Seconds until the rate limit admits the next request.
-const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// The settings of Xata Lite.
 #[derive(Debug)]
@@ -107,8 +103,7 @@ impl Lite {
     /// was never documented, so 409, 422 and 423 are all looked up.
     fn classify(&self, response: &ApiResponse) -> Failure {
         let status = response.status;
-        let reset = self.api.wait(&response.headers, &RATE_LIMIT_RESET);
-        let retry_after = reset.or(response.retry_after);
+        let retry_after = retry_after(&self.api, response);
         let error =
             |kind| UpstreamError { retry_after, ..UpstreamError::with_status(status, kind) };
         let refused = |kind| Failure::Refused(error(kind));

@@ -8,7 +8,10 @@ mod list_reader;
 pub mod lite;
 pub mod platform;
 
+use std::time::Duration;
+
 use http::StatusCode;
+use http::header::HeaderName;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -17,6 +20,7 @@ use self::lite::Lite;
 use self::platform::Platform;
 use crate::error::{ErrorKind, UpstreamError};
 use crate::http_client::CallError;
+use crate::http_client::json_api::{ApiResponse, JsonApi};
 use crate::region::Region;
 
 /// The databases behind one of Xata's APIs.
@@ -136,6 +140,17 @@ impl From<Failure> for UpstreamError {
             Failure::Refused(error) | Failure::Unclear(error) => error,
         }
     }
+}
+
+/// Seconds until a rate limit admits the next request. A gateway may send it beside every response,
+/// so it counts only where the limit is met.
+const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// How long Xata asks to wait (`docs/vendors/xata.md`, "Timeouts and rate limits").
+fn retry_after(api: &JsonApi, response: &ApiResponse) -> Option<Duration> {
+    let is_limited = response.status == StatusCode::TOO_MANY_REQUESTS;
+    let reset = is_limited.then(|| api.wait(&response.headers, &RATE_LIMIT_RESET)).flatten();
+    reset.or(response.retry_after)
 }
 
 /// Why a call to Xata has no response that can be read.

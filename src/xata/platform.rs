@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::list_reader::{Branch, ListReader, Progress};
 use super::{
     CreateResult, Created, DatabaseId, Failure, LookupResult, OrganizationId, ProjectId, Removal,
-    RemoveResult, Removed, Target, no_response, unreadable,
+    RemoveResult, Removed, Target, no_response, retry_after, unreadable,
 };
 use crate::Clock;
 use crate::error::{ErrorKind, UpstreamError};
@@ -118,7 +118,7 @@ impl Platform {
         {
             return Ok(Created::NameTaken);
         }
-        Err(classify(&response))
+        Err(classify(&self.api, &response))
     }
 
     /// Reads the project's list until it names the database.
@@ -128,7 +128,8 @@ impl Platform {
         let mut response = response.map_err(no_response)?;
         let status = response.status();
         if status != StatusCode::OK {
-            return Err(classify(&self.api.read(response, target.deadline).await).into());
+            let response = self.api.read(response, target.deadline).await;
+            return Err(classify(&self.api, &response).into());
         }
         let error = |kind| UpstreamError::with_status(status, kind);
         let mut reader = ListReader::new(target.name.as_str());
@@ -172,15 +173,16 @@ impl Platform {
         match response.status.as_u16() {
             200..=299 => Ok(Removed::Done),
             404 => Ok(Removed::Absent),
-            _ => Err(classify(&response)),
+            _ => Err(classify(&self.api, &response)),
         }
     }
 }
 
 /// Why a response is no success (`docs/vendors/xata.md`, "Errors" and "Quotas"). The status decides;
 /// the text only tells one kind from another.
-fn classify(response: &ApiResponse) -> Failure {
-    let (status, retry_after, message) = (response.status, response.retry_after, message(response));
+fn classify(api: &JsonApi, response: &ApiResponse) -> Failure {
+    let (status, message) = (response.status, message(response));
+    let retry_after = retry_after(api, response);
     let error = |kind| UpstreamError { retry_after, ..UpstreamError::with_status(status, kind) };
     let refused = |kind| Failure::Refused(error(kind));
     let says = |text: &str| message.contains(text);

@@ -108,61 +108,128 @@ async fn the_metadata_of_the_application_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_directory_entry_that_cannot_be_written_is_a_warning() {
-    let expect = async |app: &TestApp, reason: &str| {
-        let response = app.deliver(sign_up().user_created()).await;
-        assert_eq!(response.row(), (200, "created", None, None), "{reason}");
-        let line = &response.log_line;
-        let found = (&line["level"], &line["directory"]);
-        assert_eq!(found, (&json!("WARN"), &json!(reason)), "{line}");
-        assert_eq!(app.databases(&id()).len(), 1);
-        assert_eq!(app.requests_to_clerk().len(), 1, "the write is not repeated");
-    };
-    for (effect, (_, _, reason, _)) in failures() {
-        if matches!(effect, Effect::TruncatedAfter) {
-            continue; // a write needs only the status
+async fn a_sign_up_is_acknowledged_only_when_its_entry_is_written() {
+    for api in Api::BOTH {
+        for (effect, row) in failures() {
+            let app = TestApp::with_api(api, &CLERK);
+            app.clerk.insert(sign_up());
+            app.clerk.faults().push(Fault::once(Call::UpdateUserMetadata, effect.clone()));
+            let first = delivery(sign_up().user_created());
+            let first = with_header(first, "x-hookdeck-will-retry-after", "30");
+            let response = app.send(first).await;
+            assert_eq!(response.row(), row, "{effect:?}");
+            let line = &response.log_line;
+            let level = if row.0 == 500 { "ERROR" } else { "WARN" };
+            assert_eq!((&line["level"], &line["directory"]), (&json!(level), &json!(row.2)));
+            assert_eq!(response.metrics["DirectoryEntryFailed"], 1);
+            assert_eq!(app.databases(&id()).len(), 1, "the database exists meanwhile");
+            assert_eq!(app.requests_to_clerk().len(), 1, "the write is not repeated");
+
+            let response = app.send(retry(sign_up().user_created(), 2)).await;
+            assert_eq!(response.row(), (200, "exists", None, None), "{effect:?}");
+            assert_eq!(app.databases(&id()).len(), 1);
+            assert_eq!(entry(&app)["name"], id());
         }
-        let app = app(&[], &sign_up());
-        app.clerk.faults().push(Fault::always(Call::UpdateUserMetadata, effect));
-        expect(&app, reason.expect("a reason")).await;
     }
-    let deleted = app(&[], &sign_up());
-    deleted.clerk.remove(&id());
-    expect(&deleted, "user_gone").await;
-    let full = app(&[], &sign_up());
-    let huge = json!({ "plan": "x".repeat(8100) });
-    full.clerk.change_user(&id(), |user| user.private_metadata = huge.clone());
-    expect(&full, "clerk_request_rejected").await;
-    assert_eq!(full.clerk.user(&id()).expect("a user").private_metadata, huge);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_that_finds_the_database_writes_the_entry_and_a_fresh_delivery_does_not() {
-    for changes in [&[][..], &ALL_PROJECTS] {
-        let app = app_an_hour_later(changes).await;
-        let expected = entry(&app);
-        app.clerk.change_user(&id(), |user| user.private_metadata = json!({}));
-        let response = app.send(retry(sign_up().user_created(), 2)).await;
-        assert_eq!(response.row(), (200, "exists", None, None));
-        assert_eq!(response.log_line["directory"], "written");
-        assert_eq!(entry(&app), expected);
-    }
+async fn clerk_s_retry_after_is_passed_on_until_the_third_attempt() {
     let app = app(&[], &sign_up());
-    app.deliver(sign_up().user_created()).await;
-    app.clerk.clear_requests();
-    let response = app.deliver(sign_up().user_created()).await;
-    assert_eq!(response.row(), (200, "exists", None, None));
-    assert_eq!(app.requests_to_clerk(), [""; 0]);
+    let limited = Effect::Answer(message(429, "slow down").with_retry_after("7"));
+    app.clerk.faults().push(Fault::always(Call::UpdateUserMetadata, limited));
+    for (attempt, retry_after) in [(1, Some("7")), (3, Some("7")), (4, None)] {
+        let response = app.send(retry(sign_up().user_created(), attempt)).await;
+        let expected = (503, "unavailable", Some("clerk_unavailable"), retry_after);
+        assert_eq!(response.row(), expected, "attempt {attempt}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_database_that_cannot_be_looked_up_for_its_entry_is_exists() {
+async fn metadata_without_room_for_the_entry_is_misconfigured_until_there_is_room() {
+    let app = app(&[], &sign_up());
+    let huge = json!({ "plan": "x".repeat(8100) });
+    app.clerk.change_user(&id(), |user| user.private_metadata = huge.clone());
+    for request in [delivery(sign_up().user_created()), retry(sign_up().user_created(), 2)] {
+        let response = app.send(request).await;
+        assert_eq!(response.row(), (500, "misconfigured", Some("clerk_metadata_full"), None));
+        assert_eq!(response.log_line["upstream_status"], 422);
+    }
+    assert_eq!(app.clerk.user(&id()).expect("a user").private_metadata, huge);
+    assert_eq!(app.databases(&id()).len(), 1);
+    app.clerk.change_user(&id(), |user| user.private_metadata = json!({ "plan": "pro" }));
+    let response = app.send(retry(sign_up().user_created(), 3)).await;
+    assert_eq!(response.row(), (200, "exists", None, None));
+    assert_eq!(entry(&app)["name"], id());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_finds_the_user_deleted_is_ignored_with_a_warning() {
+    let app = app(&[], &sign_up());
+    app.clerk.remove(&id());
+    let response = app.deliver(sign_up().user_created()).await;
+    assert_eq!(response.row(), (200, "ignored", Some("user_gone"), None));
+    let line = &response.log_line;
+    assert_eq!((&line["level"], &line["directory"]), (&json!("WARN"), &json!("user_gone")));
+    assert_eq!(app.requests_to_clerk().len(), 2, "the write, and the instance of the key");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fresh_sign_up_of_another_instance_than_the_key_s_is_foreign_key() {
+    let sign_up = SignUp { instance_id: Some("ins_other".to_owned()), ..sign_up() };
+    let app = TestApp::with_settings(&CLERK);
+    let response = app.deliver(sign_up.user_created()).await;
+    assert_eq!(response.row(), (500, "misconfigured", Some("foreign_key"), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_that_is_missing_or_wrong_is_written_and_a_right_one_is_not_written_again() {
+    let wrong = json!({ "database": { "name": id(), "project": "prj_x", "region": "us-east-1" } });
+    for changes in [&[][..], &ALL_PROJECTS] {
+        for is_first in [true, false] {
+            let app = app(changes, &sign_up());
+            assert_eq!(app.deliver(sign_up().user_created()).await.outcome(), "created");
+            let right = app.clerk.user(&id()).expect("a user").private_metadata;
+            for (metadata, word) in
+                [(json!({}), "written"), (wrong.clone(), "written"), (right.clone(), "unchanged")]
+            {
+                app.clerk.change_user(&id(), |user| user.private_metadata = metadata);
+                let _ = app.clerk.take_events();
+                let event = sign_up().user_created();
+                let request = if is_first { delivery(event) } else { retry(event, 2) };
+                let response = app.send(request).await;
+                assert_eq!(response.row(), (200, "exists", None, None));
+                assert_eq!(response.log_line["directory"], word);
+                assert_eq!(entry(&app), right["database"]);
+                assert_eq!(app.clerk.take_events().is_empty(), word == "unchanged");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_cannot_be_looked_up_for_its_entry_is_unavailable() {
     let app = app_an_hour_later(&[]).await;
-    let list = Fault::always(xata::platform::Call::ListBranches, Effect::TruncatedAfter);
+    let list = Fault::once(xata::platform::Call::ListBranches, Effect::TruncatedAfter);
     app.platform().faults().push(list);
     let response = app.deliver(sign_up().user_created()).await;
-    assert_eq!(response.row(), (200, "exists", None, None));
-    assert_eq!(response.log_line["directory"], "unknown");
+    assert_eq!(response.row(), (503, "unavailable", Some("xata_unreachable"), None));
+    let again = app.send(retry(sign_up().user_created(), 2)).await;
+    assert_eq!(again.row(), (200, "exists", None, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_region_is_an_error_although_the_entry_is_not_written() {
+    let app = app(
+        &[("XATA_TEMPLATES", "us-east-1=tpl-a-0,eu-central-1=tpl-a-2,ap-southeast-2=tpl-a-2")],
+        &sign_up(),
+    );
+    app.clerk.faults().push(Fault::once(Call::UpdateUserMetadata, Effect::ResetBefore));
+    let response = app.deliver(sign_up().user_created()).await;
+    assert_eq!(response.row(), (503, "unavailable", Some("clerk_unavailable"), None));
+    let line = &response.log_line;
+    let found = (&line["level"], &line["wrong_region"]);
+    assert_eq!(found, (&json!("ERROR"), &json!("ap-southeast-2")), "{line}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -304,8 +371,8 @@ async fn a_deletion_waits_until_no_fresh_delivery_of_the_sign_up_can_undo_it() {
         let fourth = app.send(retry(deleted(), 4)).await;
         assert_eq!(fourth.row(), (503, "unavailable", Some("too_early"), None));
         let created = app.deliver(sign_up.user_created()).await;
-        assert_eq!(created.row(), (200, "created", None, None));
-        assert_eq!(created.log_line["directory"], "user_gone");
+        assert_eq!(created.row(), (200, "ignored", Some("user_gone"), None));
+        assert_eq!(app.databases(&sign_up.user_id).len(), 1);
         tokio::time::advance(9 * MINUTE).await;
         assert_eq!(app.send(retry(deleted(), 2)).await.row(), (200, done, None, None));
         let again = app.deliver(sign_up.user_created()).await;
@@ -333,14 +400,15 @@ async fn a_request_to_clerk_has_five_seconds_and_the_response_is_before_the_dead
     app.deliver(sign_up().user_created()).await;
     assert_eq!(started_at.elapsed(), Duration::from_secs(5));
 
-    // A slow create leaves less time for the entry.
+    // The slowest create, look-up and write fit, one after the other.
     let slow = self::app(&[], &sign_up());
-    slow.xata.set_create_latency(Duration::from_secs(48));
-    slow.clerk.faults().push(Fault::always(Call::UpdateUserMetadata, Effect::HangBefore));
+    slow.xata.fault(Fault::always(xata::Call::Create, Effect::HangAfter));
+    slow.clerk.faults().push(Fault::once(Call::UpdateUserMetadata, Effect::HangAfter));
     let started_at = tokio::time::Instant::now();
     let response = slow.deliver(sign_up().user_created()).await;
-    assert_eq!(response.row(), (200, "created", None, None));
-    assert!(started_at.elapsed() <= Duration::from_secs(54), "{:?}", started_at.elapsed());
+    assert_eq!(response.row(), (503, "unavailable", Some("clerk_unavailable"), None));
+    assert_eq!(entry(&slow)["name"], id());
+    assert_eq!(started_at.elapsed(), Duration::from_secs(44 + 5));
 }
 
 #[tokio::test(start_paused = true)]

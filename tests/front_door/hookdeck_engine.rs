@@ -6,13 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::json;
-use standin::clerk::user_id;
+use standin::clerk::{SignUp, user_id};
 use standin::fault::{Effect, Fault};
 use standin::function_url::{self, BodyEncoding};
 use standin::hookdeck::{Connection, Engine, EventStatus, from_fn};
 use standin::xata::{Call, Xata};
 
-use crate::test_app::{Api, MINUTE, SECRET, TestApp, message, take_log, user_created};
+use crate::test_app::{Api, CLERK, MINUTE, SECRET, TestApp, message, take_log, user_created};
 
 fn engine(app: &Arc<TestApp>) -> Engine {
     let connection = Connection {
@@ -53,6 +53,26 @@ async fn a_hundred_sign_ups_delivered_twice_create_a_hundred_databases() {
         for seed in 1..=100 {
             assert_eq!(app.databases(&user_id(seed)).len(), 1, "user {seed}");
         }
+    }
+}
+
+/// Each event costs Clerk at least one request, and a development instance answers 100 in 10 s.
+#[tokio::test(start_paused = true)]
+async fn three_hundred_users_imported_at_clerk_s_development_limit_get_three_hundred_entries() {
+    let app = Arc::new(TestApp::with_settings(&CLERK));
+    let engine = engine(&app);
+    for seed in 1..=300 {
+        app.clerk.insert(SignUp::new(&user_id(seed)));
+        engine.ingest(HeaderMap::new(), user_created(seed).into());
+    }
+    engine.settle().await;
+    assert!(engine.events().iter().all(|event| event.status == EventStatus::Successful));
+    let limited = app.clerk.requests().iter().filter(|it| it.status == Some(429)).count();
+    assert!(limited > 0, "the import meets the limit");
+    for seed in 1..=300 {
+        let [database] = &app.databases(&user_id(seed))[..] else { panic!("one database") };
+        let user = app.clerk.user(&user_id(seed)).expect("a user");
+        assert_eq!(user.private_metadata["database"]["id"], json!(database.id), "user {seed}");
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use per_user_db::telemetry;
 use per_user_db::telemetry::{METRICS, NAMESPACE};
 use serde_json::{Value, json};
+use standin::clerk::{self, SignUp, user_id};
 use standin::fault::{Effect, Fault};
 use standin::xata::Call;
 use tracing_subscriber::filter::LevelFilter;
@@ -77,6 +78,9 @@ async fn each_kind_of_failure_has_its_own_metric() {
     let line = response.log_line;
     assert_eq!((&line["outcome"], &line["reason"]), (&json!("ignored"), &json!("user_gone")));
 
+    app.clerk.insert(SignUp::new(&user_id(1)));
+    let down = Fault::always(clerk::backend::Call::UpdateUserMetadata, Effect::ResetBefore);
+    app.clerk.faults().push(down);
     let fresh = app.deliver(user_created(1)).await.metrics;
     assert_eq!(metrics(&fresh)["DirectoryEntryFailed"], 1);
 

@@ -84,7 +84,8 @@ async fn no_secret_and_no_personal_data_is_in_a_response_or_in_the_log() {
                 assert!(span["status"].is_u64() || !is_healthy, "{line}");
             }
             if is_genuine && is_healthy {
-                assert_eq!(response.log_line["directory"], "written", "{output}");
+                let word = &response.log_line["directory"];
+                assert!(word == "written" || word == "unchanged", "{output}");
             }
             tokio::time::advance(Duration::from_secs(3600)).await;
         }

@@ -191,8 +191,13 @@ fn the_debug_output_of_secrets_and_their_error_has_no_secret() {
     assert!(!format!("{error} {error:?}").contains("planted"));
 }
 
+/// The secret of this name, `current` or `previous`.
+pub fn secret(name: &str) -> String {
+    vectors()["secrets"][name].as_str().unwrap().to_owned()
+}
+
 /// Hookdeck's delivery of an event file that Clerk signed days ago.
-fn signed(tampered: bool) -> http::Request<bytes::Bytes> {
+pub fn signed(tampered: bool) -> http::Request<bytes::Bytes> {
     let files = &vectors()["event_files"]["items"];
     let file = files.as_array().unwrap().iter().find(|it| it["file"] == FILE).unwrap();
     let mut body = vector_file(FILE);

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
+use http::HeaderValue;
 use standin::clerk::{SignUp, user_id};
 use standin::fault::{Effect, Fault};
 use standin::xata::Call;
 use tokio::time::Instant;
 
 use crate::test_app::{
-    ALL_PROJECTS, Api, DELETE, TestApp, delivery, message, payload, retry, user_created,
+    ALL_PROJECTS, Api, CLERK, DELETE, TestApp, delivery, message, payload, retry, user_created,
 };
 
 fn sign_up_payload() -> String {
@@ -89,17 +90,57 @@ async fn without_time_left_no_request_is_sent_and_the_response_is_503() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_beyond_the_deadline_is_not_begun() {
+async fn a_busy_project_is_looked_up_when_the_next_pause_does_not_fit() {
     let busy = message(409, "busy").with_retry_after("1");
-    for api in Api::BOTH {
-        let app = TestApp::with_api(api, &[]);
-        app.xata.fault(Fault::always(Call::Create, Effect::Answer(busy.clone())));
-        let (started_at, deadline) = (Instant::now(), (app.clock)() + Duration::from_secs(10));
-        assert_eq!(app.invoke_with_deadline(&sign_up_payload(), deadline).await.status, 503);
-        assert!(
-            started_at.elapsed() < Duration::from_secs(9),
-            "{api:?}: {:?}",
-            started_at.elapsed()
-        );
+    for settings in [&[][..], &CLERK] {
+        for (seconds, has_database) in [(3, false), (10, false), (20, false), (20, true)] {
+            let app = TestApp::with_settings(settings);
+            app.clerk.insert(SignUp::new(&user_id(1)));
+            if has_database {
+                app.xata.insert("prj_a", "eu-central-1", [user_id(1)]);
+            }
+            app.xata.fault(Fault::always(Call::Create, Effect::Answer(busy.clone())));
+            let (started_at, deadline) =
+                (Instant::now(), (app.clock)() + Duration::from_secs(seconds));
+            let response = app.invoke_with_deadline(&sign_up_payload(), deadline).await;
+            if has_database {
+                assert_eq!(response.row(), (200, "exists", None, None));
+            } else {
+                let (status, outcome, reason, retry_after) = response.row();
+                let found = (status, outcome, reason);
+                assert_eq!(found, (503, "unavailable", Some("contention")), "{seconds} s");
+                assert_eq!(retry_after, Some("1"), "Xata's own value");
+            }
+            assert!(started_at.elapsed() < Duration::from_secs(seconds - 1));
+            assert_eq!(app.methods().last().map(String::as_str), Some("GET"));
+            assert!(seconds < 20 || app.methods().len() > 2, "pauses that fit are made");
+        }
     }
+}
+
+/// A rate limit of Xata's gateway.
+#[tokio::test(start_paused = true)]
+async fn x_ratelimit_reset_counts_like_retry_after() {
+    for api in Api::BOTH {
+        for (status, reset, row) in [
+            (429, "40", (503, "unavailable", Some("rate_limited"), Some("40"))),
+            (429, "soon", (503, "unavailable", Some("rate_limited"), None)),
+            (503, "40", (503, "unavailable", Some("xata_error"), None)),
+        ] {
+            let app = TestApp::with_api(api, &[]);
+            let mut limited = message(status, "slow down");
+            limited.headers.insert("x-ratelimit-reset", HeaderValue::from_static(reset));
+            app.xata.fault(Fault::always(Call::Create, Effect::Answer(limited)));
+            let response = app.invoke(&sign_up_payload()).await;
+            assert_eq!(response.row(), row, "{api:?} {status} {reset}");
+        }
+    }
+    // A short limit is waited out, as with `Retry-After`.
+    let app = TestApp::new();
+    let mut limited = message(429, "slow down");
+    limited.headers.insert("x-ratelimit-reset", HeaderValue::from_static("3"));
+    app.xata.fault(Fault::once(Call::Create, Effect::Answer(limited)));
+    let started_at = Instant::now();
+    assert_eq!(app.invoke(&sign_up_payload()).await.row(), (200, "created", None, None));
+    assert!(started_at.elapsed() >= Duration::from_secs(3));
 }

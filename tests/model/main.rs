@@ -4,7 +4,8 @@
 //! [`CreationModel`]: two users sign up, and each sign-up is sent twice. The faults are a busy project,
 //! a key that cannot be checked, an outage, a response that is lost before or after the request's
 //! effect, a create that takes effect later, and a crash at any await. Meanwhile a quota is reached
-//! and lifted, a project is added, and an operator removes a database.
+//! and lifted, a project is added, and an operator removes a database. With a Clerk key, requests to
+//! Clerk fail, too.
 //!
 //! [`DeletionModel`]: one user signs up and may be deleted, and each event is sent twice. A deletion of
 //! an existing user may be sent, too. The faults are the same, and Clerk may not respond.
@@ -101,6 +102,27 @@ fn every_user_gets_one_database_on_the_platform() {
     for budget in budgets(&SMALL, &LARGE) {
         assert_holds("platform", budget, CreationModel::new(budget));
     }
+}
+
+#[test]
+fn with_a_clerk_key_every_acknowledged_user_has_an_entry() {
+    let small = [Budget { faults: 1, ..EMPTY }, Budget { additions: 1, ..EMPTY }];
+    let large = [
+        Budget { faults: 2, ..EMPTY },
+        Budget { faults: 1, removals: 1, additions: 1, ..EMPTY },
+        Budget { faults: 1, quotas: 1, ..EMPTY },
+    ];
+    for budget in budgets(&small, &large) {
+        let model = CreationModel { has_clerk: true, ..CreationModel::new(budget) };
+        assert_holds("with a Clerk key", budget, model);
+    }
+}
+
+#[test]
+fn acknowledging_a_sign_up_without_its_entry_leaves_users_without_one() {
+    let (rules, budget) = (Rules::BestEffortEntry, Budget { faults: 1, ..EMPTY });
+    let model = CreationModel { rules, has_clerk: true, ..CreationModel::new(budget) };
+    assert_violates("an acknowledged user has an entry", model);
 }
 
 #[test]

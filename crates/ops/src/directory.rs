@@ -44,8 +44,18 @@ pub(crate) enum UserLookup {
         instance: String,
         #[serde(skip)]
         entry: Option<Entry>,
+        /// The size of all metadata, as JSON.
+        #[serde(skip)]
+        metadata_bytes: usize,
     },
 }
+
+/// What Clerk keeps for a user (`docs/vendors/clerk.md`, "Metadata"). Whether for each kind of metadata
+/// or for all together is unknown; here, for all.
+pub(crate) const METADATA_LIMIT_BYTES: usize = 8 * 1024;
+
+/// An entry has less, its place in the metadata included.
+const ENTRY_BYTES: usize = 512;
 
 /// The members of the entry that can be read.
 #[derive(Clone, Serialize)]
@@ -57,6 +67,16 @@ pub(crate) struct Entry {
 }
 
 impl UserLookup {
+    /// The size of the metadata where it leaves no room for an entry.
+    pub(crate) fn full_metadata_bytes(&self) -> Option<usize> {
+        match *self {
+            Self::Found { metadata_bytes, .. } => {
+                (metadata_bytes + ENTRY_BYTES > METADATA_LIMIT_BYTES).then_some(metadata_bytes)
+            }
+            _ => None,
+        }
+    }
+
     /// In a few words.
     pub(crate) fn words(&self) -> String {
         match self {
@@ -97,11 +117,12 @@ impl Directory {
         #[derive(Deserialize)]
         struct User {
             id: String,
-            private_metadata: Option<Metadata>,
-        }
-        #[derive(Deserialize)]
-        struct Metadata {
-            database: Option<Value>,
+            #[serde(default)]
+            private_metadata: Value,
+            #[serde(default)]
+            public_metadata: Value,
+            #[serde(default)]
+            unsafe_metadata: Value,
         }
         let instance = self.instance().await?;
         if !self.lists(&instance) {
@@ -121,8 +142,12 @@ impl Directory {
         }
         match response.json::<User>() {
             Ok(user) if user.id == user_id.as_str() => {
-                let entry = user.private_metadata.and_then(|metadata| metadata.database);
-                Ok(UserLookup::Found { instance, entry: entry.as_ref().map(Entry::read) })
+                let User { private_metadata, public_metadata, unsafe_metadata, .. } = user;
+                let entry = private_metadata.get("database").filter(|it| !it.is_null());
+                let entry = entry.map(Entry::read);
+                let kinds = [&private_metadata, &public_metadata, &unsafe_metadata];
+                let metadata_bytes = kinds.map(|it| it.to_string().len()).iter().sum();
+                Ok(UserLookup::Found { instance, entry, metadata_bytes })
             }
             _ => Err(self.clerk.unreadable().into()),
         }
@@ -134,12 +159,12 @@ impl Directory {
         user_id: &UserId,
         database: &Branch,
     ) -> Result<UserStatus, ApiError> {
-        let Branch { id, name, project, region, .. } = database;
-        let body = DirectoryEntry { id: Some(id), name, project, region }.merge_body();
+        let Branch { id, name, project, region, .. } = database.clone();
+        let entry = DirectoryEntry { id: Some(id), name, project, region };
         let path = format!("/users/{user_id}/metadata");
-        let response = self.clerk.exchange(Method::PATCH, &path, Some(&body)).await?;
+        let response = self.clerk.exchange(Method::PATCH, &path, Some(&entry.merge_body())).await?;
         match response.status {
-            status if status.is_success() => Ok(UserStatus::Exists),
+            status if status.is_success() => Ok(UserStatus::Exists(Some(entry))),
             _ if is_user_not_found(&response) => Ok(UserStatus::Deleted),
             status => Err(self.clerk.rejected(status)),
         }

@@ -171,7 +171,7 @@ impl Report {
             _ => return back("No entry was written at Clerk: CLERK_SECRET_KEY is not set."),
         };
         match result {
-            Ok(UserStatus::Exists) => back("The entry at Clerk is written."),
+            Ok(UserStatus::Exists(_)) => back("The entry at Clerk is written."),
             Ok(UserStatus::Deleted) => back(
                 "But Clerk says that the user is gone: no entry was written, and a retried \
                  user.deleted removes the database again.",

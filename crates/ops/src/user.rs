@@ -6,7 +6,7 @@ use per_user_db::settings::OnUserDeleted;
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::directory::{Entry, UserLookup};
+use crate::directory::{Entry, METADATA_LIMIT_BYTES, UserLookup};
 use crate::fleet::{Branch, ParkedDatabase, UnreadableProject, UserDatabases, rfc3339};
 use crate::organization::BranchState;
 
@@ -185,9 +185,16 @@ impl Report {
             found("database at fault", "see it in Xata; it may recover".to_owned());
         }
         if self.databases.len() == 1 && is_all_read {
+            let mend = match self.clerk.full_metadata_bytes() {
+                Some(bytes) => format!(
+                    "make room in the user's metadata at Clerk, which has {bytes} bytes of \
+                     {METADATA_LIMIT_BYTES}; then {replay}"
+                ),
+                None => replay.to_owned(),
+            };
             match self.entry.as_ref().map(|entry| entry.verdict) {
-                Some(Verdict::Missing) => found("entry missing at Clerk", replay.to_owned()),
-                Some(Verdict::Differs) => found("entry at Clerk differs", replay.to_owned()),
+                Some(Verdict::Missing) => found("entry missing at Clerk", mend),
+                Some(Verdict::Differs) => found("entry at Clerk differs", mend),
                 Some(Verdict::Matches | Verdict::NotCompared) | None => {}
             }
         }

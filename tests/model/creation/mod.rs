@@ -9,6 +9,7 @@ mod state;
 
 use std::time::Duration;
 
+use per_user_db::clerk::UserStatus;
 use per_user_db::error::{ErrorKind, UpstreamError};
 use per_user_db::xata::{
     CreateResult, Created, Database, DatabaseName, Failure, ProjectId, Projects,
@@ -22,6 +23,8 @@ use self::state::{Delivery, Event, Outcome, Phase, State, User};
 #[derive(Clone, Debug)]
 pub struct CreationModel {
     pub rules: Rules,
+    /// Whether there is a Clerk key.
+    pub has_clerk: bool,
     /// The responses to a create of a taken name.
     pub duplicates: Vec<CreateResult>,
     pub addition: ProjectAddition,
@@ -71,7 +74,11 @@ pub enum EventAction {
     /// Xata handles the create. `None` is the refusal at quota.
     Create(Option<CreateResult>),
     LookUp,
+    /// Clerk handles the request.
+    AskClerk,
     EndPause,
+    /// There is no time for the pause.
+    SkipPause,
     /// Hookdeck receives the response.
     Respond,
     Fault(Fault),
@@ -115,6 +122,14 @@ impl Fault {
     }
 }
 
+/// The error of a request to Clerk that the fault interrupts.
+fn clerk_error(fault: Fault) -> UpstreamError {
+    UpstreamError::new(match fault {
+        Fault::KeyRefused => ErrorKind::ClerkKeyRefused,
+        _ => ErrorKind::ClerkUnavailable,
+    })
+}
+
 pub fn timeout() -> UpstreamError {
     UpstreamError::new(ErrorKind::XataTimeout)
 }
@@ -136,7 +151,7 @@ impl CreationModel {
     /// The platform. The home of the first user is the first project, that of the second user is
     /// the added project.
     pub fn new(budget: Budget) -> Self {
-        let ids = ["prj_a", "prj_b"].map(|id| ProjectId::try_from(id).expect("an id"));
+        let ids = PROJECTS.map(|id| ProjectId::try_from(id).expect("an id"));
         let order = |name: &str, n: usize| {
             let projects = Projects::new(ids[..n].to_vec()).expect("projects");
             let order = projects.for_user(&name.try_into().expect("a name"));
@@ -147,6 +162,7 @@ impl CreationModel {
         assert_eq!([orders[0][1][0], orders[1][1][0]], [0, 1], "the homes of the users");
         Self {
             rules: Rules::Product,
+            has_clerk: false,
             duplicates: vec![Ok(Created::NameTaken)],
             addition: ProjectAddition::WhenStopped,
             budget,
@@ -190,7 +206,7 @@ impl CreationModel {
                     let responses = match state.users[user].databases[home] {
                         _ if state.at_quota => vec![None],
                         true => self.duplicates.iter().cloned().map(Some).collect(),
-                        false => vec![Some(Ok(Created::New(database())))],
+                        false => vec![Some(Ok(Created::New(database_in(home))))],
                     };
                     let mut faults: Vec<_> = crashes(&Effect::ALL);
                     faults.extend(Effect::ALL.map(Fault::NoResponse));
@@ -202,7 +218,22 @@ impl CreationModel {
                     faults.push(Fault::NoResponse(Effect::None));
                     (vec![EventAction::LookUp], faults)
                 }
-                Phase::Pause => (vec![EventAction::EndPause], crashes(&[Effect::None])),
+                Phase::Pause => {
+                    let actions = vec![EventAction::EndPause, EventAction::SkipPause];
+                    (actions, crashes(&[Effect::None]))
+                }
+                Phase::CheckUser => {
+                    let mut faults: Vec<_> = crashes(&[Effect::None]);
+                    faults.extend([Fault::NoResponse(Effect::None), Fault::KeyRefused]);
+                    (vec![EventAction::AskClerk], faults)
+                }
+                Phase::WriteEntry(_) => {
+                    let effects = [Effect::None, Effect::Applied];
+                    let mut faults: Vec<_> = crashes(&effects);
+                    faults.extend(effects.map(Fault::NoResponse));
+                    faults.push(Fault::KeyRefused);
+                    (vec![EventAction::AskClerk], faults)
+                }
                 Phase::Respond(_) => (vec![EventAction::Respond], crashes(&[Effect::None])),
             },
         };
@@ -234,10 +265,24 @@ impl CreationModel {
                 let Phase::LookUp(rank) = delivery.phase else { unreachable!() };
                 let project = self.project(user, delivery.n_projects, rank);
                 let exists = state.users[user].databases[project];
-                let found = if exists { Ok(Some(database())) } else { Ok(None) };
+                let found = if exists { Ok(Some(database_in(project))) } else { Ok(None) };
                 state.users[user].running(event).machine.after_look_up(found)
             }
+            EventAction::AskClerk => {
+                let user = &mut state.users[user];
+                if let Phase::WriteEntry(project) = user.running(event).phase {
+                    user.entry = Some(project);
+                }
+                let entry = user.entry.map(|project| (&database_in(project)).into());
+                let status = Ok(UserStatus::Exists(entry));
+                let Delivery { machine, phase, .. } = user.running(event);
+                match phase {
+                    Phase::CheckUser => machine.after_user_check(status),
+                    _ => machine.after_write(status),
+                }
+            }
             EventAction::EndPause => state.users[user].running(event).machine.after_pause(),
+            EventAction::SkipPause => state.users[user].running(event).machine.without_pause(),
             EventAction::Respond => {
                 let delivery = state.users[user].running(event);
                 let Phase::Respond(outcome) = delivery.phase else { unreachable!() };
@@ -258,7 +303,7 @@ impl CreationModel {
         let user = &mut state.users[user];
         let Event::Pending { n_refusals, .. } = user.events[event] else { unreachable!() };
         user.known_since.get_or_insert(n_projects);
-        let (machine, next) = self.rules.begin(n_projects, fresh);
+        let (machine, next) = self.rules.begin(n_projects, fresh, self.has_clerk);
         let has_database = user.has_database();
         let mut delivery = Delivery {
             machine,
@@ -277,10 +322,13 @@ impl CreationModel {
     fn apply_fault(&self, state: &mut State, user: usize, event: usize, fault: Fault) {
         state.budget.faults -= 1;
         let project = self.project(user, state.users[user].running(event).n_projects, 0);
-        match fault.effect() {
-            Effect::None => {}
-            Effect::Applied => state.apply(user, project),
-            Effect::Detached => state.users[user].detached[project] += 1,
+        match (fault.effect(), state.users[user].running(event).phase) {
+            (Effect::None, _) => {}
+            (Effect::Applied, Phase::WriteEntry(project)) => {
+                state.users[user].entry = Some(project);
+            }
+            (Effect::Applied, _) => state.apply(user, project),
+            (Effect::Detached, _) => state.users[user].detached[project] += 1,
         }
         let delivery = state.users[user].running(event);
         delivery.had_fault = true;
@@ -291,19 +339,33 @@ impl CreationModel {
         }
         let next = match delivery.phase {
             Phase::Create => self.rules.after_create(&mut delivery.machine, fault.result()),
+            Phase::CheckUser => delivery.machine.after_user_check(Err(clerk_error(fault))),
+            Phase::WriteEntry(_) => {
+                self.rules.after_failed_write(&mut delivery.machine, clerk_error(fault))
+            }
             _ => delivery.machine.after_look_up(Err(timeout())),
         };
         delivery.advance(next);
     }
 }
 
+const PROJECTS: [&str; 2] = ["prj_a", "prj_b"];
+
 pub fn database() -> Database {
+    database_in(0)
+}
+
+fn database_in(project: usize) -> Database {
     Database {
-        project: "prj_a".try_into().expect("a project"),
+        project: PROJECTS[project].try_into().expect("a project"),
         name: DatabaseName::try_from("user_1").expect("a name"),
         region: "us-east-1".try_into().expect("a region"),
         id: None,
     }
+}
+
+fn project_of(database: &Database) -> usize {
+    PROJECTS.iter().position(|it| *it == database.project.as_str()).expect("one of them")
 }
 
 impl Model for CreationModel {
@@ -362,6 +424,10 @@ impl Model for CreationModel {
                 state.budget.removals -= 1;
                 state.users[user].databases[project] = false;
                 state.users[user].was_removed = true;
+                // With a key, a name that was taken and is free again fails a delivery.
+                if self.has_clerk {
+                    state.users[user].running_mut().for_each(|delivery| delivery.had_fault = true);
+                }
             }
             Action::AddProject => {
                 state.budget.additions -= 1;
@@ -415,6 +481,33 @@ impl Model for CreationModel {
                 },
             ),
         ];
+        if self.has_clerk {
+            properties.push(Property::always(
+                "an acknowledged user has an entry",
+                |_, state: &State| {
+                    state.responses().all(|(user, _, outcome)| {
+                        outcome != Outcome::Done || user.has_entry() || user.was_removed
+                    })
+                },
+            ));
+            properties.push(Property::always(
+                "an acknowledged user keeps the entry",
+                |_, state: &State| {
+                    state.users.iter().all(|user| {
+                        let is_acknowledged = user.events.contains(&Event::Acknowledged);
+                        !is_acknowledged || user.has_entry() || user.was_removed
+                    })
+                },
+            ));
+            properties.push(Property::sometimes("a retry writes the entry", |_, state: &State| {
+                let is_retry = |it: &Delivery| {
+                    it.saw_database
+                        && !it.saw_no_database
+                        && matches!(it.phase, Phase::WriteEntry(_))
+                };
+                state.users.iter().any(|user| user.deliveries().any(is_retry))
+            }));
+        }
         // These show that the model reaches the states that the invariants are about.
         properties.push(Property::sometimes("both events run at once", |_, state: &State| {
             state.users.iter().all(|user| user.deliveries().count() == 2)

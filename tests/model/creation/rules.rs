@@ -16,16 +16,25 @@ pub enum Rules {
     TrustQuotaError,
     /// Looks in the home project only.
     IgnoreOldProjects,
+    /// Acknowledges a sign-up whose directory entry could not be written.
+    BestEffortEntry,
 }
 
 impl Rules {
-    pub fn begin(self, n_projects: usize, fresh: bool) -> (Ensure, EnsureAction) {
+    pub fn begin(self, n_projects: usize, fresh: bool, has_clerk: bool) -> (Ensure, EnsureAction) {
         match self {
             Self::ListThenCreate => {
-                (Ensure::begin(n_projects, fresh, false).0, EnsureAction::LookUp(0))
+                (Ensure::begin(n_projects, fresh, has_clerk).0, EnsureAction::LookUp(0))
             }
-            Self::IgnoreOldProjects => Ensure::begin(n_projects, true, false),
-            _ => Ensure::begin(n_projects, fresh, false),
+            Self::IgnoreOldProjects => Ensure::begin(n_projects, true, has_clerk),
+            _ => Ensure::begin(n_projects, fresh, has_clerk),
+        }
+    }
+
+    pub fn after_failed_write(self, machine: &mut Ensure, error: UpstreamError) -> EnsureAction {
+        match self {
+            Self::BestEffortEntry => EnsureAction::Stop(Ok(EnsureOutcome::Created(None))),
+            _ => machine.after_write(Err(error)),
         }
     }
 

@@ -5,9 +5,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use per_user_db::error::ErrorKind;
 use per_user_db::provision::{Ensure, EnsureAction as Next, EnsureOutcome};
 
+use super::project_of;
+
 /// The limit of a delivery: a look-up in each of two projects, six creates, a look-up after each of
-/// three unclear ones, and a last look-up.
-pub const MAX_REQUESTS: u8 = 2 + 6 + 3 + 1;
+/// three unclear ones, and a last look-up; at Clerk, a user check and a write.
+pub const MAX_REQUESTS: u8 = 2 + 6 + 3 + 1 + 2;
+
+/// More than the work left for a running delivery without a fault.
+const MAX_DELIVERY_WORK: u32 = 4 * (MAX_REQUESTS as u32);
 
 /// How often each of these can still happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +43,8 @@ pub struct User {
     pub databases: [bool; 2],
     /// An operator has removed a database.
     pub was_removed: bool,
+    /// The project that the directory entry names.
+    pub entry: Option<usize>,
     /// The number of projects at the first delivery.
     pub known_since: Option<usize>,
     /// Creates in each project that no process waits for and that may still take effect.
@@ -47,6 +54,7 @@ pub struct User {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::large_enum_variant, reason = "most events are running")]
 pub enum Event {
     Pending {
         is_first: bool,
@@ -82,9 +90,12 @@ pub struct Delivery {
 /// The current work of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
+    CheckUser,
     Create,
     LookUp(usize),
     Pause,
+    /// The project of the database.
+    WriteEntry(usize),
     Respond(Outcome),
 }
 
@@ -104,11 +115,23 @@ impl User {
         self.n_databases() > 0
     }
 
+    /// Whether the directory entry names the database.
+    pub fn has_entry(&self) -> bool {
+        self.entry.is_some_and(|project| self.databases[project])
+    }
+
     pub fn running(&mut self, event: usize) -> &mut Delivery {
         match &mut self.events[event] {
             Event::Running(delivery) => delivery,
             other => unreachable!("{other:?} is not running"),
         }
+    }
+
+    pub fn running_mut(&mut self) -> impl Iterator<Item = &mut Delivery> {
+        self.events.iter_mut().filter_map(|event| match event {
+            Event::Running(delivery) => Some(delivery),
+            _ => None,
+        })
     }
 
     pub fn deliveries(&self) -> impl Iterator<Item = &Delivery> {
@@ -147,18 +170,18 @@ impl Delivery {
             Next::Create => Phase::Create,
             Next::LookUp(rank) => Phase::LookUp(rank),
             Next::Pause(_) => Phase::Pause,
+            Next::CheckUser => Phase::CheckUser,
+            Next::WriteEntry(database) => Phase::WriteEntry(project_of(&database)),
             Next::Stop(Ok(EnsureOutcome::Created(_) | EnsureOutcome::Exists(_))) => {
                 Phase::Respond(Outcome::Done)
             }
-            Next::CheckUser | Next::Stop(Ok(EnsureOutcome::UserGone)) => {
-                unreachable!("this model has no Clerk key")
-            }
+            Next::Stop(Ok(EnsureOutcome::UserGone)) => unreachable!("no user is deleted"),
             Next::Stop(Err(error)) if error.kind == ErrorKind::StandingQuota => {
                 Phase::Respond(Outcome::QuotaReached)
             }
             Next::Stop(Err(_)) => Phase::Respond(Outcome::Failed),
         };
-        self.n_requests += u8::from(matches!(self.phase, Phase::Create | Phase::LookUp(_)));
+        self.n_requests += u8::from(!matches!(self.phase, Phase::Pause | Phase::Respond(_)));
     }
 }
 
@@ -168,15 +191,15 @@ impl Event {
         let tries = |n_refusals: u8| 100 * u32::from(max_refusals - n_refusals);
         match self {
             Self::Acknowledged | Self::Lost => 0,
-            Self::Pending { n_refusals, .. } => tries(*n_refusals) + 50,
+            Self::Pending { n_refusals, .. } => tries(*n_refusals) + MAX_DELIVERY_WORK,
             Self::Running(delivery) => {
                 let requests = MAX_REQUESTS.saturating_sub(delivery.n_requests);
                 let phase_work = match delivery.phase {
-                    Phase::Create | Phase::LookUp(_) => 3,
                     Phase::Pause => 2,
                     Phase::Respond(_) => 1,
+                    _ => 3,
                 };
-                let fault_work = if delivery.had_fault { 50 } else { 0 };
+                let fault_work = if delivery.had_fault { MAX_DELIVERY_WORK } else { 0 };
                 tries(delivery.n_refusals) + 4 * u32::from(requests) + phase_work + fault_work
             }
         }

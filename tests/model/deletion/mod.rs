@@ -92,7 +92,8 @@ impl DeletionModel {
 
     /// Whether the deletion of a deleted user can be handled.
     fn can_handle_deletion(&self, state: &State) -> bool {
-        let can_create = |phase| !matches!(phase, Phase::CheckUser | Phase::Respond(_));
+        let can_create =
+            |phase| !matches!(phase, Phase::CheckUser | Phase::WriteEntry | Phase::Respond(_));
         let is_running = state.running_sign_ups().any(|it| !it.is_fresh && can_create(it.phase));
         let has_detached = state.environment.detached.of_late > 0;
         (!is_running || self.overlap == Overlap::LateDelivery)
@@ -159,6 +160,7 @@ impl DeletionModel {
                     Phase::LookUp(rank) => machine.after_look_up(environment.look_up(rank)),
                     Phase::Create => machine.after_create(Ok(environment.create(0))),
                     Phase::Pause => machine.after_pause(),
+                    Phase::WriteEntry => machine.after_write(Ok(environment.user_status())),
                     Phase::Remove(..) | Phase::Respond(_) => unreachable!("no phase of a sign-up"),
                 };
                 event.running().advance(next.into());
@@ -179,6 +181,7 @@ impl DeletionModel {
                         machine.after_user_check(self.rules.failed_user_check(unavailable()))
                     }
                     Phase::Create => machine.after_create(fault.result()),
+                    Phase::WriteEntry => machine.after_write(Err(unavailable())),
                     _ => machine.after_look_up(Err(timeout())),
                 };
                 event.running().advance(next.into());

@@ -9,8 +9,7 @@ use per_user_db::xata::{Created, Database, DatabaseId, LookupResult, Removed};
 use super::Removal;
 use crate::creation::{self, Effect, sort_by_hash};
 
-/// The limit of a delivery: a user check, and the requests of a delivery without one.
-pub const MAX_REQUESTS: u8 = 1 + crate::creation::MAX_REQUESTS;
+pub use crate::creation::MAX_REQUESTS;
 
 /// More than the work left for a running delivery without a fault.
 const MAX_DELIVERY_WORK: u32 = 4 * (MAX_REQUESTS as u32 + 1);
@@ -104,6 +103,7 @@ pub enum Phase {
     /// The rank of the project, and the id of the database.
     Remove(usize, u8),
     Pause,
+    WriteEntry,
     Respond(Outcome),
 }
 
@@ -129,6 +129,7 @@ impl From<EnsureAction> for Phase {
             EnsureAction::Create => Self::Create,
             EnsureAction::LookUp(rank) => Self::LookUp(rank),
             EnsureAction::Pause(_) => Self::Pause,
+            EnsureAction::WriteEntry(_) => Self::WriteEntry,
             EnsureAction::Stop(Ok(EnsureOutcome::Created(_) | EnsureOutcome::Exists(_))) => {
                 Self::Respond(Outcome::HasDatabase)
             }
@@ -220,7 +221,7 @@ impl Environment {
     /// The response of Clerk.
     pub fn user_status(&self) -> UserStatus {
         match self.user {
-            UserState::Exists | UserState::Deleting => UserStatus::Exists,
+            UserState::Exists | UserState::Deleting => UserStatus::Exists(None),
             UserState::Deleted => UserStatus::Deleted,
         }
     }

@@ -51,8 +51,10 @@ pub(crate) enum Fault {
     FalseAlarms,
     /// Failed at Hookdeck after the last retry; then retried by an operator.
     EventsGivenUp,
-    /// Entries at Clerk that were missing before an operator retried the sign-ups.
-    EntriesMissing,
+    /// Clerk's key was rotated before the function's settings had the new one.
+    KeysRotated,
+    /// Users whose metadata had no room for the entry, until the application made some.
+    MetadataFull,
 }
 
 impl Counts {

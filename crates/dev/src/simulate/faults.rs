@@ -10,7 +10,7 @@ use standin::xata::{Call, Xata, platform};
 use tokio::time::Instant;
 
 use super::counts::Fault;
-use super::record::{DELIVERY, SharedRecord};
+use super::record::SharedRecord;
 use super::scenario::Scenario;
 use super::users::one_of;
 use crate::services::Services;
@@ -28,18 +28,12 @@ impl FaultSource {
     /// The effect on the next call, which is then recorded as a fault.
     fn next(&mut self, fault: Fault, draw: impl FnOnce(&mut Rng) -> Effect) -> Option<Effect> {
         let mut record = self.record.lock();
-        if record.faults_are_over {
-            return None;
-        }
         let now = self.started_at.elapsed();
         let effect = if self.outage.as_ref().is_some_and(|outage| outage.contains(&now)) {
             unavailable()
         } else {
             (self.rng.f64() < self.fault_rate).then(|| draw(&mut self.rng))?
         };
-        if let Ok(delivery) = DELIVERY.try_with(|it| *it) {
-            record.deliveries[delivery].n_faults += 1;
-        }
         record.counts.add_fault(fault, 1);
         Some(effect)
     }

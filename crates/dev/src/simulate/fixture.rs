@@ -1,6 +1,7 @@
 //! Xata and Clerk in memory, the client that reaches them, and the function with its settings.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -22,6 +23,9 @@ use super::record::{DELIVERY, HEADER, SharedRecord};
 use super::scenario::Scenario;
 use super::users::User;
 use crate::services::Services;
+
+/// Clerk's key after its rotation.
+pub(super) const ROTATED_KEY: &str = "sk_test_fake_rotated_key";
 
 /// Everything around the function.
 pub(super) struct Fixture {
@@ -56,6 +60,7 @@ impl Fixture {
                 lite.clock()
             }
         };
+        // At the limit of a development instance.
         services.clerk.change(|it| *it = backend::Options { clock, ..Default::default() });
         let started_at = Instant::now();
         faults::inject(&services, &scenario, started_at, &record);
@@ -77,6 +82,10 @@ impl Fixture {
         let mut settings = self.services.settings("localhost", n_projects);
         settings.insert("ON_USER_DELETED", self.scenario.on_user_deleted.to_owned());
         settings.retain(|name, _| self.scenario.has_clerk_key || !name.starts_with("CLERK_"));
+        let is_rotated = |it: &Range<Duration>| self.started_at.elapsed() >= it.end;
+        if self.scenario.has_clerk_key && self.scenario.wrong_key.as_ref().is_some_and(is_rotated) {
+            settings.insert("CLERK_SECRET_KEY", ROTATED_KEY.to_owned());
+        }
         let clock = self.clock;
         let clock: per_user_db::Clock = Arc::new(move || SystemTime::UNIX_EPOCH + clock.now());
         let settings = cli::environment::settings(&settings)?;

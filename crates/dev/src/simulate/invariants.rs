@@ -13,8 +13,14 @@ use super::record::{Delivery, Record};
 use super::users::{EventType, User};
 
 /// The reasons of `misconfigured` that a faulty call explains.
-const EXPLAINED_BY_FAULTS: [&str; 5] =
-    ["access_denied", "clerk_key_refused", "key_refused", "request_rejected", "standing_quota"];
+const EXPLAINED_BY_FAULTS: [&str; 6] = [
+    "access_denied",
+    "clerk_key_refused",
+    "clerk_metadata_full",
+    "key_refused",
+    "request_rejected",
+    "standing_quota",
+];
 
 /// Checks a response when it is given.
 pub(super) fn check_response(
@@ -24,7 +30,7 @@ pub(super) fn check_response(
     elapsed: Duration,
 ) {
     let record = &mut *fixture.record.lock();
-    let Delivery { user: index, event_type, is_fresh, .. } = record.deliveries[delivery];
+    let Delivery { user: index, event_type, .. } = record.deliveries[delivery];
     let (scenario, user) = (&fixture.scenario, &fixture.scenario.users[index]);
     let is_deleted = record.users[index].is_deleted;
     let since_sign_up = fixture.started_at.elapsed().saturating_sub(user.signed_up_at);
@@ -33,10 +39,10 @@ pub(super) fn check_response(
     let violation = match (event_type, outcome) {
         (EventType::Created, "created" | "exists") => {
             record.users[index].time_to_success.get_or_insert(since_sign_up);
-            check_database(fixture, record, delivery, outcome)
+            check_database(fixture, record, delivery)
         }
         (EventType::Created, "ignored") if reason == "user_gone" => {
-            let is_known = is_deleted && scenario.has_clerk_key && !is_fresh;
+            let is_known = is_deleted && scenario.has_clerk_key;
             (!is_known).then_some("the user exists, or Clerk was not asked")
         }
         (EventType::Deleted, "parked" | "removed" | "gone") => {
@@ -72,27 +78,20 @@ pub(super) fn check_response(
     *record.counts.responses.entry(key).or_default() += 1;
 }
 
-/// After `created` and `exists`, the database exists, and the entry at Clerk names it. To the event of
-/// a deleted user, only a fresh delivery may respond so.
-fn check_database(
-    fixture: &Fixture,
-    record: &Record,
-    index: usize,
-    outcome: &str,
-) -> Option<&'static str> {
+/// After `created` and `exists`, the database exists. With a key, the entry at Clerk names it, and the
+/// user existed when the delivery began; without one, only a fresh delivery may respond so to the
+/// event of a deleted user.
+fn check_database(fixture: &Fixture, record: &Record, index: usize) -> Option<&'static str> {
     let delivery = &record.deliveries[index];
     let user = &fixture.scenario.users[delivery.user];
     let is_deleted = record.users[delivery.user].is_deleted;
     let existed = is_deleted && record.was_removed_since(index);
-    let must_have_entry = fixture.scenario.has_clerk_key
-        && !is_deleted
-        && delivery.n_faults == 0
-        && (outcome == "created" || !delivery.is_fresh);
+    let has_clerk_key = fixture.scenario.has_clerk_key;
     if !existed && !is_one_in_region(&fixture.databases(user), user) {
         Some("the database is not the only one, or not in its region")
-    } else if delivery.began_after_deletion && !delivery.is_fresh {
+    } else if delivery.began_after_deletion && (has_clerk_key || !delivery.is_fresh) {
         Some("the user was deleted before")
-    } else if must_have_entry && !fixture.has_entry(user) {
+    } else if has_clerk_key && !is_deleted && !fixture.has_entry(user) {
         Some("the entry at Clerk does not name the database")
     } else {
         None
@@ -161,7 +160,7 @@ fn check_user(fixture: &Fixture, record: &mut Record, index: usize, parked: &[St
     if !is_right {
         record.add_violation(index, &format!("ends with {databases:?}"));
     } else if !is_deleted && scenario.has_clerk_key && !fixture.has_entry(user) {
-        record.add_violation(index, "after a retry, the entry at Clerk does not name the database");
+        record.add_violation(index, "ends without an entry at Clerk that names the database");
     }
     let n_copies = if scenario.on_user_deleted == "park" { n_removed } else { 0 };
     if n_parked != n_copies || n_removed > 1 + n_late {

@@ -32,8 +32,6 @@ pub(super) struct Record {
     pub(super) users: Vec<UserRecord>,
     pub(super) counts: Counts,
     pub(super) violations: Vec<String>,
-    /// From here on, no call and no delivery has a fault.
-    pub(super) faults_are_over: bool,
     /// Orders creates and look-ups.
     n_observed: u64,
 }
@@ -47,8 +45,6 @@ pub(super) struct Delivery {
     pub(super) is_fresh: bool,
     /// The user was deleted before the delivery began.
     pub(super) began_after_deletion: bool,
-    /// How many of its calls had a fault.
-    pub(super) n_faults: u32,
     /// Clerk has confirmed to it that the user exists.
     is_user_confirmed: bool,
     /// How many databases of the user had been removed when it began.
@@ -116,7 +112,6 @@ impl Record {
     pub(super) fn on_clerk(&mut self, delivery: usize, is_user_check: bool, status: StatusCode) {
         let delivery = &mut self.deliveries[delivery];
         delivery.is_user_confirmed |= is_user_check && status.is_success();
-        delivery.n_faults += u32::from(status == StatusCode::TOO_MANY_REQUESTS);
     }
 
     pub(super) fn add_violation(&mut self, user: usize, text: &str) {

@@ -1,7 +1,6 @@
 //! The run of a scenario: Hookdeck's engine, the function, and the stand-ins of Xata and Clerk in
 //! memory, on a paused clock that jumps to the next timer.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,12 +15,12 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower::BoxError;
 
 use super::counts::{Counts, Fault};
-use super::fixture::Fixture;
+use super::fixture::{Fixture, ROTATED_KEY};
 use super::invariants;
 use super::record::{DELIVERY, Record};
 use super::report::{EventTrace, Trace, UserTrace};
 use super::scenario::Scenario;
-use super::users::{EventType, Step, User};
+use super::users::{Step, User};
 use crate::server;
 use crate::services::SIGNING_SECRET;
 
@@ -94,10 +93,9 @@ impl Simulation {
             }
             anyhow::Ok(())
         };
-        tokio::try_join!(users, self.add_project())?;
+        tokio::try_join!(users, self.add_project(), self.rotate_key())?;
         engine.settle().await;
         self.retry_failed_events(engine).await;
-        self.complete_entries(engine).await;
         Ok(())
     }
 
@@ -109,6 +107,16 @@ impl Simulation {
             Step::Delete => {
                 services.clerk.remove(&user.id);
                 record.lock().users[index].is_deleted = true;
+            }
+            Step::MakeRoom => {
+                record.lock().counts.add_fault(Fault::MetadataFull, 1);
+                if services.clerk.user(&user.id).is_some() {
+                    services.clerk.change_user(&user.id, |it| {
+                        if let Some(metadata) = it.private_metadata.as_object_mut() {
+                            metadata.remove("plan");
+                        }
+                    });
+                }
             }
             Step::Send(event_type) => {
                 let event = engine.ingest(HeaderMap::new(), user.event(event_type));
@@ -145,32 +153,6 @@ impl Simulation {
         }
     }
 
-    /// An operator retries the sign-ups of the users whose entry at Clerk is missing. From then on,
-    /// no call and no delivery has a fault.
-    async fn complete_entries(&self, engine: &Engine) {
-        let Fixture { scenario, services, record, .. } = &self.fixture;
-        if !scenario.has_clerk_key {
-            return;
-        }
-        let is_missing = |user: &User| {
-            let has_one = self.fixture.databases(user).len() == 1;
-            user.deleted_at.is_none() && has_one && !self.fixture.has_entry(user)
-        };
-        let users = scenario.users.iter().enumerate().filter(|(_, user)| is_missing(user));
-        let mut missing: BTreeSet<_> = users.map(|(index, _)| index).collect();
-        record.lock().counts.add_fault(Fault::EntriesMissing, missing.len());
-        record.lock().faults_are_over = true;
-        services.clerk.change(|it| *it = it.clone().unlimited());
-        for event in engine.events() {
-            let (user, event_type) = record.lock().events[event.id.as_ref()];
-            let is_acknowledged = event.status == EventStatus::Successful;
-            if event_type == EventType::Created && is_acknowledged && missing.remove(&user) {
-                engine.retry(&event.id);
-            }
-        }
-        engine.settle().await;
-    }
-
     /// An operator adds a project in the steps of `docs/reliability.md`, "When a project joins the
     /// list".
     async fn add_project(&self) -> anyhow::Result<()> {
@@ -182,6 +164,18 @@ impl Simulation {
         self.start_function()
     }
 
+    /// Clerk's key is rotated; later the function starts with the new one, if it is not stopped.
+    async fn rotate_key(&self) -> anyhow::Result<()> {
+        let Fixture { scenario, services, record, started_at, .. } = &self.fixture;
+        let Some(wrong_key) = &scenario.wrong_key else { return Ok(()) };
+        sleep_until(*started_at + wrong_key.start).await;
+        record.lock().counts.add_fault(Fault::KeysRotated, 1);
+        services.clerk.change(|it| ROTATED_KEY.clone_into(&mut it.secret_key));
+        sleep_until(*started_at + wrong_key.end).await;
+        let is_stopped = self.function().is_none();
+        if is_stopped { Ok(()) } else { self.start_function() }
+    }
+
     /// Starts the function in a new process.
     fn start_function(&self) -> anyhow::Result<()> {
         *self.function() = Some(Arc::new(self.fixture.function()?));
@@ -191,11 +185,10 @@ impl Simulation {
     /// A delivery, perhaps with a fault on its way.
     async fn deliver(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, BoxError> {
         let (fault, dies_after) = {
-            let Record { rng, counts, faults_are_over, .. } = &mut *self.fixture.record.lock();
+            let Record { rng, counts, .. } = &mut *self.fixture.record.lock();
             counts.deliveries += 1;
             let fault = (rng.f64() < self.fixture.scenario.fault_rate).then(|| rng.u8(..3));
-            let dies_after = Duration::from_millis(rng.u64(0..3_000));
-            (fault.filter(|_| !*faults_are_over), dies_after)
+            (fault, Duration::from_millis(rng.u64(0..3_000)))
         };
         let count = |fault| self.fixture.record.lock().counts.add_fault(fault, 1);
         match fault {

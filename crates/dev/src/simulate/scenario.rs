@@ -69,6 +69,8 @@ pub(crate) struct Scenario {
     /// Whether the function has a key of Clerk's.
     pub(crate) has_clerk_key: bool,
     pub(crate) clerk_outage: Option<Range<Duration>>,
+    /// While Clerk has another key than the settings.
+    pub(crate) wrong_key: Option<Range<Duration>>,
     /// The value of `ON_USER_DELETED`.
     pub(crate) on_user_deleted: &'static str,
     pub(crate) users: Vec<User>,
@@ -117,6 +119,7 @@ impl Scenario {
             xata_outage: plan.outage_hours.map(hours).or(drawn_outage),
             has_clerk_key: false,
             clerk_outage: None,
+            wrong_key: None,
             on_user_deleted: "retain",
             users,
         };
@@ -141,6 +144,12 @@ impl Scenario {
                 user.delete(rng, self.fault_rate > 0.0);
             } else if rng.f64() < self.fault_rate {
                 user.send_false_deletion(rng);
+            }
+        }
+        self.wrong_key = outage(rng, last_sign_up, self.fault_rate);
+        for user in &mut self.users {
+            if rng.f64() < self.fault_rate / 10.0 {
+                user.fill_metadata(rng);
             }
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
+use serde_json::json;
 use standin::clerk;
 use standin::clock::START;
 use strum::IntoStaticStr;
@@ -40,6 +41,8 @@ pub(crate) struct User {
     pub(crate) region: &'static str,
     pub(crate) signed_up_at: Duration,
     pub(crate) deleted_at: Option<Duration>,
+    /// The user's metadata is full before.
+    pub(crate) has_room_at: Option<Duration>,
     /// When Hookdeck receives `user.created`: at least once.
     created_events_at: Vec<Duration>,
     /// When Hookdeck receives `user.deleted`; for a user that still exists, a false one.
@@ -51,6 +54,8 @@ pub(crate) struct User {
 pub(crate) enum Step {
     SignUp,
     Delete,
+    /// The application makes room in the user's metadata.
+    MakeRoom,
     /// Hookdeck receives an event.
     Send(EventType),
 }
@@ -68,6 +73,7 @@ impl User {
             region: if api == Api::Platform { on_platform } else { on_lite },
             signed_up_at: at,
             deleted_at: None,
+            has_room_at: None,
             created_events_at: [at]
                 .into_iter()
                 .chain(is_sent_again.then_some(at + later))
@@ -107,12 +113,19 @@ impl User {
         self.deleted_events_at = vec![self.signed_up_at + later(rng)];
     }
 
+    /// Fills the user's metadata, for seconds or hours.
+    pub(crate) fn fill_metadata(&mut self, rng: &mut Rng) {
+        let seconds = *one_of(rng, &[10, 600, 7_200, 86_400]);
+        self.has_room_at = Some(self.signed_up_at + Duration::from_secs(seconds));
+    }
+
     /// What happens, and when.
     pub(crate) fn steps(&self) -> impl Iterator<Item = (Duration, Step)> {
         let send = |event_type| move |&at: &Duration| (at, Step::Send(event_type));
         [(self.signed_up_at, Step::SignUp)]
             .into_iter()
             .chain(self.deleted_at.map(|at| (at, Step::Delete)))
+            .chain(self.has_room_at.map(|at| (at, Step::MakeRoom)))
             .chain(self.created_events_at.iter().map(send(EventType::Created)))
             .chain(self.deleted_events_at.iter().map(send(EventType::Deleted)))
     }
@@ -132,6 +145,10 @@ impl User {
         clerk::SignUp {
             client_ip: Some(self.client_ip.to_owned()),
             timestamp_ms: timestamp_ms(self.signed_up_at),
+            private_metadata: match self.has_room_at {
+                Some(_) => json!({ "plan": "x".repeat(8_100) }),
+                None => clerk::SignUp::new(&self.id).private_metadata,
+            },
             ..clerk::SignUp::new(&self.id)
         }
     }

@@ -57,8 +57,8 @@ const UNUSED_SETTINGS: [(&str, &str); 3] = [
     ),
     (
         "HOOKDECK_WEBHOOK_SECRET",
-        "Real events are accepted, but Clerk's stand-in knows nobody real: a fresh sign-up gets a \
-         database, and an event that needs a look-up at Clerk is answered foreign_key, unless --live",
+        "Real events are accepted, but Clerk's stand-in is another instance and knows nobody real: a \
+         sign-up gets a database and is answered foreign_key, unless --live",
     ),
 ];
 

@@ -57,6 +57,7 @@ impl Services {
             xata_api_url: url,
             xata_api_key: api_key,
             xata_organization_id: organization,
+            xata_project_ids: vec![PROJECT.to_owned()],
         };
         Self { clerk, xata, user_id, database, access }
     }
@@ -113,13 +114,26 @@ async fn an_application_finds_the_database_of_its_user() {
 }
 
 #[tokio::test]
-async fn a_user_without_an_entry_has_no_connection_string_yet() {
-    let services = Services::start().await;
+async fn without_an_entry_the_database_is_found_by_its_name() {
+    let mut services = Services::start().await;
+    services.write_entry();
     wait_for_passwords().await;
+    let found = services.ask().await.unwrap();
+    assert!(found.is_some());
+    services.access.xata_project_ids.insert(0, "prj_empty".to_owned());
+    services.xata.insert_project("prj_empty", "per-user-db");
     for metadata in [json!({}), json!({ "plan": "free" }), Value::Null] {
         services.clerk.change_user(&services.user_id, |user| user.private_metadata = metadata);
-        assert_eq!(services.ask().await.unwrap(), None);
+        assert_eq!(services.ask().await.unwrap(), found);
     }
+}
+
+#[tokio::test]
+async fn a_user_without_a_database_has_no_connection_string_yet() {
+    let mut services = Services::start().await;
+    services.user_id = user_id(1);
+    services.clerk.insert(SignUp::new(&services.user_id));
+    assert_eq!(services.ask().await.unwrap(), None);
 }
 
 #[tokio::test]

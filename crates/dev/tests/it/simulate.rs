@@ -26,6 +26,8 @@ fn no_invariant_is_violated_whatever_the_faults() {
         "200 parked",
         "200 removed",
         "200 retained",
+        "500 misconfigured clerk_key_refused",
+        "500 misconfigured clerk_metadata_full",
         "503 unavailable clerk_unavailable",
         "503 unavailable too_early",
         "503 unavailable xata_timeout",

@@ -193,6 +193,19 @@ fn an_entry_that_is_missing_or_differs_needs_a_replay_of_the_sign_up() {
 }
 
 #[test]
+fn metadata_without_room_for_the_entry_is_named_with_its_size() {
+    let world = World::start();
+    world.insert(world.home, &world.user);
+    let plan = json!({ "plan": "x".repeat(8000) });
+    world.clerk.change_user(&world.user, |user| user.private_metadata = plan);
+    let (_, findings) = report(&world, &[]);
+    let room = "make room in the user's metadata at Clerk, which has 80";
+    let [finding] = &findings[..] else { panic!("{findings:?}") };
+    assert!(finding.starts_with(&format!("entry missing at Clerk: {room}")), "{finding}");
+    assert!(finding.ends_with(&format!("bytes of 8192; then {REPLAY}")), "{finding}");
+}
+
+#[test]
 fn an_entry_of_another_form_is_not_shown() {
     let world = World::start();
     world.insert(world.home, &world.user);

@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow, bail};
 use http::{Method, StatusCode};
 use per_user_db::error::{ErrorKind, UpstreamError};
 use per_user_db::http_client::json_api::ApiResponse;
-use per_user_db::provision::{CallLog, Provisioner, TimeBudget};
+use per_user_db::provision::{Progress, Provisioner, TimeBudget};
 use per_user_db::region::Region;
 use per_user_db::settings::Xata;
 use per_user_db::xata::{DatabaseName, Databases, OrganizationId, ProjectId, Projects};
@@ -139,9 +139,9 @@ impl Client {
             databases: &self.databases,
             projects: &Projects::from(project.clone()),
             name: DatabaseName::try_from(name)?,
-            user_check: None,
+            user: None,
             budget: TimeBudget::new(CREATE_TIMEOUT),
-            calls: &mut CallLog::default(),
+            progress: &mut Progress::default(),
         };
         provisioner.ensure(region, true).await.map_err(|error| self.create_error(&error))?;
         let branches = self.organization.branches(project).await?;
