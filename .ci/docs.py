@@ -68,7 +68,7 @@ def beside(command):
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(["bash", "-c", command], stdout=log, stderr=log, start_new_session=True)
         try:
-            end = time.monotonic() + 600
+            end = time.monotonic() + 1800
             while True:
                 try:
                     socket.create_connection(("127.0.0.1", port), 1).close()

@@ -40,10 +40,11 @@ const SMALL: [Budget; 4] = [
 ];
 
 /// The further budgets of `MODEL=large`.
-const LARGE: [Budget; 3] = [
+const LARGE: [Budget; 4] = [
     Budget { faults: 3, ..EMPTY },
     Budget { faults: 2, removals: 1, additions: 1, ..EMPTY },
-    Budget { faults: 1, removals: 1, quotas: 1, refusals: 1, additions: 1 },
+    Budget { faults: 1, quotas: 1, refusals: 1, ..EMPTY },
+    Budget { removals: 1, quotas: 1, refusals: 1, additions: 1, ..EMPTY },
 ];
 
 fn check<M>(model: M) -> CheckerBuilder<M>

@@ -57,7 +57,7 @@ const UNUSED_SETTINGS: [(&str, &str); 3] = [
     ),
     (
         "HOOKDECK_WEBHOOK_SECRET",
-        "Real events are accepted, but Clerk's stand-in is another instance and knows nobody real: a \
+        "Real events are accepted, but Clerk's stand-in is another instance and knows no real user: a \
          sign-up gets a database and is answered foreign_key, unless --live",
     ),
 ];
