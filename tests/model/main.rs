@@ -108,8 +108,7 @@ fn every_user_gets_one_database_on_the_platform() {
 #[test]
 fn with_a_clerk_key_every_acknowledged_user_has_an_entry() {
     let small = [Budget { faults: 1, ..EMPTY }, Budget { additions: 1, ..EMPTY }];
-    let large =
-        [Budget { faults: 2, ..EMPTY }, Budget { removals: 1, quotas: 1, additions: 1, ..EMPTY }];
+    let large = [Budget { quotas: 1, ..EMPTY }, Budget { removals: 1, additions: 1, ..EMPTY }];
     for budget in budgets(&small, &large) {
         let model = CreationModel { has_clerk: true, ..CreationModel::new(budget) };
         assert_holds("with a Clerk key", budget, model);
