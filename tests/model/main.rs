@@ -5,7 +5,7 @@
 //! a key that cannot be checked, an outage, a response that is lost before or after the request's
 //! effect, a create that takes effect later, and a crash at any await. Meanwhile a quota is reached
 //! and lifted, a project is added, and an operator removes a database. With a Clerk key, requests to
-//! Clerk fail, too.
+//! Clerk fail, too, and there is mostly one user, who allows more faults.
 //!
 //! [`DeletionModel`]: one user signs up and may be deleted, and each event is sent twice. A deletion of
 //! an existing user may be sent, too. The faults are the same, and Clerk may not respond.
@@ -107,18 +107,22 @@ fn every_user_gets_one_database_on_the_platform() {
 
 #[test]
 fn with_a_clerk_key_every_acknowledged_user_has_an_entry() {
-    let small = [Budget { faults: 1, ..EMPTY }, Budget { additions: 1, ..EMPTY }];
-    let large = [Budget { quotas: 1, ..EMPTY }, Budget { removals: 1, additions: 1, ..EMPTY }];
+    let small = [&SMALL[..], &[Budget { faults: 3, ..EMPTY }]].concat();
+    let large = [&LARGE[..], &[Budget { faults: 4, removals: 1, ..EMPTY }]].concat();
     for budget in budgets(&small, &large) {
+        let model = CreationModel::of_one_user_with_clerk(budget);
+        assert_holds("one user with a Clerk key", budget, model);
+    }
+    for budget in budgets(&[], &[Budget { faults: 1, ..EMPTY }]) {
         let model = CreationModel { has_clerk: true, ..CreationModel::new(budget) };
-        assert_holds("with a Clerk key", budget, model);
+        assert_holds("two users with a Clerk key", budget, model);
     }
 }
 
 #[test]
 fn acknowledging_a_sign_up_without_its_entry_leaves_users_without_one() {
     let (rules, budget) = (Rules::BestEffortEntry, Budget { faults: 1, ..EMPTY });
-    let model = CreationModel { rules, has_clerk: true, ..CreationModel::new(budget) };
+    let model = CreationModel { rules, ..CreationModel::of_one_user_with_clerk(budget) };
     assert_violates("an acknowledged user has an entry", model);
 }
 
@@ -193,10 +197,12 @@ fn deletion_violates(invariant: &'static str, rules: DeletionRules, budget: dele
 #[test]
 fn an_existing_user_has_one_database_and_a_deleted_user_has_none() {
     let budget = |faults, forgeries| deletion::Budget { faults, forgeries };
+    let removals = budgets(
+        &[(Removal::Delete, 2), (Removal::Park, 1)],
+        &[(Removal::Delete, 1), (Removal::Park, 2)],
+    );
     for budget in budgets(&[budget(2, 0), budget(1, 1)], &[budget(3, 0), budget(2, 1)]) {
-        for (removal, n_projects) in
-            [(Removal::Delete, 1), (Removal::Delete, 2), (Removal::Park, 1), (Removal::Park, 2)]
-        {
+        for (removal, n_projects) in removals.iter().copied() {
             let name = format!("deletion, {removal:?}, n_projects: {n_projects}");
             let model = DeletionModel { removal, n_projects, ..DeletionModel::new(budget) };
             assert_holds(&name, budget, model);

@@ -1,4 +1,4 @@
-//! The model of creation: two users, and two deliveries of each sign-up.
+//! The model of creation: one user or two, and two deliveries of each sign-up.
 //!
 //! An action is a delivery that begins, a request that takes effect and gets its response, a crash of
 //! the process, or a change by an operator. A response and the decision that follows it are one
@@ -30,7 +30,7 @@ pub struct CreationModel {
     pub addition: ProjectAddition,
     pub budget: Budget,
     /// For each user, the order of look-ups in a list of one project and in a list of two.
-    pub orders: [[Vec<usize>; 2]; 2],
+    pub orders: Vec<[Vec<usize>; 2]>,
 }
 
 /// When an operator can add a project to the list.
@@ -166,8 +166,15 @@ impl CreationModel {
             duplicates: vec![Ok(Created::NameTaken)],
             addition: ProjectAddition::WhenStopped,
             budget,
-            orders,
+            orders: orders.into(),
         }
+    }
+
+    /// The platform with a Clerk key, and the second user only: no request for a user's entry depends
+    /// on another user, and one user allows more faults.
+    pub fn of_one_user_with_clerk(budget: Budget) -> Self {
+        let two_users = Self::new(budget);
+        Self { has_clerk: true, orders: two_users.orders[1..].to_vec(), ..two_users }
     }
 
     fn project(&self, user: usize, n_projects: usize, rank: usize) -> usize {
@@ -373,7 +380,7 @@ impl Model for CreationModel {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let users = <[User; 2]>::default();
+        let users = vec![User::default(); self.orders.len()];
         vec![State { users, n_projects: 1, at_quota: false, budget: self.budget }]
     }
 
@@ -516,7 +523,7 @@ impl Model for CreationModel {
             properties.push(Property::sometimes(
                 "a database in the old project is found",
                 |_, state: &State| {
-                    let [_, user] = &state.users;
+                    let user = state.users.last().expect("a user");
                     let mut responses = state.responses();
                     state.n_projects == 2
                         && user.databases == [true, false]

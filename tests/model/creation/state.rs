@@ -31,7 +31,7 @@ pub struct Budget {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
-    pub users: [User; 2],
+    pub users: Vec<User>,
     pub n_projects: usize,
     pub at_quota: bool,
     pub budget: Budget,
