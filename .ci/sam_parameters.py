@@ -20,7 +20,7 @@ ops, settings = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
 lines = [line for line in settings.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
 given = dict(line.replace('"', "").split("=", 1) for line in lines)
 given = {name: value for name, value in given.items() if name not in FOUND}
-given["REGION_BY_CONTINENT"] = "EU = eu-central-1, OC = ap-southeast-2"  # sam separates at blanks
+given["REGION_BY_CONTINENT"] = "EU = eu-central-1, OC = us-west-2"  # sam separates at blanks
 with tempfile.TemporaryDirectory() as directory:
     shutil.copy("samconfig.toml", directory)
     subprocess.run([ops, "setup", "--yes"], cwd=directory, env=given, check=True)

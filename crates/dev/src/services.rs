@@ -45,16 +45,19 @@ pub(crate) struct Services {
 
 impl Services {
     /// Stand-ins with so many projects, in the regions that these settings of the placement allow.
-    /// Without any, Europe and Oceania have a region of their own.
+    /// Without any, the settings are an example: on the platform, which has no region in Asia and
+    /// Oceania, users from there get the one that is nearest.
     pub(crate) fn new(
         api: Api,
         n_projects: usize,
         mut placement: Variables,
     ) -> anyhow::Result<Self> {
         if placement.is_empty() {
-            let europe = if api == Api::Platform { "eu-central-1" } else { "eu-west-1" };
-            let regions = format!("EU={europe},OC=ap-southeast-2");
-            placement.insert("REGION_BY_CONTINENT", regions);
+            let regions = match api {
+                Api::Platform => "EU=eu-central-1,OC=us-west-2,AS=us-west-2",
+                Api::Lite => "EU=eu-west-1,OC=ap-southeast-2",
+            };
+            placement.insert("REGION_BY_CONTINENT", regions.to_owned());
         }
         let mut settings = fixed_settings(api, "127.0.0.1");
         settings.extend(placement.clone());

@@ -16,7 +16,7 @@ use crate::services::Api;
 const CLIENTS: [(&str, &str, &str); 6] = [
     ("84.200.69.80", "eu-central-1", "eu-west-1"),
     ("2001:67c:2e8:22::c100:68b", "eu-central-1", "eu-west-1"),
-    ("1.1.1.1", "ap-southeast-2", "ap-southeast-2"),
+    ("1.1.1.1", "us-west-2", "ap-southeast-2"),
     ("8.8.8.8", "us-east-1", "us-east-1"),
     ("192.168.1.20", "us-east-1", "us-east-1"),
     ("", "us-east-1", "us-east-1"),

@@ -67,7 +67,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if arguments.once && !with_samples {
         bail!("--once with --live needs --samples: without samples, it has nothing to show");
     }
-    let variables = environment::variables();
+    let variables = environment::variables()?;
     let secret = variables.get("HOOKDECK_WEBHOOK_SECRET").filter(|_| arguments.live);
     let secret = secret.map_or(SIGNING_SECRET, |setting| environment::first_secret(setting));
     let (settings, services) = if arguments.live {
@@ -82,13 +82,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let listener = server::listen(LOOPBACK, arguments.port)?;
     let address = listener.local_addr()?;
     let clock: Clock = Arc::new(SystemTime::now);
-    let log_level = settings.log_level;
+    let (log_level, default_region) = (settings.log_level, settings.policy.default.clone());
     let handler = Handler::new(settings, http_client::live(), clock.clone());
     let router = server::router(Arc::new(Worker::new(handler, clock, None)));
     let serving = tokio::spawn(standin::serve::serve(listener, router.clone()));
 
     if with_samples {
-        let runs = sample_events::send_all(&router, secret, services.as_ref()).await?;
+        let runs =
+            sample_events::send_all(&router, secret, &default_region, services.as_ref()).await?;
         let report = Report::new(&runs, services.as_ref());
         report.print(arguments.json)?;
         if arguments.once {

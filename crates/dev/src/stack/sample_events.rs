@@ -6,6 +6,7 @@ use axum::Router;
 use bytes::Bytes;
 use cli::output;
 use http::{HeaderMap, StatusCode};
+use per_user_db::region::Region;
 use serde_json::{Value, json};
 use standin::clerk::{SignUp, user_id};
 use standin::fault::{CannedResponse, Effect, Fault};
@@ -22,8 +23,8 @@ type Sample = (&'static str, &'static str, Case);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Case {
     Plain,
-    /// The application's backend sets the region in the user's metadata.
-    Region(&'static str),
+    /// The application's backend sets the default region in the user's metadata.
+    Region,
     /// An operator creates the user, so the address is that of a server.
     ByServer,
     /// Hookdeck delivers two copies at the same time.
@@ -50,7 +51,7 @@ const SAMPLES: [Sample; 15] = [
     ("Wellington", "202.46.190.130", Case::Duplicate),
     ("Tokyo", "202.12.27.33", Case::XataDown),
     ("Stockholm", "192.36.148.17", Case::ResponseLost),
-    ("Paris, prefers the US", "192.134.0.49", Case::Region("us-east-1")),
+    ("Paris, with a db_region", "192.134.0.49", Case::Region),
     ("Clerk's dashboard", "84.200.69.80", Case::ByServer),
     ("a private network", "192.168.1.20", Case::Plain),
     ("nowhere known", "", Case::Plain),
@@ -71,6 +72,7 @@ pub(crate) struct SampleRun {
 pub(crate) async fn send_all(
     function: &Router,
     secret: &str,
+    default_region: &Region,
     services: Option<&Services>,
 ) -> anyhow::Result<Vec<SampleRun>> {
     // Xata Lite and `--live` keep the database of a deleted user.
@@ -79,7 +81,7 @@ pub(crate) async fn send_all(
     let mut runs = Vec::new();
     for (sample, seed) in bar.wrap_iter(SAMPLES.into_iter()).zip(1..) {
         if sample.2 != Case::Deleted || deletes {
-            runs.push(send(sample, seed, function, secret, services).await?);
+            runs.push(send(sample, seed, function, secret, default_region, services).await?);
         }
     }
     bar.finish_and_clear();
@@ -91,9 +93,10 @@ async fn send(
     seed: u64,
     function: &Router,
     secret: &str,
+    default_region: &Region,
     services: Option<&Services>,
 ) -> anyhow::Result<SampleRun> {
-    let sign_up = sign_up(client_ip, case, seed)?;
+    let sign_up = sign_up(client_ip, case, seed, default_region)?;
     if let Some(Services { xata, clerk, .. }) = services {
         clerk.insert(sign_up.clone());
         if let Some(effect) = effect(case) {
@@ -154,13 +157,13 @@ fn effect(case: Case) -> Option<Effect> {
     }
 }
 
-fn sign_up(client_ip: &str, case: Case, seed: u64) -> anyhow::Result<SignUp> {
+fn sign_up(client_ip: &str, case: Case, seed: u64, region: &Region) -> anyhow::Result<SignUp> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis();
     let mut sign_up = SignUp::new(&user_id(seed));
     sign_up.client_ip = Some(client_ip.to_owned());
     sign_up.timestamp_ms = u64::try_from(now)?;
     match case {
-        Case::Region(region) => sign_up.private_metadata = json!({ "db_region": region }),
+        Case::Region => sign_up.private_metadata = json!({ "db_region": region.as_str() }),
         Case::ByServer => "clerk/clerk-sdk-go@v3.0.0".clone_into(&mut sign_up.user_agent),
         // Old enough that its deletion does not wait.
         Case::Deleted => sign_up.timestamp_ms -= HOUR_MS,

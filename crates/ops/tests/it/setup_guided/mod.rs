@@ -198,16 +198,14 @@ fn what_the_file_has_is_kept_and_only_its_owner_may_read_it() {
 #[test]
 fn the_placement_of_the_settings_becomes_parameters() {
     let world = World::start();
-    world.xata.change(|options| *options = options.clone().with_region("ap-southeast-2"));
-    let placement = [("REGION_BY_CONTINENT", "EU=eu-central-1,OC=ap-southeast-2")];
+    let placement = [("REGION_BY_CONTINENT", "EU=eu-central-1,OC=us-central1")];
     assert_eq!(world.run(&["--yes"], &placement).code, 0);
     let samconfig = world.read("samconfig.toml");
-    let line = "    \"RegionByContinent=EU=eu-central-1,OC=ap-southeast-2\",\n";
+    let line = "    \"RegionByContinent=EU=eu-central-1,OC=us-central1\",\n";
     assert!(samconfig.contains(line) && !samconfig.contains("DefaultRegion"), "{samconfig}");
 
     // A region that joins gets its template, and the other ones stay.
     let before = world.stored()["XATA_TEMPLATES"].clone();
-    world.xata.change(|options| *options = options.clone().with_region("us-west-2"));
     assert_eq!(world.run(&["--yes"], &[placement[0], ("DEFAULT_REGION", "us-west-2")]).code, 0);
     let after = world.stored()["XATA_TEMPLATES"].clone();
     assert!(after.contains(",us-west-2="), "{after}");

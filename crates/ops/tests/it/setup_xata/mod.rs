@@ -117,7 +117,11 @@ fn an_invalid_setting_is_named_and_nothing_is_created() {
         (&[], &[("XATA_API_URL", "http://127.0.0.1:1")], "check XATA_API_URL and the network"),
         (&[], &[("XATA_WORKSPACE_SLUG", "a-abc123")], "Xata Lite"),
         (&["--region", "mars-1"], &[], "no region mars-1"),
-        (&[], &[("DEFAULT_REGION", "mars-1")], "it has us-east-1, eu-central-1"),
+        (
+            &[],
+            &[("DEFAULT_REGION", "mars-1")],
+            "it has us-east-1, us-west-2, eu-central-1, us-central1",
+        ),
         (&["--image", "postgresql:9"], &[], "no image postgresql:9 in eu-central-1"),
         (&["--instance-type", "xata.nano"], &[], "no instance type xata.nano"),
         (&["--schema", "/nowhere"], &[], "--schema /nowhere cannot be read"),

@@ -41,7 +41,12 @@ impl Default for Options {
         Self {
             organization: "org123".into(),
             api_key: "xau_fake_local_development_key".into(),
-            regions: vec![Region::aws("us-east-1"), Region::aws("eu-central-1")],
+            regions: vec![
+                Region::aws("us-east-1"),
+                Region::aws("us-west-2"),
+                Region::aws("eu-central-1"),
+                Region { provider: "gcp".into(), ..Region::aws("us-central1") },
+            ],
             quotas: Quotas::UNLIMITED,
             organization_enabled: true,
             creation_enabled: true,
