@@ -74,6 +74,10 @@ pub enum ErrorKind {
     /// Clerk's key belongs to another instance than the event. To that key, every user of the
     /// event's instance is a 404.
     ForeignKey,
+    /// Clerk's key belongs to an instance that `CLERK_INSTANCE_ID` does not list.
+    InstanceNotListed,
+    /// The user's private or public metadata asks for a region that is not allowed.
+    RegionNotAllowed,
     /// Clerk fails, limits requests, does not answer, or answers what cannot be read.
     ClerkUnavailable,
     /// The user signed up so recently that a first delivery of the sign-up may still be under way.
@@ -121,7 +125,9 @@ impl ErrorKind {
             | Self::ClerkKeyRefused
             | Self::ClerkMetadataFull
             | Self::ClerkRequestRejected
-            | Self::ForeignKey => Retryability::Never,
+            | Self::ForeignKey
+            | Self::InstanceNotListed
+            | Self::RegionNotAllowed => Retryability::Never,
         }
     }
 }

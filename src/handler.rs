@@ -10,7 +10,7 @@ use crate::clerk::{BackendClient, Event, IgnoreReason, Intent, SignUp, UserId, s
 use crate::error::{ErrorKind, Retryability, UpstreamError};
 use crate::http_client::HttpClient;
 use crate::provision::{self, EnsureOutcome, Provisioner, RemoveOutcome, TimeBudget, UserAtClerk};
-use crate::region::Placement;
+use crate::region::{Decision, Hints, Placement, RegionNotAllowed};
 use crate::request::{self, BODY_LIMIT_BYTES, NO_HTTP_REQUEST};
 use crate::response::{Response, RetryAfter};
 use crate::settings::{OnUserDeleted, Settings};
@@ -18,7 +18,7 @@ use crate::telemetry::DeliveryRecord;
 use crate::xata::{Database, DatabaseName, Databases, Removal};
 
 /// The paths that accept deliveries.
-const PATHS: [&str; 2] = ["/", "/webhooks/clerk"];
+pub const PATHS: [&str; 2] = ["/", "/webhooks/clerk"];
 
 /// The last attempt whose response may carry `Retry-After`. Each such deferral uses up one of
 /// Hookdeck's retries, and only Hookdeck's own growing schedule outlasts a long outage.
@@ -115,8 +115,10 @@ impl Handler {
         if body.len() > BODY_LIMIT_BYTES {
             return Some(Response::TooLarge);
         }
+        record.is_doctor = request::is_doctor(headers);
         if let Err(error) = self.settings.verifier.verify(headers, body) {
             record.detail = Some(error.into());
+            record.unverified = Some(self.settings.verifier.delivery(headers));
             return Some(Response::Unauthorized);
         }
         let delivery = self.settings.verifier.delivery(headers);
@@ -139,22 +141,63 @@ impl Handler {
         record.event_age = event.occurred_at.map(age);
         let instance = event.instance.as_deref();
         let result = match &event.intent {
-            Intent::Ignore(reason) => Ok(Response::Ignored { reason: reason.into() }),
+            Intent::Ignore(IgnoreReason::ForeignInstance) => self.ignore_foreign(budget).await,
+            Intent::Ignore(reason) => Ok(ignored(*reason)),
             Intent::Provision(sign_up) => {
-                let SignUp { user_id, hints } = sign_up;
-                let policy = &self.settings.policy;
-                let decision = policy.place(hints, &self.client, budget.answer_by()).await;
-                if decision.lookup_refused && on_refusal == OnRefusal::Stop {
-                    return None;
+                record.user_id = Some(sign_up.user_id.clone());
+                match self.place(sign_up, instance, budget, record).await {
+                    Ok(Some(decision)) => {
+                        if decision.lookup_refused && on_refusal == OnRefusal::Stop {
+                            return None;
+                        }
+                        let placement = decision.placement.clone();
+                        record.decision = Some(decision);
+                        let user_id = &sign_up.user_id;
+                        self.provision(user_id, placement, instance, is_first, budget, record).await
+                    }
+                    Ok(None) => Ok(ignored(IgnoreReason::UserGone)),
+                    Err(error) => Err(error),
                 }
-                record.user_id = Some(user_id.clone());
-                let placement = decision.placement.clone();
-                record.decision = Some(decision);
-                self.provision(user_id, placement, instance, is_first, budget, record).await
             }
             Intent::Remove(user_id) => self.remove(user_id, instance, budget, record).await,
         };
         Some(result.unwrap_or_else(|error| error_response(&error, attempt, record)))
+    }
+
+    /// The response to an event of an instance that is not listed. The settings are wrong, and not the
+    /// event, if the key's own instance is not listed either.
+    async fn ignore_foreign(&self, budget: TimeBudget) -> Result<Response, UpstreamError> {
+        if let Some(clerk) = &self.clerk {
+            let instance = clerk.instance(budget.answer_by()).await?;
+            if !self.settings.instances.contains(Some(instance)) {
+                return Err(UpstreamError::new(ErrorKind::InstanceNotListed));
+            }
+        }
+        Ok(ignored(IgnoreReason::ForeignInstance))
+    }
+
+    /// The placement of a new user. If the event asks for a region that is not allowed, Clerk tells
+    /// whether the metadata has been mended since; none if Clerk has deleted the user.
+    async fn place(
+        &self,
+        sign_up: &SignUp,
+        instance: Option<&str>,
+        budget: TimeBudget,
+        record: &mut DeliveryRecord,
+    ) -> Result<Option<Decision>, UpstreamError> {
+        let SignUp { user_id, hints } = sign_up;
+        let (policy, deadline) = (&self.settings.policy, budget.answer_by());
+        let mut result = policy.place(hints, &self.client, deadline).await;
+        if let (Err(_), Some(clerk)) = (&result, &self.clerk) {
+            let preferences = clerk.preferences(user_id, instance, deadline).await?;
+            let Some(preferences) = preferences else { return Ok(None) };
+            let hints = Hints { preferences, ..hints.clone() };
+            result = policy.place(&hints, &self.client, deadline).await;
+        }
+        result.map(Some).map_err(|RegionNotAllowed(metadata)| {
+            record.detail = Some(metadata.into());
+            UpstreamError::new(ErrorKind::RegionNotAllowed)
+        })
     }
 
     async fn provision(
@@ -172,7 +215,7 @@ impl Handler {
         let created_before = record.progress.created.clone();
         let provisioner = self.provisioner(user_id, instance, budget, record);
         Ok(match provisioner.ensure(region, is_fresh).await? {
-            EnsureOutcome::UserGone => Response::Ignored { reason: IgnoreReason::UserGone.into() },
+            EnsureOutcome::UserGone => ignored(IgnoreReason::UserGone),
             EnsureOutcome::Exists(database) if database.is_none() || database != created_before => {
                 Response::Exists
             }
@@ -235,6 +278,10 @@ impl Handler {
     }
 }
 
+fn ignored(reason: IgnoreReason) -> Response {
+    Response::Ignored { reason: reason.into() }
+}
+
 /// Whether a signing secret or a key of ours is refused. No secret changes what is no HTTP request.
 fn is_secret_refused(response: &Response, record: &DeliveryRecord) -> bool {
     let refusals = [
@@ -242,6 +289,7 @@ fn is_secret_refused(response: &Response, record: &DeliveryRecord) -> bool {
         ErrorKind::AccessDenied,
         ErrorKind::ClerkKeyRefused,
         ErrorKind::ForeignKey,
+        ErrorKind::InstanceNotListed,
     ];
     match response {
         Response::Unauthorized => record.detail != Some(NO_HTTP_REQUEST),

@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::panic::catch_unwind;
 
 use http::HeaderMap;
+use http::header::USER_AGENT;
 use lambda_http::Request;
 
 /// The largest body that is handled, after base64 decoding. Clerk's events are a few KB.
@@ -16,6 +17,15 @@ pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
 
 /// The `detail` of a payload that [`read`] cannot adapt.
 pub const NO_HTTP_REQUEST: &str = "no_http_request";
+
+/// The user agent of `cargo ops doctor`, which sends what must be refused. Its refusals are no reason
+/// for an alarm; nothing else depends on it.
+pub const DOCTOR: &str = "per-user-db-doctor";
+
+/// Whether `cargo ops doctor` sent this, by its own account.
+pub fn is_doctor(headers: &HeaderMap) -> bool {
+    headers.get(USER_AGENT).is_some_and(|agent| agent == DOCTOR)
+}
 
 /// Reads an invocation's payload; none where it is no HTTP request that `lambda_http` can adapt.
 pub fn read(payload: &str) -> Option<Request> {

@@ -69,6 +69,10 @@ pub struct DeliveryRecord {
     pub ids: InvocationIds,
     /// What Hookdeck says about the delivery; none before its signature is verified.
     pub delivery: Option<Delivery>,
+    /// What the headers of a delivery say whose signature is refused. Anyone can send them.
+    pub unverified: Option<Delivery>,
+    /// Whether `cargo ops doctor` sent it, as its user agent says.
+    pub is_doctor: bool,
     /// The user.
     pub user_id: Option<UserId>,
     /// The time since the event, by Clerk's clock and this machine's.
@@ -110,7 +114,7 @@ impl DeliveryRecord {
     /// Logs the delivery's line.
     pub fn log(&self, response: &Response, duration: Duration) {
         let outcome: &str = response.into();
-        let delivery = self.delivery.as_ref();
+        let delivery = self.delivery.as_ref().or(self.unverified.as_ref());
         let decision = self.decision.as_ref();
         log_at!(
             self.level(response),
@@ -121,6 +125,7 @@ impl DeliveryRecord {
             event_id = delivery.and_then(|it| it.event_id.as_deref()),
             attempt = delivery.map(|it| it.attempt),
             trigger = delivery.and_then(|it| it.trigger).map(<&str>::from),
+            unverified = self.unverified.as_ref().map(|_| true),
             last_attempt = self.is_lost(response).then_some(true),
             event_age_s = self.event_age.map(|age| age.as_secs()),
             region = decision.map(|it| it.placement.region.as_str()),
@@ -129,6 +134,7 @@ impl DeliveryRecord {
             preference_rejected = decision.filter(|it| it.preference_rejected).map(|_| true),
             lookup = decision.filter(|it| it.lookup_refused).map(|_| "key_refused"),
             detail = self.detail,
+            doctor = self.is_doctor.then_some(true),
             svix = self.svix,
             upstream_status = self.upstream_status,
             directory = self.directory(),
@@ -152,7 +158,14 @@ impl DeliveryRecord {
                 Level::WARN
             }
             _ if self.progress.entry == Some(EntryResult::UserGone) => Level::WARN,
-            _ if self.decision.as_ref().is_some_and(|it| it.lookup_refused) => Level::WARN,
+            _ if is_foreign(response) => Level::WARN,
+            _ if self
+                .decision
+                .as_ref()
+                .is_some_and(|it| it.lookup_refused || it.preference_rejected) =>
+            {
+                Level::WARN
+            }
             _ => Level::INFO,
         }
     }
@@ -180,15 +193,21 @@ impl DeliveryRecord {
     }
 }
 
+/// Whether an event is ignored because of its instance.
+fn is_foreign(response: &Response) -> bool {
+    response.reason() == Some(IgnoreReason::ForeignInstance.into())
+}
+
 /// The metrics' namespace.
 pub const NAMESPACE: &str = "PerUserDb";
 
 /// The metrics and their units. The alarms and the dashboard of `template.yaml` use them.
-pub const METRICS: [(&str, &str); 10] = [
+pub const METRICS: [(&str, &str); 11] = [
     ("Deliveries", "Count"),
     ("SignatureFailures", "Count"),
     ("Misconfigured", "Count"),
     ("LastAttemptFailed", "Count"),
+    ("ForeignInstance", "Count"),
     ("DirectoryEntryFailed", "Count"),
     ("TimeToDatabase", "Milliseconds"),
     ("XataCallsDone", "Count"),
@@ -239,9 +258,10 @@ impl Metrics {
             record.progress.calls.0.iter().map(|(_, latency)| milliseconds(*latency)).collect();
         let values = [
             json!(1),
-            one_if(*response == Response::Unauthorized),
+            one_if(*response == Response::Unauthorized && !record.is_doctor),
             one_if(matches!(response, Response::Misconfigured { .. })),
             one_if(record.is_lost(response)),
+            one_if(is_foreign(response)),
             one_if(matches!(record.progress.entry, Some(EntryResult::Failed(_)))),
             json!(record.event_age.filter(|_| is_created).map(|age| milliseconds(age + duration))),
             calls(CallOutcome::Done),

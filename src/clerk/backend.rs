@@ -7,7 +7,8 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use secrecy::SecretString;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
+use serde_json::value::{RawValue, Value};
 use tokio::time::Instant;
 
 use super::UserId;
@@ -15,6 +16,7 @@ use crate::Clock;
 use crate::error::{ErrorKind, UpstreamError};
 use crate::http_client::HttpClient;
 use crate::http_client::json_api::{ApiResponse, JsonApi};
+use crate::region::Preferences;
 
 /// The public address.
 pub const DEFAULT_URL: &str = "https://api.clerk.com/v1";
@@ -111,6 +113,24 @@ impl BackendClient {
         self.read_user(&response, user_id, instance, deadline).await
     }
 
+    /// The regions that a user's metadata asks for now; none if Clerk has deleted the user, as
+    /// [`user_status`](Self::user_status) knows it.
+    pub async fn preferences(
+        &self,
+        user_id: &UserId,
+        instance: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Option<Preferences>, UpstreamError> {
+        let response = self.send(Method::GET, &format!("/users/{user_id}"), None, deadline).await?;
+        Ok(match self.read_user(&response, user_id, instance, deadline).await? {
+            UserStatus::Exists(_) => {
+                let user: &RawValue = response.json().map_err(|_| unavailable(&response))?;
+                Some(Preferences::of_user(user.get()))
+            }
+            UserStatus::Deleted => None,
+        })
+    }
+
     /// Merges the entry into a user's private metadata. The other members stay.
     ///
     /// Returns what [`user_status`](Self::user_status) does.
@@ -160,7 +180,7 @@ impl BackendClient {
     }
 
     /// The instance of the key. One request per process is enough, because it never changes.
-    async fn instance(&self, deadline: Instant) -> Result<&str, UpstreamError> {
+    pub async fn instance(&self, deadline: Instant) -> Result<&str, UpstreamError> {
         if let Some(instance) = self.instance.get() {
             return Ok(instance);
         }

@@ -12,10 +12,10 @@ use serde_json::value::RawValue;
 use strum::{IntoStaticStr, VariantNames};
 
 use super::UserId;
-use crate::region::Hints;
+use crate::region::{Hints, Preferences};
 
 /// Users of Clerk's sample events ("Send Example"). Their events are signed and look real.
-const SAMPLE_USERS: [&str; 3] = [
+pub const SAMPLE_USERS: [&str; 3] = [
     "user_29w83sxmDNGwOuEthce5gg56FcC",
     "user_29wBMCtzATuFJut8jO2VNTVekS4",
     "user_2g7np7Hrk0SN6kj5EDMLDaKNL0S",
@@ -93,7 +93,8 @@ pub enum Instances {
 }
 
 impl Instances {
-    fn contains(&self, instance: Option<&str>) -> bool {
+    /// Whether events of this instance are handled.
+    pub fn contains(&self, instance: Option<&str>) -> bool {
         match self {
             Self::Any => true,
             Self::Only(known) => {
@@ -152,6 +153,17 @@ impl Event {
     }
 }
 
+impl Preferences {
+    /// Reads those of a user, as an event and Clerk's API describe one.
+    pub fn of_user(json: &str) -> Self {
+        Object::read(json).map_or_else(Self::default, |user| Self {
+            private_metadata: user.preference("private_metadata"),
+            public_metadata: user.preference("public_metadata"),
+            unsafe_metadata: user.preference("unsafe_metadata"),
+        })
+    }
+}
+
 /// The intent of an event of a user.
 fn user_intent(
     kind: &str,
@@ -159,18 +171,21 @@ fn user_intent(
     instance: Option<&str>,
     instances: &Instances,
 ) -> Result<Intent, InvalidReason> {
-    let user = envelope.object("data").ok_or(InvalidReason::InvalidPayload)?;
+    let data = envelope.0.get("data").ok_or(InvalidReason::InvalidPayload)?.get();
+    let user = Object::read(data).ok_or(InvalidReason::InvalidPayload)?;
     let raw_id = user.0.get("id").map(|raw| raw.get()).filter(|raw| *raw != "null");
     let raw_id = raw_id.ok_or(InvalidReason::MissingUserId)?;
     let id: String = serde_json::from_str(raw_id).map_err(|_| InvalidReason::InvalidPayload)?;
     let user_id = UserId::try_from(id.as_str()).map_err(|_| InvalidReason::InvalidUserId)?;
-    if SAMPLE_USERS.contains(&user_id.as_str())
-        || instance.is_some_and(|id| SAMPLE_INSTANCES.contains(&id))
-    {
+    let is_sample_user = SAMPLE_USERS.contains(&user_id.as_str());
+    if instance.map_or(is_sample_user, |id| SAMPLE_INSTANCES.contains(&id)) {
         return Ok(Intent::Ignore(IgnoreReason::SampleEvent));
     }
     if !instances.contains(instance) {
         return Ok(Intent::Ignore(IgnoreReason::ForeignInstance));
+    }
+    if is_sample_user {
+        return Ok(Intent::Ignore(IgnoreReason::SampleEvent));
     }
     if kind == "user.deleted" {
         return Ok(Intent::Remove(user_id));
@@ -179,9 +194,7 @@ fn user_intent(
     Ok(Intent::Provision(SignUp {
         user_id,
         hints: Hints {
-            private_metadata: user.preference("private_metadata"),
-            public_metadata: user.preference("public_metadata"),
-            unsafe_metadata: user.preference("unsafe_metadata"),
+            preferences: Preferences::of_user(data),
             client_ip: request.as_ref().and_then(|request| request.get("client_ip")),
             user_agent: request.as_ref().and_then(|request| request.get("user_agent")),
         },
@@ -242,8 +255,9 @@ mod tests {
             r#"{"type":"user.created","event_attributes":{"http_request":{"client_ip":7,"user_agent":[]}},"data":
             {"id":"user_abcdefghij","private_metadata":[1],"public_metadata":{"db_region":["x"]},"unsafe_metadata":{"db_region":null}}}"#,
         );
-        let hints = Hints { public_metadata: Some(r#"["x"]"#.to_owned()), ..Hints::default() };
-        assert_eq!(sign_up.hints, hints);
+        let preferences =
+            Preferences { public_metadata: Some(r#"["x"]"#.to_owned()), ..Preferences::default() };
+        assert_eq!(sign_up.hints, Hints { preferences, ..Hints::default() });
     }
 
     #[test]

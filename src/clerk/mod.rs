@@ -6,5 +6,5 @@ pub mod svix;
 mod user_id;
 
 pub use backend::{BackendClient, CLERK_TIMEOUT, DirectoryEntry, UserStatus};
-pub use event::{Event, IgnoreReason, Instances, Intent, InvalidReason, SignUp};
+pub use event::{Event, IgnoreReason, Instances, Intent, InvalidReason, SAMPLE_USERS, SignUp};
 pub use user_id::{NotAUserId, UserId};

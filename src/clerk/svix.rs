@@ -85,15 +85,27 @@ impl Secrets {
         let seconds = seconds.ok_or(SignatureError::InvalidTimestamp)?;
         let given: Vec<_> = signatures.split(' ').filter_map(decode).collect();
         let matches = |key: &SecretSlice<u8>| {
-            let mut mac = Hmac::<Sha256>::new_from_slice(key.expose_secret())
-                .unwrap_or_else(|_| unreachable!("HMAC takes keys of every length"));
-            mac.update(format!("{id}.{seconds}.").as_bytes());
-            mac.update(body);
+            let mac = mac(key, id, seconds, body);
             // `verify_slice` compares in constant time.
             given.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
         };
         if self.0.iter().any(matches) { Ok(()) } else { Err(SignatureError::NoMatchingSignature) }
     }
+
+    /// The value of the signature header for `body`, as Svix makes it with the first secret for the
+    /// message of this id, `seconds` after 1970.
+    pub fn sign(&self, id: &str, seconds: i64, body: &[u8]) -> String {
+        let signature = mac(&self.0[0], id, seconds, body).finalize().into_bytes();
+        format!("v1,{}", STANDARD.encode(signature))
+    }
+}
+
+fn mac(key: &SecretSlice<u8>, id: &str, seconds: i64, body: &[u8]) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose_secret())
+        .unwrap_or_else(|_| unreachable!("HMAC takes keys of every length"));
+    mac.update(format!("{id}.{seconds}.").as_bytes());
+    mac.update(body);
+    mac
 }
 
 /// The value of a header under the first prefix that has it. A blank value counts as absent.

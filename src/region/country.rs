@@ -1,12 +1,15 @@
-//! The continent of each country: ISO 3166-1 codes, as GeoNames and MaxMind assign them. `EU` among the
-//! countries is the internet registries' code for a network in several European countries.
+//! The continent of each country: ISO 3166-1 codes, as GeoNames and MaxMind assign them, but for the
+//! outermost regions of the European Union that have codes of their own (GF, GP, MF, MQ, RE, YT): the
+//! Union's law holds there, its rules about personal data among it (Article 355 of the Treaty on the
+//! Functioning of the European Union). `EU` among the countries is the internet registries' code for a
+//! network in several European countries.
 
 /// The continents by their two-letter codes, each with its countries.
 pub const CONTINENTS: [(&str, &str); 7] = [
     (
         "AF",
         "AO BF BI BJ BW CD CF CG CI CM CV DJ DZ EG EH ER ET GA GH GM GN GQ GW KE KM LR LS LY MA MG ML MR MU MW MZ \
-         NA NE NG RE RW SC SD SH SL SN SO SS ST SZ TD TG TN TZ UG YT ZA ZM ZW",
+         NA NE NG RW SC SD SH SL SN SO SS ST SZ TD TG TN TZ UG ZA ZM ZW",
     ),
     ("AN", "AQ BV GS HM TF"),
     (
@@ -16,16 +19,16 @@ pub const CONTINENTS: [(&str, &str); 7] = [
     ),
     (
         "EU",
-        "AD AL AT AX BA BE BG BY CH CY CZ DE DK EE ES EU FI FO FR GB GG GI GR HR HU IE IM IS IT JE LI LT LU LV MC \
-         MD ME MK MT NL NO PL PT RO RS RU SE SI SJ SK SM UA VA XK",
+        "AD AL AT AX BA BE BG BY CH CY CZ DE DK EE ES EU FI FO FR GB GF GG GI GP GR HR HU IE IM IS IT JE LI LT LU LV \
+         MC MD ME MF MK MQ MT NL NO PL PT RE RO RS RU SE SI SJ SK SM UA VA XK YT",
     ),
     (
         "NA",
-        "AG AI AW BB BL BM BQ BS BZ CA CR CU CW DM DO GD GL GP GT HN HT JM KN KY LC MF MQ MS MX NI PA PM PR SV SX \
+        "AG AI AW BB BL BM BQ BS BZ CA CR CU CW DM DO GD GL GT HN HT JM KN KY LC MS MX NI PA PM PR SV SX \
          TC TT US VC VG VI",
     ),
     ("OC", "AS AU CK FJ FM GU KI MH MP NC NF NR NU NZ PF PG PN PW SB TK TL TO TV UM VU WF WS"),
-    ("SA", "AR BO BR CL CO EC FK GF GY PE PY SR UY VE"),
+    ("SA", "AR BO BR CL CO EC FK GY PE PY SR UY VE"),
 ];
 
 /// The continent of a country.
@@ -60,6 +63,15 @@ mod tests {
                 .iter()
                 .all(|code| code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase()))
         );
+    }
+
+    #[test]
+    fn the_outermost_regions_of_the_european_union_follow_europe() {
+        for country in ["GF", "GP", "MF", "MQ", "RE", "YT"] {
+            assert_eq!(continent_of(country), Some("EU"), "{country}");
+        }
+        // Saint Barthélemy left the Union in 2012.
+        assert_eq!(continent_of("BL"), Some("NA"));
     }
 
     #[test]

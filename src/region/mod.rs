@@ -57,15 +57,22 @@ impl fmt::Display for Region {
     }
 }
 
-/// What an event tells about the user's place. All of it is untrusted text.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Hints {
-    /// `db_region` in the metadata that only the application's backend can read and write.
+/// The `db_region` in each kind of a user's metadata. All of it is untrusted text.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Preferences {
+    /// In the metadata that only the application's backend can read and write.
     pub private_metadata: Option<String>,
-    /// `db_region` in the metadata that the backend writes and the browser can read.
+    /// In the metadata that the backend writes and the browser can read.
     pub public_metadata: Option<String>,
-    /// `db_region` in the metadata that the browser can write.
+    /// In the metadata that the browser can write.
     pub unsafe_metadata: Option<String>,
+}
+
+/// What an event tells about the user's place. All of it is untrusted text.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Hints {
+    /// The regions that the user's metadata asks for.
+    pub preferences: Preferences,
     /// The IP address of the client that signed up. It is personal data and must not reach a log.
     pub client_ip: Option<String>,
     /// The client's `User-Agent`.
@@ -122,34 +129,50 @@ pub struct Decision {
     pub placement: Placement,
     /// The kind of the address. The log has the kind and never the address.
     pub address: Address,
-    /// A preference was skipped, because its region is not allowed.
+    /// The preference that the browser can write was skipped, because its region is not allowed.
     pub preference_rejected: bool,
     /// The country is unknown, because ip-api refuses the key.
     pub lookup_refused: bool,
 }
 
+/// A backend asks for a region that is not allowed. The word is that of the metadata.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RegionNotAllowed(pub PlacementReason);
+
 impl PlacementPolicy {
     /// Chooses an allowed region. Only [`CountryLookup::IpApi`] uses the client, before the deadline.
-    pub async fn place(&self, hints: &Hints, client: &HttpClient, deadline: Instant) -> Decision {
+    ///
+    /// # Errors
+    /// When the metadata that only a backend can write asks for another region: a rule about where a
+    /// user's data lies is kept or refused.
+    pub async fn place(
+        &self,
+        hints: &Hints,
+        client: &HttpClient,
+        deadline: Instant,
+    ) -> Result<Decision, RegionNotAllowed> {
         let address = Address::classify(hints.client_ip.as_deref(), hints.user_agent.as_deref());
+        let preferences = &hints.preferences;
         let preferences = [
-            (PlacementReason::PrivateMetadata, &hints.private_metadata),
-            (PlacementReason::PublicMetadata, &hints.public_metadata),
-            (PlacementReason::UnsafeMetadata, &hints.unsafe_metadata),
+            (PlacementReason::PrivateMetadata, &preferences.private_metadata),
+            (PlacementReason::PublicMetadata, &preferences.public_metadata),
+            (PlacementReason::UnsafeMetadata, &preferences.unsafe_metadata),
         ];
         let mut preference_rejected = false;
         for (reason, wanted) in preferences {
+            let wanted = wanted.as_deref().map(str::trim).filter(|wanted| !wanted.is_empty());
             let Some(wanted) = wanted else { continue };
-            match Region::try_from(wanted.trim().to_lowercase().as_str()) {
+            match Region::try_from(wanted.to_lowercase().as_str()) {
                 Ok(region) if self.allowed.contains(&region) => {
-                    return Decision {
+                    return Ok(Decision {
                         placement: Placement { region, reason },
                         address,
                         preference_rejected,
                         lookup_refused: false,
-                    };
+                    });
                 }
-                _ => preference_rejected = true,
+                _ if reason == PlacementReason::UnsafeMetadata => preference_rejected = true,
+                _ => return Err(RegionNotAllowed(reason)),
             }
         }
         let country = match address.public() {
@@ -161,7 +184,7 @@ impl PlacementPolicy {
             Some(region) => Placement { region: region.clone(), reason: PlacementReason::Geo },
             None => Placement { region: self.default.clone(), reason: PlacementReason::Default },
         };
-        Decision { placement, address, preference_rejected, lookup_refused }
+        Ok(Decision { placement, address, preference_rejected, lookup_refused })
     }
 
     fn by_country(&self, country: &str) -> Option<&Region> {
@@ -201,7 +224,7 @@ mod tests {
             Err::<reqwest::Response, _>("an unexpected request")
         }));
         let decision = policy.place(hints, &no_service, Instant::now());
-        decision.now_or_never().expect("a decision without a wait")
+        decision.now_or_never().expect("a decision without a wait").expect("an allowed region")
     }
 
     fn place(policy: &PlacementPolicy, hints: &Hints) -> (String, PlacementReason) {
@@ -234,35 +257,33 @@ mod tests {
         );
     }
 
+    /// Hints with a `db_region` in the private, the public and the unsafe metadata.
+    fn prefer(wanted: [Option<&str>; 3]) -> Hints {
+        let [private_metadata, public_metadata, unsafe_metadata] =
+            wanted.map(|it| it.map(str::to_owned));
+        let preferences = Preferences { private_metadata, public_metadata, unsafe_metadata };
+        Hints { preferences, ..from_address("84.200.69.80") }
+    }
+
     #[test]
-    fn the_most_trusted_preference_that_is_allowed_wins() {
-        let (private, public, r#unsafe) = (
+    fn the_most_trusted_preference_wins_and_only_the_browser_s_falls_through() {
+        let (private, public, r#unsafe, geo) = (
             PlacementReason::PrivateMetadata,
             PlacementReason::PublicMetadata,
             PlacementReason::UnsafeMetadata,
+            PlacementReason::Geo,
         );
-        let prefer = |first: Option<&str>, second: Option<&str>, third: Option<&str>| {
-            let hints = Hints {
-                private_metadata: first.map(str::to_owned),
-                public_metadata: second.map(str::to_owned),
-                unsafe_metadata: third.map(str::to_owned),
-                ..from_address("84.200.69.80")
-            };
-            decide(&policy(), &hints)
-        };
+        let mars = Some("mars-north-1");
         let cases = [
-            (prefer(Some("us-east-1"), Some("eu-central-1"), None), "us-east-1", private, false),
-            (
-                prefer(None, Some(" AP-Southeast-2\n"), Some("us-east-1")),
-                "ap-southeast-2",
-                public,
-                false,
-            ),
-            (prefer(Some("mars-north-1"), None, Some("us-east-1")), "us-east-1", r#unsafe, true),
-            (prefer(None, None, Some("../../x")), "eu-central-1", PlacementReason::Geo, true),
-            (prefer(None, None, Some("")), "eu-central-1", PlacementReason::Geo, true),
+            ([Some("us-east-1"), Some("eu-central-1"), None], "us-east-1", private, false),
+            ([Some("us-east-1"), mars, mars], "us-east-1", private, false),
+            ([None, Some(" AP-Southeast-2\n"), Some("us-east-1")], "ap-southeast-2", public, false),
+            ([Some(" "), Some(""), Some("us-east-1")], "us-east-1", r#unsafe, false),
+            ([None, None, Some("../../x")], "eu-central-1", geo, true),
+            ([None, None, Some("")], "eu-central-1", geo, false),
         ];
-        for (decision, region, reason, rejected) in cases {
+        for (wanted, region, reason, rejected) in cases {
+            let decision = decide(&policy(), &prefer(wanted));
             assert_eq!(decision.placement.region.as_str(), region);
             assert_eq!(
                 (decision.placement.reason, decision.preference_rejected),

@@ -178,10 +178,7 @@ impl Settings {
         Ok(Self {
             verifier,
             svix: svix_check(&env)?,
-            instances: match env.list("CLERK_INSTANCE_ID")? {
-                ids if ids.is_empty() => Instances::Any,
-                ids => Instances::Only(ids.into_iter().map(str::to_owned).collect()),
-            },
+            instances: instances(&env)?,
             policy,
             projects,
             xata,
@@ -219,6 +216,25 @@ fn log_level(env: &Environment) -> Result<LevelFilter, SettingsError> {
         level => level.parse(),
     });
     Ok(level.and_then(Result::ok).unwrap_or(LevelFilter::INFO))
+}
+
+fn instances(env: &Environment) -> Result<Instances, SettingsError> {
+    let name = "CLERK_INSTANCE_ID";
+    let ids = env.list(name)?;
+    let is_id = |id: &&str| {
+        let rest = id.strip_prefix("ins_").unwrap_or_default();
+        !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    // Events of every other instance are acknowledged and forgotten, so a mistake here loses users.
+    if !ids.iter().all(is_id) {
+        let problem = "must be ids of instances, ins_…, as the events and Clerk's API have them";
+        return Err(SettingsError::new(name, problem));
+    }
+    Ok(if ids.is_empty() {
+        Instances::Any
+    } else {
+        Instances::Only(ids.into_iter().map(str::to_owned).collect())
+    })
 }
 
 fn clerk(env: &Environment) -> Result<Option<backend::Settings>, SettingsError> {
@@ -261,7 +277,7 @@ enum Flag {
 }
 
 /// The names of Clerk's signing secret: Clerk's own, and the tutorial's.
-const SVIX_SECRET: [&str; 2] = ["CLERK_WEBHOOK_SIGNING_SECRET", "CLERK_WEBHOOK_SECRET"];
+pub const SVIX_SECRET: [&str; 2] = ["CLERK_WEBHOOK_SIGNING_SECRET", "CLERK_WEBHOOK_SECRET"];
 
 #[derive(Default, EnumString, VariantNames)]
 #[strum(serialize_all = "snake_case")]

@@ -187,6 +187,12 @@ fn an_invalid_value_is_named_and_not_quoted() {
         ("GEO_LOOKUP", secret),
         ("ON_USER_DELETED", secret),
         ("CLERK_INSTANCE_ID", "ins_a,"),
+        ("CLERK_INSTANCE_ID", "\"ins_a\""),
+        ("CLERK_INSTANCE_ID", "app_a"),
+        ("CLERK_INSTANCE_ID", "production"),
+        ("CLERK_INSTANCE_ID", "ins_"),
+        ("CLERK_INSTANCE_ID", "ins_a ins_b"),
+        ("CLERK_INSTANCE_ID", "ins_a,sk_live_looks_like_a_secret"),
         ("LOG_LEVEL", secret),
     ] {
         let line = error(&[(name, value)]);

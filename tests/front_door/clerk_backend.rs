@@ -345,6 +345,130 @@ async fn an_event_of_another_instance_than_the_key_s_is_foreign_key() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_foreign_event_is_ignored_with_a_warning_and_a_metric() {
+    let ours = sign_up().instance_id.expect("an instance");
+    for changes in [vec![], CLERK.to_vec()] {
+        let changes = [&changes[..], &[("CLERK_INSTANCE_ID", &*ours)]].concat();
+        let app = TestApp::with_settings(&changes);
+        for instance in [Some("ins_other"), None] {
+            let foreign = SignUp { instance_id: instance.map(str::to_owned), ..sign_up() };
+            for body in [foreign.user_created(), deleted(&foreign)] {
+                let response = app.deliver(body).await;
+                assert_eq!(response.row(), (200, "ignored", Some("foreign_instance"), None));
+                assert_eq!(response.log_line["level"], "WARN");
+                assert_eq!(response.metrics["ForeignInstance"], 1);
+            }
+        }
+        assert_eq!(app.requests(), []);
+        // The key's instance never changes, so one request per process is enough.
+        let n_asked = usize::from(changes.len() > 1);
+        assert_eq!(app.requests_to_clerk(), vec!["GET /v1/instance"; n_asked]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_event_is_misconfigured_if_the_instance_of_the_key_is_not_listed() {
+    let app = app(&[("CLERK_INSTANCE_ID", "ins_staging,ins_old")], &sign_up());
+    for body in [sign_up().user_created(), deleted(&sign_up())] {
+        let response = app.deliver(body).await;
+        let row = (500, "misconfigured", Some("instance_not_listed"), None);
+        assert_eq!(response.row(), row);
+        assert_eq!(response.log_line["level"], "ERROR");
+    }
+    assert_eq!(app.requests(), []);
+    // Once the setting is right, the retry serves the user.
+    let ours = sign_up().instance_id.expect("an instance");
+    let app = app.redeploy(&[&CLERK[..], &[("CLERK_INSTANCE_ID", &ours)]].concat());
+    assert_eq!(app.send(retry(sign_up().user_created(), 2)).await.outcome(), "created");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_event_is_not_acknowledged_while_the_instance_of_the_key_is_unknown() {
+    for (effect, row) in failures() {
+        let app = app(&[("CLERK_INSTANCE_ID", "ins_other")], &sign_up());
+        app.clerk.faults().push(Fault::always(Call::GetInstance, effect));
+        assert_eq!(app.deliver(sign_up().user_created()).await.row(), row);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_region_that_a_backend_asks_for_and_may_not_have_is_misconfigured_until_it_is_allowed() {
+    let not_allowed = (500, "misconfigured", Some("region_not_allowed"), None);
+    for api in Api::BOTH {
+        for (asked, word) in
+            [("eu-west-9", "private_metadata"), ("eu central 1", "public_metadata")]
+        {
+            let mut sign_up = sign_up();
+            match word {
+                "private_metadata" => sign_up.private_metadata = json!({ "db_region": asked }),
+                _ => sign_up.public_metadata = json!({ "db_region": asked }),
+            }
+            // What the browser asks for does not replace what a backend asks for.
+            sign_up.unsafe_metadata = json!({ "db_region": "us-east-1" });
+            let app = TestApp::with_api(api, &[]);
+            let response = app.deliver(sign_up.user_created()).await;
+            assert_eq!(response.row(), not_allowed, "{asked}");
+            assert_eq!(response.log_line["level"], "ERROR");
+            assert_eq!(response.log_line["detail"], word);
+            assert_eq!(response.log_line["user_id"], *id());
+            assert_eq!(app.requests(), []);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_clerk_or_the_setting_is_mended_a_retry_serves_a_user_with_a_region_that_was_refused()
+{
+    let asked = SignUp { private_metadata: json!({ "db_region": "eu-centrl-1" }), ..sign_up() };
+    let app = app(&[], &asked);
+    let first = app.deliver(asked.user_created()).await;
+    assert_eq!(first.row(), (500, "misconfigured", Some("region_not_allowed"), None));
+    let mended = json!({ "db_region": "us-east-1" });
+    app.clerk.change_user(&id(), |user| user.private_metadata = mended);
+    // The event still says what it said.
+    let response = app.send(retry(asked.user_created(), 2)).await;
+    assert_eq!(response.outcome(), "created");
+    assert_eq!(
+        response.body["placement"],
+        json!({ "region": "us-east-1", "reason": "private_metadata" })
+    );
+    assert_eq!(entry(&app)["region"], "us-east-1");
+
+    let asked = SignUp { private_metadata: json!({ "db_region": "us-east-1" }), ..sign_up() };
+    let changes = [&CLERK[..], &[("ALLOWED_REGIONS", "eu-central-1,ap-southeast-2")]].concat();
+    let changes = [&changes[..], &[("DEFAULT_REGION", "eu-central-1")]].concat();
+    let app = TestApp::with_settings(&changes);
+    app.clerk.insert(asked.clone());
+    assert_eq!(app.deliver(asked.user_created()).await.status, 500);
+    let app = app.redeploy(&CLERK);
+    assert_eq!(app.send(retry(asked.user_created(), 2)).await.outcome(), "created");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_with_a_region_that_is_refused_who_is_gone_or_cannot_be_asked_about_gets_no_database()
+ {
+    let asked = SignUp { private_metadata: json!({ "db_region": "mars" }), ..sign_up() };
+    let app = TestApp::with_settings(&CLERK);
+    let response = app.deliver(asked.user_created()).await;
+    assert_eq!(response.row(), (200, "ignored", Some("user_gone"), None));
+    for (effect, row) in failures() {
+        app.clerk.faults().push(Fault::once(Call::GetUser, effect));
+        assert_eq!(app.deliver(asked.user_created()).await.row(), row);
+    }
+    assert_eq!(app.requests(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_region_that_only_the_browser_asks_for_falls_through_with_a_warning() {
+    let asked = SignUp { unsafe_metadata: json!({ "db_region": "mars" }), ..sign_up() };
+    let response = TestApp::new().deliver(asked.user_created()).await;
+    assert_eq!(response.outcome(), "created");
+    assert_eq!(response.body["placement"]["reason"], "geo");
+    assert_eq!(response.log_line["level"], "WARN");
+    assert_eq!(response.log_line["preference_rejected"], true);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_response_about_another_user_is_unavailable() {
     let app = app_an_hour_later(&[DELETE]).await;
     for body in ["{}", "[]", "<html>", r#"{"id":"user_37vz6BwG1KEMgL1JMSppdaytVY5"}"#] {

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use standin::clerk::user_id;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::test_app::{LogBuffer, TestApp, TestResponse, user_created};
+use crate::test_app::{
+    LogBuffer, TestApp, TestResponse, delivery, retry, user_created, with_header,
+};
 
 /// The response to a sign-up that is logged from this level on.
 async fn deliver_at(level: LevelFilter) -> TestResponse {
@@ -37,6 +39,22 @@ async fn the_line_of_a_delivery_has_the_documented_members() {
     let members = line.as_object().unwrap().keys().map(String::as_str);
     let others: Vec<_> = members.filter(|name| expected.get(*name).is_none()).collect();
     assert_eq!(others, ["timestamp"], "{line}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_line_of_a_refused_delivery_has_the_event_that_waits_marked_as_unverified() {
+    let app = TestApp::new();
+    for signature in ["", "AAAA"] {
+        let refused = with_header(retry(user_created(1), 3), "x-hookdeck-signature", signature);
+        let line = app.send(refused).await.log_line;
+        assert_eq!((&line["event_id"], &line["attempt"]), (&json!("evt_0001"), &json!(3)));
+        assert_eq!((&line["unverified"], line.get("last_attempt")), (&json!(true), None));
+    }
+    let hostile = with_header(delivery("{}"), "x-hookdeck-signature", "AAAA");
+    let hostile = with_header(hostile, "x-hookdeck-eventid", "evt_1\",\"level\":\"ERROR");
+    assert_eq!(app.send(hostile).await.log_line.get("event_id"), None);
+    let line = app.deliver(user_created(1)).await.log_line;
+    assert_eq!(line.get("unverified"), None);
 }
 
 #[tokio::test(start_paused = true)]

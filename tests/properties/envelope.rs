@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use per_user_db::clerk::{Event, IgnoreReason, Instances, Intent, InvalidReason, SignUp, UserId};
-use per_user_db::region::Hints;
+use per_user_db::region::{Hints, Preferences};
 use serde_json::Value;
 
 /// The configured instance, which is that of `tests/vectors/`.
@@ -108,18 +108,21 @@ fn user_intent(
     };
     let user_id = UserId::try_from(id).map_err(|_| InvalidReason::InvalidUserId)?;
     let instance = event["instance_id"].as_str();
-    let is_sample = [
+    let is_sample_user = [
         "user_29w83sxmDNGwOuEthce5gg56FcC",
         "user_29wBMCtzATuFJut8jO2VNTVekS4",
         "user_2g7np7Hrk0SN6kj5EDMLDaKNL0S",
     ]
-    .contains(&id)
-        || instance.is_some_and(|it| it == "ins_123" || it == "ins_2g7np7Hrk0SN6kj5EDMLDaKNL0S");
-    if is_sample {
+    .contains(&id);
+    let sample_instances = [Some("ins_123"), Some("ins_2g7np7Hrk0SN6kj5EDMLDaKNL0S")];
+    if sample_instances.contains(&instance) || (instance.is_none() && is_sample_user) {
         return Ok(Intent::Ignore(IgnoreReason::SampleEvent));
     }
     if *instances != Instances::Any && instance != Some(INSTANCE) {
         return Ok(Intent::Ignore(IgnoreReason::ForeignInstance));
+    }
+    if is_sample_user {
+        return Ok(Intent::Ignore(IgnoreReason::SampleEvent));
     }
     if is_deletion {
         return Ok(Intent::Remove(user_id));
@@ -133,9 +136,11 @@ fn user_intent(
     Ok(Intent::Provision(SignUp {
         user_id,
         hints: Hints {
-            private_metadata: preference("private_metadata"),
-            public_metadata: preference("public_metadata"),
-            unsafe_metadata: preference("unsafe_metadata"),
+            preferences: Preferences {
+                private_metadata: preference("private_metadata"),
+                public_metadata: preference("public_metadata"),
+                unsafe_metadata: preference("unsafe_metadata"),
+            },
             client_ip: text(&request["client_ip"]),
             user_agent: text(&request["user_agent"]),
         },

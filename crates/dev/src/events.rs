@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use bytes::Bytes;
-use cli::{delivery, output};
+use cli::delivery::Signer;
+use cli::output;
 use http::Request;
-use per_user_db::hookdeck::DEFAULT_HEADER_PREFIX;
 use serde_json::json;
 use standin::clerk::{SignUp, user_id};
 use standin::function_url::{self, BodyEncoding};
@@ -100,7 +100,7 @@ fn sam_variables() -> anyhow::Result<String> {
 
 fn event(body: Vec<u8>, secret: &str, encoding: BodyEncoding) -> anyhow::Result<String> {
     let mut request = Request::post("/").body(Bytes::from(body))?;
-    *request.headers_mut() = delivery::headers(DEFAULT_HEADER_PREFIX, secret, request.body(), 1)?;
+    *request.headers_mut() = Signer::new(secret).headers(request.body(), 1)?;
     Ok(serde_json::to_string_pretty(&function_url::event(&request, encoding))? + "\n")
 }
 

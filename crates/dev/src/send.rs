@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use cli::{delivery, environment, output};
+use cli::delivery::{self, Signer};
+use cli::{environment, output};
 use http::{Request, Uri};
-use per_user_db::hookdeck::DEFAULT_HEADER_PREFIX;
 use per_user_db::http_client;
 use serde_json::{Value, json};
 
@@ -14,8 +14,11 @@ use crate::services::SIGNING_SECRET;
 
 /// Sign an event as Hookdeck does, deliver it, and print the response
 ///
-/// The signing secret is the first of `HOOKDECK_WEBHOOK_SECRET`, from the environment or `.env`,
-/// else the development secret of the stand-ins. Exit codes: 0 the status is 2xx, 1 it is not.
+/// The settings are the function's, from the environment or `.env`: the first secret of
+/// `HOOKDECK_WEBHOOK_SECRET`, else the development secret of the stand-ins; `HOOKDECK_HEADER_PREFIX`;
+/// and, with `CLERK_WEBHOOK_SIGNING_SECRET`, Clerk's own signature beside Hookdeck's. Exit codes: 0 the
+/// function has done its work, 1 the status is not 2xx, 2 wrong usage, 3 the function ignores the
+/// event.
 ///
 /// Example: cargo dev send events/user-created.json
 #[derive(clap::Args)]
@@ -35,12 +38,11 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let body = event(read(&arguments.file)?);
-    let variables = environment::variables();
-    let secret = variables.get("HOOKDECK_WEBHOOK_SECRET");
-    let secret = secret.map_or(SIGNING_SECRET, |setting| environment::first_secret(setting));
+    let variables = environment::variables()?;
+    let signer = Signer::read(&variables)?.unwrap_or_else(|| Signer::new(SIGNING_SECRET));
 
     let host = arguments.to.authority().context("the URL has no host")?.as_str();
-    let mut headers = delivery::headers(DEFAULT_HEADER_PREFIX, secret, &body, arguments.attempt)?;
+    let mut headers = signer.headers(&body, arguments.attempt)?;
     headers.insert("host", host.parse()?);
     let mut request = Request::post(&arguments.to).body(body)?;
     *request.headers_mut() = headers;
@@ -50,10 +52,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let retry_after = response.headers().get("retry-after");
     let retry_after = retry_after.map(|it| String::from_utf8_lossy(it.as_bytes()));
     let (status, body) = (response.status(), String::from_utf8_lossy(response.body()));
+    let answer = serde_json::from_str(&body).unwrap_or_else(|_| Value::from(&*body));
+    let is_ignored = answer["status"] == "ignored";
     if arguments.json {
-        let body = serde_json::from_str(&body).unwrap_or_else(|_| Value::from(&*body));
         let status = status.as_u16();
-        output::json(&json!({ "status": status, "retry_after": retry_after, "body": body }))?;
+        output::json(&json!({ "status": status, "retry_after": retry_after, "body": answer }))?;
     } else {
         output::line(status)?;
         if let Some(retry_after) = retry_after {
@@ -61,7 +64,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         output::line(body)?;
     }
-    Ok(output::holds(status.is_success()))
+    Ok(if status.is_success() { output::drift(is_ignored) } else { output::holds(false) })
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {

@@ -22,7 +22,7 @@ impl Context {
     /// Reads the settings as the function does. The signing secret may be missing, because these
     /// commands sign nothing.
     pub(crate) fn read() -> anyhow::Result<Self> {
-        let mut variables = environment::variables();
+        let mut variables = environment::variables()?;
         let secret = variables.entry("HOOKDECK_WEBHOOK_SECRET".to_owned());
         secret.or_insert_with(|| "unused".to_owned());
         let variables = variables.iter().map(|(name, value)| (name.as_str(), value.clone()));

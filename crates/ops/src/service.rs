@@ -165,6 +165,12 @@ impl Service {
         if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             bail!("HOOKDECK_API_KEY has a blank, or a character that no key has: copy it again");
         }
+        if key.starts_with("hd_org_") {
+            bail!(
+                "HOOKDECK_API_KEY is a key of an organization, and a project's key is needed: copy it from \
+                 the project's settings in Hookdeck's dashboard"
+            );
+        }
         let Some(url) = base_url(get("HOOKDECK_API_URL").unwrap_or(HOOKDECK_URL)) else {
             bail!("HOOKDECK_API_URL must be an https URL, or an http URL of a loopback address");
         };

@@ -6,12 +6,20 @@ use super::checks::Checks;
 use crate::directory::Directory;
 use crate::service::Service;
 
-pub(super) async fn check(settings: backend::Settings, instances: Instances, checks: &mut Checks) {
+/// Returns the instance of the key, where Clerk names it.
+pub(super) async fn check(
+    settings: backend::Settings,
+    instances: Instances,
+    checks: &mut Checks,
+) -> Option<String> {
     checks.begin("asking Clerk");
     let directory = Directory { clerk: Service::clerk(settings), instances };
     let instance = match directory.instance().await {
         Ok(instance) => instance,
-        Err(error) => return checks.error("Clerk key", error),
+        Err(error) => {
+            checks.error("Clerk key", error);
+            return None;
+        }
     };
     checks.ok("Clerk key", "accepted");
     let check = "Clerk instance";
@@ -27,6 +35,7 @@ pub(super) async fn check(settings: backend::Settings, instances: Instances, che
         let mend = "for production, set CLERK_SECRET_KEY to a key of the production instance";
         checks.warning(check, format!("{}, a development instance", instance.id), mend);
     } else {
-        checks.ok(check, instance.id);
+        checks.ok(check, instance.id.clone());
     }
+    Some(instance.id)
 }

@@ -1,21 +1,21 @@
-//! The function: it has to refuse an event without a signature, and to ignore a signed event of an
-//! unknown type.
+//! The function: it has to refuse an event without a signature, to ignore a signed event of an unknown
+//! type, and to listen to the instance of Clerk's key.
 
 use bytes::Bytes;
-use cli::{delivery, environment};
-use http::header::CONTENT_TYPE;
+use cli::delivery::{self, Signer};
+use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, Response};
-use per_user_db::hookdeck::DEFAULT_HEADER_PREFIX;
+use per_user_db::clerk::SAMPLE_USERS;
+use per_user_db::handler::PATHS;
 use per_user_db::http_client::{self, CallError, HttpClient};
+use per_user_db::request::DOCTOR;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::checks::{Checks, State};
 use super::settings::Variables;
 
-/// Where the function takes deliveries, besides `/`.
-pub(super) const WEBHOOK_PATH: &str = "/webhooks/clerk";
-
-const EVENT: &[u8] = br#"{"type":"doctor.checked"}"#;
+const EVENT: Bytes = Bytes::from_static(br#"{"type":"doctor.checked"}"#);
 
 const UNAUTHORIZED: (u16, &str) = (401, "unauthorized");
 
@@ -29,82 +29,144 @@ struct Body {
 /// What is wrong, and what to do about it.
 type Fault = (State, String, &'static str);
 
-pub(super) async fn check(url: &str, variables: &Variables, checks: &mut Checks) {
+/// What is checked: the function here, with what its settings sign.
+struct Target<'a> {
+    client: HttpClient,
+    url: &'a str,
+    signer: Option<Signer<'a>>,
+}
+
+/// Checks the function; `instance` is that of Clerk's key, where it is known.
+pub(super) async fn check(
+    url: &str,
+    variables: &Variables,
+    instance: Option<&str>,
+    checks: &mut Checks,
+) {
     checks.begin("asking the function");
-    let client = http_client::live();
-    for path in ["/", WEBHOOK_PATH] {
-        let check = format!("function {path}");
-        match check_path(&client, &format!("{url}{path}"), variables).await {
-            Ok(what) => checks.ok(check, what),
+    let signer = match Signer::read(variables.all()) {
+        Ok(signer) => signer,
+        Err(error) => return checks.broken("function", format!("{error:#}"), "copy it again"),
+    };
+    let needs_svix = variables.get("SVIX_CHECK").map(str::trim) == Some("enforce");
+    let missing = match &signer {
+        None => Some(
+            "what the function does with a signed event: HOOKDECK_WEBHOOK_SECRET is not given here",
+        ),
+        Some(signer) if needs_svix && !signer.has_svix() => Some(
+            "what the function does with a signed event: CLERK_WEBHOOK_SIGNING_SECRET is not given \
+             here, which SVIX_CHECK=enforce needs",
+        ),
+        Some(_) => None,
+    };
+    let signer = signer.filter(|_| missing.is_none());
+    let target = Target { client: http_client::live(), url, signer };
+    for path in PATHS {
+        match target.check_path(path).await {
+            Ok(what) => checks.ok(format!("function {path}"), what),
             Err((state, what, mend)) => {
-                return checks.add(check, state, what, mend); // the other path has the same fault
+                // The other checks have the same fault.
+                return checks.add(format!("function {path}"), state, what, mend);
             }
         }
     }
+    match (missing, instance) {
+        (Some(missing), _) => checks.leave_out(missing),
+        (None, None) => checks.leave_out(
+            "whether the function handles the events of your users: CLERK_SECRET_KEY is not given here",
+        ),
+        (None, Some(instance)) => match target.check_instance(instance).await {
+            Ok(what) => checks.ok("function's instance", what),
+            Err((state, what, mend)) => checks.add("function's instance", state, what, mend),
+        },
+    }
 }
 
-async fn check_path(
-    client: &HttpClient,
-    url: &str,
-    variables: &Variables,
-) -> Result<&'static str, Fault> {
-    let unsigned = send(client, url, HeaderMap::new()).await?;
-    if !is_unauthorized(&unsigned) {
-        return Err(unexpected(&unsigned, "without a signature"));
-    }
-    if variables.get("SVIX_CHECK").map(str::trim) == Some("enforce") {
-        return Ok("refuses what is not signed; nothing signed was sent, as SVIX_CHECK=enforce \
-                   takes only what Clerk signed");
-    }
-    let Some(secret) = variables.get("HOOKDECK_WEBHOOK_SECRET") else {
-        return Ok("refuses what is not signed; nothing signed was sent, as \
-                   HOOKDECK_WEBHOOK_SECRET is not given here");
-    };
-    let prefix = variables.get("HOOKDECK_HEADER_PREFIX").map_or(DEFAULT_HEADER_PREFIX, str::trim);
-    let headers = delivery::headers(prefix, environment::first_secret(secret), EVENT, 1);
-    let signed = send(client, url, headers.unwrap_or_default()).await?;
-    match read(&signed) {
-        Some(Body { status, reason: Some(reason) })
-            if signed.status() == 200 && status == "ignored" && reason == "unhandled_type" =>
-        {
-            Ok("refuses what is not signed, and reads what is")
+impl Target<'_> {
+    async fn check_path(&self, path: &str) -> Result<&'static str, Fault> {
+        let unsigned = self.send(path, EVENT, HeaderMap::new()).await?;
+        if !is_unauthorized(&unsigned) {
+            return Err(unexpected(&unsigned, "without a signature"));
         }
-        _ if is_unauthorized(&signed) => Err((
-            State::Broken,
-            "refuses our signature (401)".to_owned(),
-            "the function has another HOOKDECK_WEBHOOK_SECRET, HOOKDECK_HEADER_PREFIX or \
-             SVIX_CHECK than this environment: make them the same, and that of Hookdeck's project",
-        )),
-        _ => Err(unexpected(&signed, "with a signature")),
+        if self.signer.is_none() {
+            return Ok("refuses what is not signed");
+        }
+        let signed = self.send_signed(path, EVENT).await?;
+        if is_ignored(&signed, "unhandled_type") {
+            return Ok("refuses what is not signed, and reads what is");
+        }
+        Err(if is_unauthorized(&signed) {
+            (
+                State::Broken,
+                "refuses our signature (401)".to_owned(),
+                "the function has another HOOKDECK_WEBHOOK_SECRET, HOOKDECK_HEADER_PREFIX or \
+                 CLERK_WEBHOOK_SIGNING_SECRET than this environment: make them the same, and that of \
+                 Hookdeck's project",
+            )
+        } else {
+            unexpected(&signed, "with a signature")
+        })
     }
-}
 
-async fn send(
-    client: &HttpClient,
-    url: &str,
-    mut headers: HeaderMap,
-) -> Result<Response<Bytes>, Fault> {
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let mut request = Request::post(url)
-        .body(Bytes::from_static(EVENT))
-        .map_err(|_| (State::Broken, "cannot be asked".to_owned(), "check --url"))?;
-    *request.headers_mut() = headers;
-    delivery::send(client, request).await.map_err(|error| match error {
-        CallError::TooLong => (
-            State::Broken,
-            "answers at length, as the function never does".to_owned(),
-            "check --url: it is the output FunctionUrl of the stack",
-        ),
-        _ => (
-            State::Broken,
-            format!("does not answer, {error}"),
-            "check --url, and whether the function is deployed; then the network",
-        ),
-    })
+    /// Sends an event of this instance whose user is Clerk's sample, so that nothing is done.
+    async fn check_instance(&self, instance: &str) -> Result<&'static str, Fault> {
+        let event = json!({
+            "type": "user.created", "object": "event", "instance_id": instance,
+            "data": { "object": "user", "id": SAMPLE_USERS[0] },
+        });
+        let response = self.send_signed(PATHS[0], event.to_string().into()).await?;
+        if is_ignored(&response, "sample_event") {
+            return Ok("handles the events of the instance of CLERK_SECRET_KEY");
+        }
+        let reason = read(&response).and_then(|body| body.reason).unwrap_or_default();
+        if ["foreign_instance", "instance_not_listed"].contains(&reason.as_str()) {
+            let what = format!("does not handle the events of {instance}: {reason}");
+            let mend = "the function's CLERK_INSTANCE_ID does not list the instance of CLERK_SECRET_KEY: \
+                        correct it and deploy, then retry the events since";
+            return Err((State::Broken, what, mend));
+        }
+        Err(unexpected(&response, "of Clerk's sample user"))
+    }
+
+    async fn send_signed(&self, path: &str, event: Bytes) -> Result<Response<Bytes>, Fault> {
+        let headers = self.signer.as_ref().and_then(|it| it.headers(&event, 1).ok());
+        self.send(path, event, headers.unwrap_or_default()).await
+    }
+
+    async fn send(
+        &self,
+        path: &str,
+        event: Bytes,
+        mut headers: HeaderMap,
+    ) -> Result<Response<Bytes>, Fault> {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(DOCTOR));
+        let mut request = Request::post(format!("{}{path}", self.url))
+            .body(event)
+            .map_err(|_| (State::Broken, "cannot be asked".to_owned(), "check --url"))?;
+        *request.headers_mut() = headers;
+        delivery::send(&self.client, request).await.map_err(|error| match error {
+            CallError::TooLong => (
+                State::Broken,
+                "answers at length, as the function never does".to_owned(),
+                "check --url: it is the output FunctionUrl of the stack",
+            ),
+            _ => (
+                State::Broken,
+                format!("does not answer, {error}"),
+                "check --url, and whether the function is deployed; then the network",
+            ),
+        })
+    }
 }
 
 fn read(response: &Response<Bytes>) -> Option<Body> {
     serde_json::from_slice(response.body()).ok()
+}
+
+fn is_ignored(response: &Response<Bytes>, why: &str) -> bool {
+    let reason = read(response).filter(|it| it.status == "ignored").and_then(|it| it.reason);
+    response.status() == 200 && reason.as_deref() == Some(why)
 }
 
 fn is_unauthorized(response: &Response<Bytes>) -> bool {

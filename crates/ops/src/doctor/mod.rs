@@ -12,6 +12,7 @@ mod xata;
 use std::process::ExitCode;
 
 use cli::output;
+use per_user_db::handler::PATHS;
 use per_user_db::settings::{Settings, Xata, base_url};
 use per_user_db::xata::platform;
 
@@ -24,8 +25,9 @@ pub(crate) use self::settings::{NEEDED as NEEDED_SECRETS, PLACEHOLDERS};
 /// Asks Xata, and Clerk and Hookdeck where a key of theirs is set, whether they know what the
 /// settings name, and how many databases can still be created. With --url, compares the connection at
 /// Hookdeck with what `ops setup hookdeck` creates, and sends the function an event without a
-/// signature, which it has to refuse, and a signed one of a type that it ignores. It changes nothing,
-/// and shows no secret.
+/// signature, which it has to refuse, and two signed ones that it ignores: of an unknown type, and of
+/// Clerk's sample user in the instance of the key. It changes nothing, causes no alarm, and shows no
+/// secret.
 ///
 /// The settings are those of the function, from the environment or `.env`; `HOOKDECK_API_KEY` is
 /// for this tool alone. Exit codes: 0 nothing is broken, though there may be warnings; 1 failed; 2
@@ -45,7 +47,7 @@ fn url(text: &str) -> Result<String, String> {
     let problem = "must be an https URL, or an http URL of a loopback address, without user, query \
                    and fragment";
     let base = base_url(text).ok_or_else(|| problem.to_owned())?;
-    Ok(base.strip_suffix(function::WEBHOOK_PATH).unwrap_or(&base).trim_end_matches('/').to_owned())
+    Ok(base.strip_suffix(PATHS[1]).unwrap_or(&base).trim_end_matches('/').to_owned())
 }
 
 /// What is broken at Xata, a sentence for each row, as [`run`] checks it.
@@ -59,7 +61,8 @@ pub(crate) async fn xata_faults(settings: &Settings, xata: &platform::Settings) 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let url = arguments.url.as_deref();
     let mut checks = Checks::new(output::spinner("checking"));
-    let variables = Variables::read();
+    let variables = Variables::read()?;
+    let mut instance = None;
     if let Some(settings) = variables.check(&mut checks) {
         match &settings.xata {
             _ if variables.get("XATA_API_KEY").is_none() => {
@@ -69,7 +72,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Xata::Lite(xata) => xata::check_lite(&settings.policy, xata, &mut checks).await,
         }
         match settings.clerk {
-            Some(clerk) => clerk::check(clerk, settings.instances, &mut checks).await,
+            Some(clerk) => instance = clerk::check(clerk, settings.instances, &mut checks).await,
             None => checks.leave_out("Clerk: CLERK_SECRET_KEY is not set"),
         }
     } else {
@@ -77,7 +80,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     hookdeck::check(&variables, url, &mut checks).await;
     match url {
-        Some(url) => function::check(url, &variables, &mut checks).await,
+        Some(url) => function::check(url, &variables, instance.as_deref(), &mut checks).await,
         None => checks.leave_out("the function: --url is not given"),
     }
     checks.finish();

@@ -27,8 +27,8 @@ pub(crate) const NEEDED: [&str; 2] = ["HOOKDECK_WEBHOOK_SECRET", "XATA_API_KEY"]
 pub(super) struct Variables(BTreeMap<String, String>);
 
 impl Variables {
-    pub(super) fn read() -> Self {
-        Self(environment::variables())
+    pub(super) fn read() -> anyhow::Result<Self> {
+        Ok(Self(environment::variables()?))
     }
 
     pub(super) fn all(&self) -> &BTreeMap<String, String> {

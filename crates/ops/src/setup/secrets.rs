@@ -27,7 +27,7 @@ pub(crate) fn run(Arguments {}: Arguments) -> anyhow::Result<ExitCode> {
              stack's output Next1Secrets"
         );
     }
-    let variables = environment::variables();
+    let variables = environment::variables()?;
     let has = |name: &&str| variables.contains_key(*name);
     let missing: Vec<_> = NEEDED_SECRETS.into_iter().filter(|name| !has(name)).collect();
     if !missing.is_empty() {

@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{Request, Response, StatusCode};
 use per_user_db::settings::Settings;
-use per_user_db::telemetry::InvocationIds;
+use per_user_db::telemetry::{InvocationIds, Metrics};
 use per_user_db::worker::{Invocation, TIMEOUT};
 use serde_json::{Value, json};
 use standin::clerk::backend::{self, Backend};
@@ -21,7 +21,7 @@ use standin::hookdeck::admin::{self, Admin};
 use standin::xata::platform::{self, Call, Platform, Quotas};
 use tokio::runtime::Runtime;
 
-use crate::{ops, run, runtime, serve, unused_url, worker};
+use crate::{ops, run, runtime, serve, unused_url, worker_with_metrics};
 
 const PROJECTS: [&str; 2] = ["prj_a", "prj_b"];
 const REGIONS: [&str; 2] = ["eu-central-1", "us-east-1"];
@@ -94,10 +94,18 @@ impl World {
 
     /// Starts the function with these settings, this one changed, and returns where it is.
     fn function(&self, change: (&'static str, &str)) -> String {
+        self.function_with_metrics(&[change], None)
+    }
+
+    fn function_with_metrics(
+        &self,
+        changes: &[(&'static str, &str)],
+        metrics: Option<Metrics>,
+    ) -> String {
         let settings = self.settings.iter().map(|(name, value)| (name.into(), value.into()));
-        let changes = [change].map(|(name, value)| (name.into(), value.into()));
+        let changes = changes.iter().map(|(name, value)| (name.into(), value.into()));
         let settings = Settings::read(settings.chain(changes)).unwrap();
-        let worker = Arc::new(worker(settings));
+        let worker = Arc::new(worker_with_metrics(settings, metrics));
         let invoke = async move |request: Request<Body>| {
             let (head, body) = request.into_parts();
             let request = Request::from_parts(head, to_bytes(body, 1 << 20).await.unwrap());
@@ -177,6 +185,7 @@ fn a_complete_set_up_has_no_problems() {
         ("Clerk instance", "ins_"),
         ("function /", "refuses what is not signed, and reads what is"),
         ("function /webhooks/clerk", "refuses what is not signed, and reads what is"),
+        ("function's instance", "handles the events of the instance"),
     ] {
         assert!(outcome.says(check).starts_with(what), "{check}: {}", outcome.says(check));
     }
@@ -232,8 +241,11 @@ fn secrets_in_secrets_manager_are_not_missing() {
     let mend = "set HOOKDECK_WEBHOOK_SECRET and XATA_API_KEY in the environment";
     assert!(problem.starts_with("secrets | warning |") && problem.contains(mend), "{problem}");
     let outcome = world.run_with(&["--url", &function], &without);
-    assert!(outcome.says("function /").contains("nothing signed was sent"));
-    assert!(outcome.document["not_looked_at"].to_string().contains("XATA_API_KEY is not given"));
+    assert_eq!(outcome.says("function /"), "refuses what is not signed");
+    let left_out = outcome.document["not_looked_at"].to_string();
+    for what in ["XATA_API_KEY is not given", "HOOKDECK_WEBHOOK_SECRET is not given"] {
+        assert!(left_out.contains(what), "{left_out}");
+    }
 }
 
 #[test]

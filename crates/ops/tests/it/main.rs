@@ -18,6 +18,7 @@ use std::time::SystemTime;
 
 use per_user_db::handler::Handler;
 use per_user_db::settings::Settings;
+use per_user_db::telemetry::Metrics;
 use per_user_db::worker::Worker;
 use per_user_db::{Clock, http_client};
 use support::{busy_port, client, file, run, runtime, serve};
@@ -35,7 +36,11 @@ fn unused_url() -> String {
 
 /// The function with these settings, which logs nothing.
 fn worker(settings: Settings) -> Worker {
+    worker_with_metrics(settings, None)
+}
+
+fn worker_with_metrics(settings: Settings, metrics: Option<Metrics>) -> Worker {
     let clock: Clock = Arc::new(SystemTime::now);
     let function = Handler::new(settings, http_client::live(), clock.clone());
-    Worker::new(function, clock, None)
+    Worker::new(function, clock, metrics)
 }

@@ -68,7 +68,7 @@ impl Flow {
             next: Vec::new(),
             has_shown_next: false,
         };
-        let variables = environment::variables();
+        let variables = environment::variables()?;
         Ok(Self { schema, mode, as_json, files, variables, has_plan: false, report })
     }
 

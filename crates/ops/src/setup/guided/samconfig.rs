@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::env::consts::ARCH;
 
 use anyhow::{Context, Result, anyhow};
+use per_user_db::settings::SVIX_SECRET;
 use serde::Serialize;
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
-
-use crate::setup::hookdeck;
 
 /// The settings that are parameters of the stack, if they are set.
 const SETTINGS: [&str; 16] = [
@@ -52,7 +51,7 @@ pub(super) fn with_parameters(
     let mut changes = Vec::new();
     // With it, the function does not start before its secret has Clerk's signing secret.
     let is_early =
-        |name| name == SVIX_CHECK && !hookdeck::SECRETS.iter().any(|it| settings.contains_key(*it));
+        |name| name == SVIX_CHECK && !SVIX_SECRET.iter().any(|it| settings.contains_key(*it));
     let given = SETTINGS.into_iter().filter(|name| !is_early(*name));
     let given = given.filter_map(|name| Some((name, settings.get(name)?)));
     let mut desired: Vec<_> =

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow};
 use cli::environment;
 use cli::output::{self, Report as _, Status};
-use per_user_db::settings::{SettingsError, Xata};
+use per_user_db::settings::{SVIX_SECRET, SettingsError, Xata};
 
 use super::files::replace;
 use super::flow::{AGAIN, Flow, Step, Stop, failed};
@@ -140,8 +140,7 @@ impl Flow {
 
     /// Runs `setup hookdeck`, and again with Clerk's signing secret.
     pub(super) async fn connection(&mut self, url: &str) -> Step {
-        let is_known =
-            |flow: &Self| hookdeck::SECRETS.iter().any(|it| flow.variables.contains_key(*it));
+        let is_known = |flow: &Self| SVIX_SECRET.iter().any(|it| flow.variables.contains_key(*it));
         if self.variables.contains_key(CLERK_WEBHOOK_SIGNING_SECRET.name) {
             self.value(CLERK_WEBHOOK_SIGNING_SECRET, "").await?;
         }

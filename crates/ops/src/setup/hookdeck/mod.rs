@@ -33,11 +33,11 @@ use self::settings::{NAME, SOURCE, Settings};
 use crate::service::{ApiError, Service};
 
 pub(crate) use self::report::Report;
-pub(crate) use self::settings::{Arguments, SECRETS, function_url, signing_secret};
+pub(crate) use self::settings::{Arguments, function_url, signing_secret};
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let as_json = arguments.json;
-    let report = execute(arguments, &environment::variables()).await?;
+    let report = execute(arguments, &environment::variables()?).await?;
     output::report(&report, as_json)
 }
 

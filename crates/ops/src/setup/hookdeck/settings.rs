@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{anyhow, bail};
 use cli::environment;
 use per_user_db::clerk::svix;
-use per_user_db::settings::base_url;
+use per_user_db::handler::PATHS;
+use per_user_db::settings::{SVIX_SECRET, base_url};
 use secrecy::SecretString;
 use url::Url;
 
@@ -18,9 +19,6 @@ use crate::service::Service;
 pub(super) const SOURCE: &str = "clerk";
 pub(super) const NAME: &str = "per-user-db";
 const LOCAL_NAME: &str = "per-user-db-local";
-
-/// The two names of Clerk's signing secret.
-pub(crate) const SECRETS: [&str; 2] = ["CLERK_WEBHOOK_SIGNING_SECRET", "CLERK_WEBHOOK_SECRET"];
 
 /// Connect Clerk to the function through Hookdeck: a source, a destination and the rules between them
 ///
@@ -68,6 +66,9 @@ impl Arguments {
     }
 }
 
+/// The hosts of Hookdeck's API and of its sources, of today and of earlier days.
+const HOOKDECK_HOSTS: [&str; 2] = ["hookdeck.com", "hkdk.events"];
+
 /// What the command works with.
 pub(super) struct Settings {
     pub(super) client: Client,
@@ -104,7 +105,7 @@ pub(crate) fn signing_secret(
     notes: &mut Vec<String>,
 ) -> anyhow::Result<Option<SecretString>> {
     let get = |name| Some((name, variables.get(name)?.trim())).filter(|(_, it)| !it.is_empty());
-    let (name, value) = match SECRETS.map(get) {
+    let (name, value) = match SVIX_SECRET.map(get) {
         [None, None] => return Ok(None),
         [Some((one, _)), Some((other, _))] => {
             bail!("{one} and {other} are the same setting: unset one")
@@ -137,6 +138,20 @@ pub(crate) fn function_url(text: &str) -> Result<String, String> {
             "Hookdeck cannot reach this machine: use --cli and `hookdeck listen`".to_owned()
         );
     }
+    let host = url.host_str().unwrap_or_default();
+    if HOOKDECK_HOSTS.iter().any(|it| host == *it || host.ends_with(&format!(".{it}"))) {
+        return Err(
+            "is a URL of Hookdeck's own, so events would go round in a loop: it must be the \
+                    output FunctionUrl of `sam deploy`"
+                .to_owned(),
+        );
+    }
+    if !PATHS.contains(&url.path()) {
+        return Err(format!(
+            "has a path that the function does not serve: only {}",
+            PATHS.join(" and ")
+        ));
+    }
     Ok(url.to_string())
 }
 
@@ -166,7 +181,8 @@ mod tests {
                 "https://abc.lambda-url.eu-west-1.on.aws/",
             ),
             ("https://ABC.example", "https://abc.example/"),
-            ("https://abc.example:8443/webhooks/clerk", "https://abc.example:8443/webhooks/clerk"),
+            ("https://abc.example:8443/webhooks/clerk/", "https://abc.example:8443/webhooks/clerk"),
+            ("https://nothkdk.events", "https://nothkdk.events/"),
         ] {
             assert_eq!(function_url(given).as_deref(), Ok(taken));
         }
@@ -186,6 +202,15 @@ mod tests {
         ] {
             assert!(function_url(bad).is_err(), "{bad}");
         }
-        assert!(function_url("http://127.0.0.1:9000/").is_err_and(|why| why.contains("--cli")));
+        for (bad, problem) in [
+            ("http://127.0.0.1:9000/", "--cli"),
+            ("https://hkdk.events/abcdefghijkl", "loop"),
+            ("https://events.hookdeck.com/e/src_abcdefghijkl", "loop"),
+            ("https://api.hookdeck.com/", "loop"),
+            ("https://abc.example/webhook", "only / and /webhooks/clerk"),
+            ("https://abc.example/webhooks/clerk/x", "only / and /webhooks/clerk"),
+        ] {
+            assert!(function_url(bad).is_err_and(|why| why.contains(problem)), "{bad}");
+        }
     }
 }

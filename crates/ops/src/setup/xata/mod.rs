@@ -121,7 +121,7 @@ impl Comparison {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let as_json = arguments.json;
-    let run = execute(arguments, &environment::variables()).await?;
+    let run = execute(arguments, &environment::variables()?).await?;
     output::report(&run.report(), as_json)
 }
 
