@@ -193,13 +193,11 @@ async fn a_body_that_violates_the_schema_is_refused_and_changes_nothing() {
     let world = World::new();
     for body in [
         json!([]),
-        changed("/colour", json!("blue")),
         changed("/name", json!("per user db")),
         without("/name"),
         without("/source"),
         changed("/source_id", json!("src_1")),
         changed("/source/type", json!("CLERK")),
-        changed("/source/config/auth/encoding", json!("hex")),
         changed("/source/config/auth", json!({})),
         changed("/source/config/allowed_http_methods", json!(["FETCH"])),
         without("/destination/type"),
@@ -207,7 +205,6 @@ async fn a_body_that_violates_the_schema_is_refused_and_changes_nothing() {
         changed("/destination/config/url", json!("abc")),
         without("/destination/config/auth"),
         without("/destination/config/auth_type"),
-        changed("/destination/config/rate_limit", json!(2)),
         changed("/destination/config/delivery_timeout", json!(901)),
         changed("/destination/config/delivery_policy/rate", json!(0)),
         changed("/destination/config/delivery_policy/period", json!("day")),
@@ -233,28 +230,50 @@ async fn a_body_that_violates_the_schema_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_version_has_its_own_members_for_the_rate() {
-    let world = World::new();
-    let mut body = without("/destination/config/delivery_policy");
-    body["destination"]["config"]["rate_limit"] = json!(2);
-    body["destination"]["config"]["rate_limit_period"] = json!("concurrent");
-    assert_eq!(world.put(body.clone()).await.0, 422);
-    // That version has another document.
+async fn members_that_are_not_known_are_dropped_at_every_depth() {
+    let world = World::with(|options| options.unknown_members = vec!["delivery_timeout"]);
+    // The document allows no other members; the service does not hold to it.
     world.admin.observe(std::sync::Arc::new(Ignore));
-    assert_eq!(world.call(Method::PUT, OLD, Some(body)).await.0, 200);
-    assert_eq!(world.call(Method::PUT, OLD, Some(connection())).await.0, 422);
+    let mut body = connection();
+    body["colour"] = json!("blue");
+    body["source"]["config"]["auth"]["encoding"] = json!("hex");
+    body["destination"]["config"]["delivery_timeout"] = json!(60);
+    body["destination"]["config"]["delivery_policy"]["burst"] = json!(1);
+    body["rules"][0]["mood"] = json!("good");
+    let answer = world.taken(body).await;
+    for word in ["blue", "hex", "delivery_timeout", "burst", "mood"] {
+        assert!(!answer.to_string().contains(word), "{answer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_version_has_its_own_members_for_the_rate_and_drops_the_other_s() {
+    let world = World::with(|options| options.merges_config = true);
+    // The old version has another document.
+    world.admin.observe(std::sync::Arc::new(Ignore));
+    let policy = |answer: &Value| answer["destination"]["config"]["delivery_policy"].clone();
+    let mut body = without("/destination/config/delivery_policy");
+    body["destination"]["config"]["rate_limit"] = json!(5);
+    body["destination"]["config"]["rate_limit_period"] = json!("second");
+    let (_, answer) = world.call(Method::PUT, OLD, Some(body.clone())).await;
+    assert_eq!(policy(&answer), json!({ "rate": 5, "period": "second" }));
+    // The new version answers 200, and the stored policy stays.
+    body["destination"]["config"]["rate_limit"] = json!(7);
+    assert_eq!(policy(&world.taken(body).await), json!({ "rate": 5, "period": "second" }));
+    let (_, answer) = world.call(Method::PUT, OLD, Some(connection())).await;
+    assert_eq!(policy(&answer), json!({ "rate": 5, "period": "second" }));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cli_destination_has_a_path_and_no_rate() {
     let world = World::new();
     let cli = |config: Value| json!({ "name": "cli", "type": "CLI", "config": config });
-    world.taken(changed("/destination", cli(json!({ "path": "/" })))).await;
-    for config in
-        [json!({}), json!({ "path": "/", "delivery_policy": { "rate": 2, "period": "second" } })]
-    {
-        assert_eq!(world.put(changed("/destination", cli(config))).await.0, 422);
-    }
+    let policy = json!({ "rate": 2, "period": "second" });
+    let config = json!({ "path": "/", "delivery_policy": policy });
+    world.admin.observe(std::sync::Arc::new(Ignore));
+    let answer = world.taken(changed("/destination", cli(config))).await;
+    assert_eq!(answer["destination"]["config"].get("delivery_policy"), None);
+    assert_eq!(world.put(changed("/destination", cli(json!({})))).await.0, 422);
 }
 
 #[tokio::test(start_paused = true)]

@@ -182,3 +182,32 @@ fn keep(into: &mut Value, from: Option<&Value>, names: &[&str]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_terraform_configuration_of_the_docs_is_the_desired_state() {
+        let docs = include_str!("../../../../../docs/deploy.md");
+        let (_, rest) = docs.split_once("```hcl").expect("a block");
+        let (hcl, _) = rest.split_once("```").expect("its end");
+        let hcl: String = hcl.split_whitespace().collect();
+        let target = Target::Http("var.function_url".to_owned());
+        let desired =
+            Desired { source: "clerk".into(), name: "per-user-db".into(), target, secret: None };
+        let destination = desired.destination(None);
+        let [filter, retry] = rules();
+        let objects = [&destination["config"], &destination["config"]["delivery_policy"], &retry];
+        for (name, value) in objects.iter().flat_map(|it| it.as_object().expect("an object")) {
+            let value = match (name.as_str(), value) {
+                ("type", _) | (_, Value::Object(_)) => continue,
+                ("url", _) => "var.function_url".to_owned(),
+                (_, value) => value.to_string(),
+            };
+            assert!(hcl.contains(&format!("{name}={value}")), "{name}={value}");
+        }
+        let types = filter["body"]["type"]["$in"].to_string();
+        assert!(hcl.contains(&format!(r#"type={{"$in"={types}}}"#)), "{types}");
+    }
+}

@@ -161,6 +161,18 @@ fn a_change_that_hookdeck_accepts_and_does_not_apply_is_incomplete() {
 }
 
 #[test]
+fn a_member_that_hookdeck_drops_is_noticed() {
+    for (member, what) in [("delivery_policy", "deliveries"), ("path_forwarding_disabled", "path")]
+    {
+        let world = World::with(|options| options.unknown_members = vec![member]);
+        let outcome = world.second(&[]);
+        assert_eq!(outcome.code, 1, "{}", outcome.out);
+        let says = format!("still differ: destination per-user-db: {what}");
+        assert!(outcome.error.contains(&says), "{}", outcome.error);
+    }
+}
+
+#[test]
 fn a_change_whose_result_cannot_be_read_is_unclear() {
     let world = World::start();
     world.fault(Call::UpsertConnection, u32::MAX, Effect::ResetAfter);

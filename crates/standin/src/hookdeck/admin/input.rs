@@ -1,4 +1,4 @@
-//! What a body may contain: unknown members are refused, known ones must have their form.
+//! What a body may contain: unknown members are dropped, known ones must have their form.
 
 use serde_json::{Map, Value, json};
 
@@ -124,42 +124,42 @@ pub(super) fn refuse<T>(message: impl Into<String>) -> Result<T, ErrorResponse> 
     Err(ErrorResponse::unprocessable(message))
 }
 
-/// An object that has these members at most.
-pub(super) fn object<'a>(
-    value: &'a Value,
-    at: &str,
-    members: &[Member],
-) -> Result<&'a Object, ErrorResponse> {
-    let Some(object) = value.as_object() else { return refuse(format!("{at} must be an object")) };
-    for (name, value) in object {
-        let Some((_, form)) = members.iter().find(|(known, _)| known == name) else {
-            return refuse(format!("{at}.{name} is not allowed"));
-        };
+/// The members of an object that are known. The service drops others without a word ("Upsert traps", 11).
+pub(super) fn object(value: &Value, at: &str, members: &[Member]) -> Result<Object, ErrorResponse> {
+    let Some(given) = value.as_object() else { return refuse(format!("{at} must be an object")) };
+    let mut object = Object::new();
+    for (name, form) in members {
+        let Some(value) = given.get(*name) else { continue };
         let at = format!("{at}.{name}");
+        let mut value = value.clone();
         let has_form = match form {
             _ if value.is_null() => true,
-            Form::Is(test) => test(value),
+            Form::Is(test) => test(&value),
             Form::OneOf(texts) => value.as_str().is_some_and(|text| texts.contains(&text)),
             Form::Whole(least, most) => {
                 value.as_u64().is_some_and(|n| (*least..=*most).contains(&n))
             }
-            Form::Members(members) => self::object(value, &at, members).map(|_| true)?,
+            Form::Members(members) => {
+                value = self::object(&value, &at, members)?.into();
+                true
+            }
         };
         if !has_form {
             return refuse(format!("{at} is not valid"));
         }
+        object.insert((*name).to_owned(), value);
     }
     Ok(object)
 }
 
 /// An object that has a name, too.
-pub(super) fn named<'a>(
-    value: &'a Value,
+pub(super) fn named(
+    value: &Value,
     at: &str,
     members: &[Member],
-) -> Result<(&'a Object, &'a str), ErrorResponse> {
+) -> Result<(Object, String), ErrorResponse> {
     let object = object(value, at, members)?;
-    match text(object, "name") {
+    match text(&object, "name").map(str::to_owned) {
         Some(name) => Ok((object, name)),
         None => refuse(format!("{at}.name is required")),
     }
@@ -176,14 +176,14 @@ pub(super) fn text<'a>(object: &'a Object, name: &str) -> Option<&'a str> {
 
 /// The config of a source of this type.
 pub(super) fn source_config(kind: &str, source: &Object) -> Result<Object, ErrorResponse> {
-    let config = config(source);
-    if kind == "SVIX" && config.contains_key("auth_type") {
-        return refuse("source.config.auth_type is not allowed");
+    let mut config = config(source);
+    if kind == "SVIX" {
+        config.remove("auth_type");
     }
     let is_svix = kind == "SVIX" || text(&config, "auth_type") == Some("SVIX");
     if let (true, Some(auth)) = (is_svix, given(&config, "auth")) {
         let auth = object(auth, "source.config.auth", &[("webhook_secret_key", TEXT)])?;
-        if text(auth, "webhook_secret_key").is_none() {
+        if text(&auth, "webhook_secret_key").is_none() {
             return refuse("source.config.auth.webhook_secret_key is required");
         }
     }
@@ -195,8 +195,9 @@ pub(super) fn destination_config(
     kind: &str,
     destination: &Object,
     version: &str,
+    unknown: &[&str],
 ) -> Result<Object, ErrorResponse> {
-    let config = config(destination);
+    let mut config = config(destination);
     let (required, of_other_types): (_, &[&str]) = match kind {
         "HTTP" => (Some("url"), &["path"]),
         "CLI" => (Some("path"), &["url", "rate_limit", "rate_limit_period", "delivery_policy"]),
@@ -206,9 +207,8 @@ pub(super) fn destination_config(
         OLD_VERSION => ["delivery_timeout", "delivery_policy"],
         _ => ["rate_limit", "rate_limit_period"],
     };
-    let mut foreign = of_other_types.iter().chain(&of_other_version);
-    if let Some(name) = foreign.find(|name| config.contains_key(**name)) {
-        return refuse(format!("destination.config.{name} is not allowed"));
+    for name in of_other_types.iter().chain(&of_other_version).chain(unknown) {
+        config.remove(*name);
     }
     if let Some(name) = required.filter(|name| given(&config, name).is_none()) {
         return refuse(format!("destination.config.{name} is required"));
@@ -225,22 +225,22 @@ fn config(endpoint: &Object) -> Object {
 
 pub(super) fn rules(rules: &Value) -> Result<Vec<Value>, ErrorResponse> {
     let rules = rules.as_array().into_iter().flatten();
-    rules.map(|it| rule(it).map(|()| it.clone())).collect()
+    rules.map(rule).collect()
 }
 
-fn rule(rule: &Value) -> Result<(), ErrorResponse> {
+fn rule(rule: &Value) -> Result<Value, ErrorResponse> {
     let kind = rule["type"].as_str().unwrap_or_default();
     let Some((_, members, required)) = RULES.iter().find(|(known, ..)| *known == kind) else {
         return refuse("rules: a rule has an unknown type");
     };
     let rule = object(rule, &format!("rules.{kind}"), members)?;
-    if let Some(name) = required.iter().find(|name| given(rule, name).is_none()) {
+    if let Some(name) = required.iter().find(|name| given(&rule, name).is_none()) {
         return refuse(format!("rules.{kind}.{name} is required"));
     }
-    if given(rule, "include_fields").is_some() && given(rule, "exclude_fields").is_some() {
+    if given(&rule, "include_fields").is_some() && given(&rule, "exclude_fields").is_some() {
         return refuse(format!("rules.{kind} has both kinds of fields"));
     }
-    Ok(())
+    Ok(rule.into())
 }
 
 /// A rule with every member that may be null.

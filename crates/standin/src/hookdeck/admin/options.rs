@@ -30,6 +30,9 @@ pub struct Options {
     pub spells_out_rules: bool,
     /// What the upsert of a connection does that names another source or destination. Unknown ("Upsert traps", 4).
     pub on_replacement: Replacement,
+    /// Members of a destination's `config` that the service does not know, beside those of the other
+    /// version.
+    pub unknown_members: Vec<&'static str>,
     /// The wall clock of all timestamps.
     pub clock: Clock,
 }
@@ -56,6 +59,7 @@ impl Default for Options {
             enables_parts: false,
             spells_out_rules: false,
             on_replacement: Replacement::Refuse,
+            unknown_members: Vec::new(),
             clock: Clock::start(),
         }
     }

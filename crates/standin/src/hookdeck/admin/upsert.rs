@@ -28,9 +28,9 @@ impl Project {
         version: &str,
     ) -> Result<Value, ErrorResponse> {
         let (body, name) = named(body, "body", input::CONNECTION)?;
-        let source = self.endpoint_of(Role::Source, body, version)?;
-        let destination = self.endpoint_of(Role::Destination, body, version)?;
-        let rules = given(body, "rules").map(input::rules).transpose()?;
+        let source = self.endpoint_of(Role::Source, &body, version)?;
+        let destination = self.endpoint_of(Role::Destination, &body, version)?;
+        let rules = given(&body, "rules").map(input::rules).transpose()?;
         let is_it = |it: &&Connection| it.name == name;
         let stored = self.connections.iter().filter(is_it);
         let stored = stored.clone().find(|it| it.has(&source) && it.has(&destination));
@@ -50,7 +50,7 @@ impl Project {
             Some(connection) => connection,
             None => Connection {
                 id: self.next_id("web"),
-                name: name.to_owned(),
+                name,
                 description: Value::Null,
                 source_id: source.id.clone(),
                 destination_id: destination.id.clone(),
@@ -115,7 +115,7 @@ impl Project {
         };
         let (body, name) = named(body, at, members)?;
         let stored = self.endpoints(role).find(|it| it.name == name).cloned();
-        let kind = match (text(body, "type"), role, &stored) {
+        let kind = match (text(&body, "type"), role, &stored) {
             (Some(kind), ..) => kind.to_owned(),
             // A source without a type is a webhook, even if it was something else ("Upsert traps", 2).
             (None, Role::Source, _) => "WEBHOOK".to_owned(),
@@ -123,9 +123,10 @@ impl Project {
             (None, Role::Destination, None) => return refuse("destination.type is required"),
         };
         let config = match role {
-            Role::Source => input::source_config(&kind, body)?,
+            Role::Source => input::source_config(&kind, &body)?,
             Role::Destination => {
-                let config = input::destination_config(&kind, body, version)?;
+                let unknown = &self.options.unknown_members;
+                let config = input::destination_config(&kind, &body, version, unknown)?;
                 completed(config, stored.is_none())
             }
         };
@@ -135,7 +136,7 @@ impl Project {
             None => Endpoint {
                 role,
                 id: self.next_id(role.id_prefix()),
-                name: name.to_owned(),
+                name,
                 kind: kind.clone(),
                 config: Object::new(),
                 description: Value::Null,
