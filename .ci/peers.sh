@@ -7,20 +7,16 @@ root=$PWD
 . .ci/lib.sh
 trap clean_up EXIT
 
-cargo build --quiet --package dev --package ops
+cargo build --quiet --profile test --package dev --package ops --bins
 timeout 600 npm ci --prefix .ci/clients --silent
 
-declare -A running
 # check NAME SCRIPT [ARGUMENT...]: runs a script of .ci/clients in the background, with the settings in NAME.env.
+check() { later "$1" client "$@"; }
 # Clerk's client adds the /v1 of its address itself.
-check() {
-  (
-    set -a
-    . "$work/$1.env"
-    CLERK_API_URL=${CLERK_API_URL%/v1} OPS=$ops DEV=$dev exec timeout 900 node ".ci/clients/$2" "${@:3}"
-  ) >"$work/$1.log" 2>&1 &
-  running[$1]=$!
-  pids+=($!)
+client() {
+  set -a
+  . "$work/$1.env"
+  CLERK_API_URL=${CLERK_API_URL%/v1} OPS=$ops DEV=$dev exec timeout 900 node ".ci/clients/$2" "${@:3}"
 }
 
 # The slow ones first. `spoiled.mjs` checks the checks: they must notice each change of a response.
@@ -41,8 +37,6 @@ check signatures hookdeck-signatures.mjs
 
 failed=()
 for name in "${!running[@]}"; do
-  wait "${running[$name]}" || failed+=("$name")
-  printf '\n-- %s\n' "$name"
-  cat "$work/$name.log"
+  finish "$name" || failed+=("$name")
 done
 [ "${#failed[@]}" = 0 ] || fail "${failed[*]}"

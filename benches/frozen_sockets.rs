@@ -1,5 +1,5 @@
 //! Measures requests whose connection ends while the process is frozen, as Lambda freezes it between
-//! deliveries: `cargo bench --profile dev --bench frozen_sockets`, on Linux.
+//! deliveries: `cargo bench --workspace --profile dev --bench frozen_sockets`, on Linux.
 //!
 //! The program starts itself as a function, made of `lambda_runtime` and the client under test, and
 //! acts as Lambda and as the upstream. In each trial, the upstream responds to one request, its
