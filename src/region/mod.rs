@@ -2,7 +2,8 @@
 //! address, else the default.
 //!
 //! The choice depends only on the event's bytes, the settings and the country table of the build, so
-//! every copy of an event gets the same region. `docs/vendors/clerk.md` describes the inputs in
+//! every copy of an event gets the same region. (The handler reads the metadata of now at Clerk if the
+//! event asks for a region that is not allowed.) `docs/vendors/clerk.md` describes the inputs in
 //! "Client address" and "Metadata".
 
 mod address;
