@@ -35,6 +35,7 @@ pub(crate) struct Branch {
 /// A parked database of a user.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct ParkedDatabase {
+    pub(crate) user_id: String,
     #[serde(flatten)]
     pub(crate) branch: Branch,
     /// In seconds since the Unix epoch.
@@ -61,6 +62,12 @@ pub(crate) struct UnreadableProject {
     pub(crate) problem: String,
 }
 
+impl UnreadableProject {
+    fn new(project: &ProjectId, error: &ApiError) -> Self {
+        Self { project: project.as_str().to_owned(), problem: error.to_string() }
+    }
+}
+
 impl Branch {
     /// The branch, unless its id or region is malformed.
     fn new(listed: ListedBranch, project: &ProjectId) -> Option<Self> {
@@ -85,6 +92,19 @@ impl Branch {
 }
 
 impl ParkedDatabase {
+    /// The branch, if its name is that of this user's parked database.
+    fn new(branch: &Branch, user_id: &UserId) -> Option<Self> {
+        let since = parked_since(&branch.name, user_id)?;
+        let (user_id, branch) = (user_id.to_string(), branch.clone());
+        Some(Self { user_id, branch, since, since_date: rfc3339(since) })
+    }
+
+    /// How long it has been parked; nothing if it says a time to come.
+    pub(crate) fn age(&self) -> Duration {
+        let since = UNIX_EPOCH.checked_add(Duration::from_secs(self.since));
+        since.and_then(|since| since.elapsed().ok()).unwrap_or_default()
+    }
+
     pub(crate) fn since_words(&self) -> String {
         let date = self.since_date.as_deref().unwrap_or("a date out of range");
         format!("{date} ({})", self.since)
@@ -105,23 +125,40 @@ impl Fleet {
             match self.branches_of(user_id, project).await {
                 Ok(branches) => {
                     for branch in branches {
-                        match parked_since(&branch.name, user_id) {
-                            Some(since) => {
-                                let since_date = rfc3339(since);
-                                found.parked.push(ParkedDatabase { branch, since, since_date });
-                            }
+                        match ParkedDatabase::new(&branch, user_id) {
+                            Some(copy) => found.parked.push(copy),
                             None => found.databases.push(branch),
                         }
                     }
                 }
-                Err(error) => found.unreadable.push(UnreadableProject {
-                    project: project.as_str().to_owned(),
-                    problem: error.to_string(),
-                }),
+                Err(error) => found.unreadable.push(UnreadableProject::new(project, &error)),
             }
         }
         found.parked.sort_by_key(|parked| Reverse(parked.since));
         found
+    }
+
+    /// The parked databases of all users, the oldest first, and the projects that could not be read.
+    pub(crate) async fn parked(&self) -> (Vec<ParkedDatabase>, Vec<UnreadableProject>) {
+        let (mut parked, mut unreadable) = (Vec::new(), Vec::new());
+        for project in self.projects.iter() {
+            let listed = match self.organization.branches(project).await {
+                Ok(listed) => listed,
+                Err(error) => {
+                    unreadable.push(UnreadableProject::new(project, &error));
+                    continue;
+                }
+            };
+            for listed in listed.into_iter().filter(ListedBranch::is_parked) {
+                let user = listed.name.split('/').nth(1).map(str::to_owned);
+                let user = user.and_then(|user| UserId::try_from(user.as_str()).ok());
+                let branch = Branch::new(listed, project);
+                let copy = user.zip(branch).and_then(|(user, it)| ParkedDatabase::new(&it, &user));
+                parked.extend(copy);
+            }
+        }
+        parked.sort_by_key(|copy| copy.since);
+        (parked, unreadable)
     }
 
     /// The branches of a project that are, or were, this user's database.

@@ -6,7 +6,9 @@
 //! | `setup` | `cargo ops setup`: from the keys to Xata's templates, the deployment's parameters and Hookdeck's connection |
 //! | `doctor` | `cargo ops doctor`: every setting, key, region, template and quota, checked |
 //! | `user` | `cargo ops user`: one user's state at Clerk and in Xata |
+//! | `parked` | `cargo ops parked`: the parked databases of all users |
 //! | `unpark` | `cargo ops unpark`: gives a parked database back |
+//! | `sweep` | `cargo ops sweep`: deletes those that have been parked for long |
 //!
 //! `organization` is the client of Xata's platform, `directory` that of Clerk, and `fleet` finds a
 //! user's databases in all projects. All of them send through `service`, whose errors say what to
@@ -17,8 +19,10 @@ mod directory;
 mod doctor;
 mod fleet;
 mod organization;
+mod parked;
 mod service;
 mod setup;
+mod sweep;
 mod unpark;
 mod user;
 
@@ -43,7 +47,9 @@ enum Command {
     Setup(setup::Arguments),
     Doctor(doctor::Arguments),
     User(user::Arguments),
+    Parked(parked::Arguments),
     Unpark(unpark::Arguments),
+    Sweep(sweep::Arguments),
     #[command(hide = true)]
     Dev(Moved),
     #[command(hide = true)]
@@ -69,7 +75,9 @@ fn main() -> ExitCode {
         Command::Setup(arguments) => cli::block_on(setup::run(arguments)),
         Command::Doctor(arguments) => cli::block_on(doctor::run(arguments)),
         Command::User(arguments) => cli::block_on(user::run(arguments)),
+        Command::Parked(arguments) => cli::block_on(parked::run(arguments)),
         Command::Unpark(arguments) => cli::block_on(unpark::run(arguments)),
+        Command::Sweep(arguments) => cli::block_on(sweep::run(arguments)),
         Command::Dev(_) => moved("cargo dev"),
         Command::Standins(_) => moved("cargo dev standins"),
         Command::Send(_) => moved("cargo dev send"),

@@ -188,6 +188,13 @@ impl Organization {
             self.service.exchange(Method::PATCH, &path, Some(change)).await?;
         if status.is_success() { Ok(()) } else { Err(self.service.rejected(status)) }
     }
+
+    /// Deletes a branch for good. Both ids must be safe in a path.
+    pub(crate) async fn delete_branch(&self, project: &str, branch: &str) -> Result<(), ApiError> {
+        let path = format!("{}/{branch}", self.branches_path(project));
+        let ApiResponse { status, .. } = self.service.exchange(Method::DELETE, &path, None).await?;
+        if status.is_success() { Ok(()) } else { Err(self.service.rejected(status)) }
+    }
 }
 
 /// The organizations that the key sees; none where Xata does not let the key ask.
@@ -226,6 +233,11 @@ pub(crate) async fn region_ids(service: &Service, path: &str) -> Result<Vec<Stri
 }
 
 impl ListedBranch {
+    /// Whether the name is that of a parked database.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.name.starts_with("parked/")
+    }
+
     /// Whether the id is safe in a path.
     pub(crate) fn has_safe_id(&self) -> bool {
         DatabaseId::try_from(self.id.as_str()).is_ok()

@@ -68,7 +68,8 @@ pub(super) async fn check(
                 n_branches += branches.len();
                 n_recent += branches.iter().filter(|it| is_recent(it)).count();
                 if is_ours {
-                    check_project(organization, project, branches.len(), checks).await;
+                    let n_parked = branches.iter().filter(|it| it.is_parked()).count();
+                    check_project(organization, project, (branches.len(), n_parked), checks).await;
                 }
             }
             Err(error) => {
@@ -106,7 +107,7 @@ pub(super) async fn check(
 async fn check_project(
     organization: &Organization,
     project: &ProjectId,
-    n_branches: usize,
+    (n_branches, n_parked): (usize, usize),
     checks: &mut Checks,
 ) {
     let check = project_check(project);
@@ -116,8 +117,13 @@ async fn check_project(
             Err(error) => return checks.optional_error(&check, error, "project:read"),
         };
     let usage = Usage { used: n_branches, limit: limits.branches };
-    let what = format!("{} branches", usage.words());
-    let mend = "ask Xata for more branches, or add a project to XATA_PROJECT_ID";
+    let mut what = format!("{} branches", usage.words());
+    let mut mend = "ask Xata for more branches, or add a project to XATA_PROJECT_ID";
+    if n_parked > 0 {
+        what += &format!(", {n_parked} of them parked");
+        mend = "delete old parked databases with cargo ops sweep, ask Xata for more branches, or add a \
+                project to XATA_PROJECT_ID";
+    }
     add(&check, usage.state(State::Broken), what, mend, checks);
 }
 

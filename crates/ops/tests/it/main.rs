@@ -8,6 +8,7 @@ mod setup_hookdeck;
 mod setup_xata;
 #[path = "../../../cli/tests/support/mod.rs"]
 mod support;
+mod sweep;
 mod unpark;
 mod user;
 mod world;

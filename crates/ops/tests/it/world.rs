@@ -91,7 +91,16 @@ impl World {
         flags: &[&str],
         changes: &[(&'static str, &str)],
     ) -> Outcome {
-        let mut command = ops(&[&[command, &self.user], flags].concat());
+        self.run_command(&[&[command, &self.user], flags].concat(), changes)
+    }
+
+    /// The same for a command that is not about one user.
+    pub(crate) fn run_command(
+        &self,
+        arguments: &[&str],
+        changes: &[(&'static str, &str)],
+    ) -> Outcome {
+        let mut command = ops(arguments);
         command.envs(self.settings.clone()).envs(changes.iter().copied());
         let (code, out, error) = run(&mut command);
         for secret in SECRETS {

@@ -9,7 +9,7 @@ use standin::fault::{CannedResponse, Effect, Fault};
 use standin::xata::lite::{self, Lite};
 use standin::xata::platform::{Call, NewDatabase, Quotas, Region};
 
-use super::{REGIONS, World, serve};
+use super::{PROJECTS, REGIONS, World, serve};
 
 impl World {
     /// Makes Xata answer every such call with this document.
@@ -184,6 +184,23 @@ fn a_quota_that_is_nearly_used_up_is_a_warning_and_one_that_is_used_up_is_broken
             outcome.problems
         );
     }
+}
+
+#[test]
+fn parked_databases_are_counted_and_near_the_quota_a_sweep_is_what_to_do() {
+    let world = World::start();
+    let parked = format!("parked/{}/1767800000", standin::clerk::user_id(1));
+    world.xata.insert(PROJECTS[0], [NewDatabase::root(&parked, REGIONS[0])]);
+    world.xata.change(|options| options.quotas = Quotas::T1);
+    let outcome = world.run(&[]);
+    let says = "197 left: 3 of 200 branches, 1 of them parked";
+    assert_eq!((outcome.code, outcome.says("Xata project prj_a")), (0, says));
+    let quotas = Quotas { branches_per_project: Some(3), ..Quotas::UNLIMITED };
+    world.xata.change(|options| options.quotas = quotas);
+    let problem = world.only(3, &[], &[]);
+    let says =
+        "0 left: 3 of 3 branches, 1 of them parked | delete old parked databases with cargo ops";
+    assert!(problem.contains(says), "{problem}");
 }
 
 #[test]

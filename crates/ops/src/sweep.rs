@@ -1,0 +1,210 @@
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{anyhow, bail};
+use cli::output::{self, Status};
+use http::StatusCode;
+use per_user_db::clerk::{Instances, UserId};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::directory::{Directory, UserLookup};
+use crate::fleet::{Branch, ParkedDatabase, UnreadableProject};
+
+/// Delete databases that have been parked for long: their users have left for good
+///
+/// Takes the oldest first. A database is deleted only if it still has its name parked/USER/SECONDS and
+/// Clerk says that the user is gone; both are asked right before. A deletion cannot be undone, so
+/// without --yes the command shows what it would delete, and changes nothing.
+///
+/// It needs `CLERK_SECRET_KEY`, and `CLERK_INSTANCE_ID` with the instance of that key alone: to the key
+/// of another instance, every user is gone. The settings are those of the function, from the environment
+/// or `.env`. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 there is something to delete, and nothing
+/// was changed.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// How long a database stays parked, such as 30d or 12h
+    #[arg(long, default_value = "30d", value_parser = humantime::parse_duration)]
+    grace: Duration,
+    /// The most databases to delete in this run
+    #[arg(long, default_value_t = 10, value_name = "NUMBER")]
+    cap: usize,
+    /// Delete them
+    #[arg(long)]
+    yes: bool,
+    /// Print one JSON document instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    dry_run: bool,
+    rows: Vec<Row>,
+}
+
+/// A database that has been parked for longer than the grace time, and what became of it.
+#[derive(Serialize)]
+struct Row {
+    #[serde(flatten)]
+    copy: ParkedDatabase,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", content = "why", rename_all = "snake_case")]
+enum Outcome {
+    /// It would be deleted with `--yes`.
+    Planned,
+    Deleted,
+    /// It stays.
+    Kept(String),
+    /// It stays, because the cap is reached.
+    BeyondCap,
+    Failed(String),
+    /// It may have been deleted.
+    Unclear(String),
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let context = Context::read()?;
+    let spinner = output::spinner("asking Xata and Clerk");
+    let directory = directory(&context).await?;
+    let (parked, unread) = context.fleet.parked().await;
+    if let Some(UnreadableProject { project, problem }) = unread.first() {
+        bail!("nothing was deleted: {project} could not be read: {problem}");
+    }
+    spinner.finish_and_clear();
+    let is_old = |copy: &ParkedDatabase| copy.age() >= arguments.grace;
+    let old: Vec<_> = parked.into_iter().filter(is_old).collect();
+    let bar = output::bar("parked databases", old.len() as u64);
+    let mut report = Report { dry_run: !arguments.yes, rows: Vec::new() };
+    let mut n_taken = 0;
+    for copy in bar.wrap_iter(old.into_iter()) {
+        let outcome = if n_taken >= arguments.cap {
+            Outcome::BeyondCap
+        } else {
+            match check(&context, directory, &copy).await {
+                Err(stays) => stays,
+                Ok(()) if !arguments.yes => Outcome::Planned,
+                Ok(()) => delete(&context, &copy.branch).await,
+            }
+        };
+        n_taken += usize::from(!matches!(outcome, Outcome::Kept(_) | Outcome::BeyondCap));
+        report.rows.push(Row { copy, outcome });
+    }
+    bar.finish_and_clear();
+    output::report(&report, arguments.json)
+}
+
+/// Clerk, if its key belongs to the only instance whose events count.
+async fn directory(context: &Context) -> anyhow::Result<&Directory> {
+    let Some(directory) = &context.directory else {
+        bail!("CLERK_SECRET_KEY is missing: only Clerk knows whether a user is gone for good");
+    };
+    let instance = directory.instance().await?;
+    match &directory.instances {
+        Instances::Only(listed) if *listed == [instance.id.as_str()] => Ok(directory),
+        _ => Err(anyhow!(
+            "CLERK_INSTANCE_ID must list the instance of CLERK_SECRET_KEY, {}, and no other: to the key \
+             of another instance, every user is gone",
+            instance.id
+        )),
+    }
+}
+
+/// Whether the database may be deleted now; else what follows.
+async fn check(
+    context: &Context,
+    directory: &Directory,
+    copy: &ParkedDatabase,
+) -> Result<(), Outcome> {
+    let Branch { project, id, name, .. } = &copy.branch;
+    match context.fleet.organization.describe(project, id).await {
+        Ok(now) if now.name == *name => {}
+        Ok(_) => return Err(Outcome::Kept("it has another name now".to_owned())),
+        Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => {
+            return Err(Outcome::Kept("it does not exist any more".to_owned()));
+        }
+        Err(error) => return Err(Outcome::Failed(error.to_string())),
+    }
+    let user_id = UserId::try_from(copy.user_id.as_str());
+    let user_id = user_id.map_err(|error| Outcome::Failed(error.to_string()))?;
+    match directory.look_up(&user_id).await {
+        UserLookup::NotFound { .. } => Ok(()),
+        UserLookup::Found { .. } => {
+            Err(Outcome::Kept(format!("Clerk knows the user: cargo ops unpark {user_id}")))
+        }
+        failed => Err(Outcome::Failed(failed.words())),
+    }
+}
+
+async fn delete(context: &Context, branch: &Branch) -> Outcome {
+    let Branch { project, id, .. } = branch;
+    let organization = &context.fleet.organization;
+    let Err(error) = organization.delete_branch(project, id).await else {
+        return Outcome::Deleted;
+    };
+    if !error.may_have_applied() {
+        return Outcome::Failed(error.to_string());
+    }
+    match organization.describe(project, id).await {
+        Ok(_) => Outcome::Failed(error.to_string()),
+        Err(second) if second.status() == Some(StatusCode::NOT_FOUND) => Outcome::Deleted,
+        Err(second) => Outcome::Unclear(format!("{error}; {second}")),
+    }
+}
+
+impl Outcome {
+    fn words(&self) -> String {
+        match self {
+            Self::Planned => "would be deleted".to_owned(),
+            Self::Deleted => "deleted".to_owned(),
+            Self::Kept(why) => format!("kept: {why}"),
+            Self::BeyondCap => "kept: --cap is reached".to_owned(),
+            Self::Failed(why) => format!("failed: {why}"),
+            Self::Unclear(why) => format!("unclear: {why}"),
+        }
+    }
+
+    fn is_error(&self) -> bool {
+        matches!(self, Self::Failed(_) | Self::Unclear(_))
+    }
+}
+
+impl Report {
+    fn count(&self, is_it: impl Fn(&Outcome) -> bool) -> usize {
+        self.rows.iter().filter(|row| is_it(&row.outcome)).count()
+    }
+}
+
+impl output::Report for Report {
+    fn text(&self) -> Vec<String> {
+        if self.rows.is_empty() {
+            return vec!["No database has been parked for so long.".to_owned()];
+        }
+        let rows = self.rows.iter().map(|Row { copy, outcome }| {
+            let ParkedDatabase { user_id, branch, .. } = copy;
+            [user_id.clone(), branch.id.clone(), copy.since_words(), outcome.words()]
+        });
+        let table = output::listing(["user", "database", "parked since", "what"], rows);
+        let message = if self.dry_run {
+            let n = self.count(|it| *it == Outcome::Planned);
+            format!("{n} would be deleted. Nothing was changed: --yes deletes them.")
+        } else {
+            format!("{} deleted.", self.count(|it| *it == Outcome::Deleted))
+        };
+        vec![table, message]
+    }
+
+    fn status(&self) -> Status {
+        match self.count(Outcome::is_error) {
+            0 => Status::drift_if(self.count(|it| *it == Outcome::Planned) > 0),
+            n => Status::Failure(format!(
+                "{n} of {} could not be checked or deleted. Run this again: it looks first",
+                self.rows.len()
+            )),
+        }
+    }
+}
