@@ -117,13 +117,15 @@ async fn check_project(
             Err(error) => return checks.optional_error(&check, error, "project:read"),
         };
     let usage = Usage { used: n_branches, limit: limits.branches };
-    let mut what = format!("{} branches", usage.words());
-    let mut mend = "ask Xata for more branches, or add a project to XATA_PROJECT_ID";
-    if n_parked > 0 {
-        what += &format!(", {n_parked} of them parked");
-        mend = "delete old parked databases with cargo ops sweep, ask Xata for more branches, or add a \
-                project to XATA_PROJECT_ID";
-    }
+    let what = format!("{} branches", usage.words());
+    let (what, mend) = match n_parked {
+        0 => (what, "ask Xata for more branches, or add a project to XATA_PROJECT_ID"),
+        n => (
+            format!("{what}, {n} of them parked"),
+            "delete old parked databases with cargo ops sweep, ask Xata for more branches, or add a \
+             project to XATA_PROJECT_ID",
+        ),
+    };
     add(&check, usage.state(State::Broken), what, mend, checks);
 }
 
