@@ -103,12 +103,13 @@ export async function run(environment, checks, { retries = true } = {}) {
   const does = (operation, params, status) => answer(xata, operation, params, status);
   const refuses = (...given) => refused(xata, ...given);
 
-  await check('the regions are those of the templates and the two known ones, with the five members that the SDK requires', async () => {
+  await check('the regions are those of the templates and the four known ones, with the five members that the SDK requires', async () => {
     const { regions } = await does('projects.listRegions', inOrg, 200);
     const ids = regions.map(({ id }) => id);
-    same([...ids].sort(), [...new Set(['us-east-1', 'eu-central-1', ...templates.map(([region]) => region)])].sort(), 'ids');
+    same([...ids].sort(), [...new Set(['us-east-1', 'us-west-2', 'eu-central-1', 'us-central1', ...templates.map(([region]) => region)])].sort(), 'ids');
     for (const { id, ...rest } of regions) {
-      same(rest, { publicAccess: true, backupsEnabled: true, organizationId: null, provider: 'aws' }, id);
+      const provider = id === 'us-central1' ? 'gcp' : 'aws';
+      same(rest, { publicAccess: true, backupsEnabled: true, organizationId: null, provider }, id);
     }
   });
   await check('instance types have the documented names, sizes and doubling prices', async () => {
