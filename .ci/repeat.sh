@@ -3,7 +3,7 @@
 # on the speed of the machine:
 #
 #   .ci/repeat.sh 20              twenty times
-#   .ci/repeat.sh 1 faketime +1y  once, with the clock a year ahead (Debian's package faketime)
+#   .ci/repeat.sh 1 faketime -f +1y  once, with the clock a year ahead (Debian's package faketime)
 #
 # The first failure ends it, and shows that run's output.
 set -euo pipefail
