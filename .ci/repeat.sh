@@ -2,7 +2,7 @@
 # Runs `cargo test --workspace` again and again while every core is kept busy by something else, to find tests that depend
 # on the speed of the machine:
 #
-#   .ci/repeat.sh 20                  twenty times
+#   .ci/repeat.sh 20                 twenty times
 #   .ci/repeat.sh 1 faketime -f +1y  once, with the clock a year ahead (Debian's package faketime)
 #
 # The first failure ends it, and shows that run's output.

@@ -58,10 +58,10 @@ pub fn parked_name(user_id: &UserId, now: SystemTime) -> String {
     format!("parked/{user_id}/{seconds}")
 }
 
-/// The second since the Unix epoch at which the database of this name was parked, if it is this
-/// user's.
-pub fn parked_since(name: &str, user_id: &UserId) -> Option<u64> {
-    name.strip_prefix("parked/")?.strip_prefix(user_id.as_str())?.strip_prefix('/')?.parse().ok()
+/// Whose parked database has this name, and the second since the Unix epoch at which it was parked.
+pub fn parse_parked_name(name: &str) -> Option<(UserId, u64)> {
+    let (user_id, since) = name.strip_prefix("parked/")?.split_once('/')?;
+    Some((user_id.try_into().ok()?, since.parse().ok()?))
 }
 
 impl From<&UserId> for DatabaseName {

@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use anyhow::anyhow;
 use http::StatusCode;
 use per_user_db::clerk::UserId;
-use per_user_db::provision::parked_since;
+use per_user_db::provision::parse_parked_name;
 use per_user_db::region::Region;
 use per_user_db::xata::{DatabaseName, ProjectId, Projects};
 use serde::Serialize;
@@ -92,9 +92,9 @@ impl Branch {
 }
 
 impl ParkedDatabase {
-    /// The branch, if its name is that of this user's parked database.
-    fn new(branch: &Branch, user_id: &UserId) -> Option<Self> {
-        let since = parked_since(&branch.name, user_id)?;
+    /// The branch, if its name is that of a parked database.
+    fn new(branch: &Branch) -> Option<Self> {
+        let (user_id, since) = parse_parked_name(&branch.name)?;
         let (user_id, branch) = (user_id.to_string(), branch.clone());
         Some(Self { user_id, branch, since, since_date: rfc3339(since) })
     }
@@ -125,7 +125,7 @@ impl Fleet {
             match self.branches_of(user_id, project).await {
                 Ok(branches) => {
                     for branch in branches {
-                        match ParkedDatabase::new(&branch, user_id) {
+                        match ParkedDatabase::new(&branch) {
                             Some(copy) => found.parked.push(copy),
                             None => found.databases.push(branch),
                         }
@@ -149,13 +149,8 @@ impl Fleet {
                     continue;
                 }
             };
-            for listed in listed.into_iter().filter(ListedBranch::is_parked) {
-                let user = listed.name.split('/').nth(1).map(str::to_owned);
-                let user = user.and_then(|user| UserId::try_from(user.as_str()).ok());
-                let branch = Branch::new(listed, project);
-                let copy = user.zip(branch).and_then(|(user, it)| ParkedDatabase::new(&it, &user));
-                parked.extend(copy);
-            }
+            let branches = listed.into_iter().filter_map(|it| Branch::new(it, project));
+            parked.extend(branches.filter_map(|it| ParkedDatabase::new(&it)));
         }
         parked.sort_by_key(|copy| copy.since);
         (parked, unreadable)
@@ -169,7 +164,9 @@ impl Fleet {
     ) -> Result<Vec<Branch>, ApiError> {
         let listed = self.organization.branches(project).await?;
         let is_theirs = |it: &ListedBranch| {
-            it.name == user_id.as_str() || parked_since(&it.name, user_id).is_some()
+            let is_owner = |(owner, _): &(UserId, u64)| owner == user_id;
+            it.name == user_id.as_str()
+                || parse_parked_name(&it.name).as_ref().is_some_and(is_owner)
         };
         let unreadable = || self.organization.service.unreadable();
         let theirs = listed.into_iter().filter(is_theirs);

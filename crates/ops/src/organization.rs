@@ -3,6 +3,7 @@
 
 use http::{Method, StatusCode};
 use per_user_db::http_client::json_api::ApiResponse;
+use per_user_db::provision::parse_parked_name;
 use per_user_db::region::Region;
 use per_user_db::xata::{DatabaseId, OrganizationId, ProjectId, platform};
 use serde::de::DeserializeOwned;
@@ -183,16 +184,23 @@ impl Organization {
         branch: &str,
         change: &Value,
     ) -> Result<(), ApiError> {
-        let path = format!("{}/{branch}", self.branches_path(project));
-        let ApiResponse { status, .. } =
-            self.service.exchange(Method::PATCH, &path, Some(change)).await?;
-        if status.is_success() { Ok(()) } else { Err(self.service.rejected(status)) }
+        self.send_to_branch(Method::PATCH, project, branch, Some(change)).await
     }
 
     /// Deletes a branch for good. Both ids must be safe in a path.
     pub(crate) async fn delete_branch(&self, project: &str, branch: &str) -> Result<(), ApiError> {
+        self.send_to_branch(Method::DELETE, project, branch, None).await
+    }
+
+    async fn send_to_branch(
+        &self,
+        method: Method,
+        project: &str,
+        branch: &str,
+        body: Option<&Value>,
+    ) -> Result<(), ApiError> {
         let path = format!("{}/{branch}", self.branches_path(project));
-        let ApiResponse { status, .. } = self.service.exchange(Method::DELETE, &path, None).await?;
+        let ApiResponse { status, .. } = self.service.exchange(method, &path, body).await?;
         if status.is_success() { Ok(()) } else { Err(self.service.rejected(status)) }
     }
 }
@@ -235,7 +243,7 @@ pub(crate) async fn region_ids(service: &Service, path: &str) -> Result<Vec<Stri
 impl ListedBranch {
     /// Whether the name is that of a parked database.
     pub(crate) fn is_parked(&self) -> bool {
-        self.name.starts_with("parked/")
+        parse_parked_name(&self.name).is_some()
     }
 
     /// Whether the id is safe in a path.

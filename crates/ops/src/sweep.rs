@@ -70,12 +70,13 @@ enum Outcome {
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let context = Context::read()?;
     let spinner = output::spinner("asking Xata and Clerk");
-    let directory = directory(&context).await?;
+    let directory = directory(&context).await;
     let (parked, unread) = context.fleet.parked().await;
+    spinner.finish_and_clear();
+    let directory = directory?;
     if let Some(UnreadableProject { project, problem }) = unread.first() {
         bail!("nothing was deleted: {project} could not be read: {problem}");
     }
-    spinner.finish_and_clear();
     let is_old = |copy: &ParkedDatabase| copy.age() >= arguments.grace;
     let old: Vec<_> = parked.into_iter().filter(is_old).collect();
     let bar = output::bar("parked databases", old.len() as u64);

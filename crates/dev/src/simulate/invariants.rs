@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use per_user_db::clerk::UserId;
-use per_user_db::provision::{DELETION_DELAY, parked_since};
+use per_user_db::provision::{DELETION_DELAY, parse_parked_name};
 use per_user_db::response::Response;
 use per_user_db::worker::TIMEOUT;
 use standin::xata::Database;
@@ -145,7 +145,8 @@ pub(super) fn check_end(fixture: &Fixture) {
 fn check_user(fixture: &Fixture, record: &mut Record, index: usize, parked: &[String]) {
     let (scenario, user) = (&fixture.scenario, &fixture.scenario.users[index]);
     let user_id = UserId::try_from(&*user.id).expect("Clerk's stand-in makes valid ids");
-    let n_parked = parked.iter().filter(|name| parked_since(name, &user_id).is_some()).count();
+    let is_theirs = |name: &str| parse_parked_name(name).is_some_and(|(owner, _)| owner == user_id);
+    let n_parked = parked.iter().filter(|name| is_theirs(name)).count();
     let databases = fixture.databases(user);
     let is_deleted = user.deleted_at.is_some();
     let user_record = &mut record.users[index];
