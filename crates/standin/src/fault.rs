@@ -196,7 +196,7 @@ impl<C: Call> Faults<C> {
         self.pending().list.len()
     }
 
-    /// Answers a call whose own response is `response`. `None` is a call that the API does not have.
+    /// Answers a call whose own response is `response`.
     pub(crate) async fn apply(
         &self,
         call: Option<C>,
@@ -225,7 +225,8 @@ impl<C: Call> Faults<C> {
         }
     }
 
-    fn next(&self, call: Option<C>) -> Option<Effect> {
+    /// The effect on a call, which is then used up. `None` is a call that the API does not have.
+    pub(crate) fn next(&self, call: Option<C>) -> Option<Effect> {
         let Pending { list, chooser } = &mut *self.pending();
         let due = list
             .iter_mut()

@@ -40,11 +40,9 @@ const NO_INSTANCE: &str =
     "a branch has no instance before it exists and while it is hibernated (xata.md, \"Readiness\")";
 const CREDENTIALS: &str = "[Late] the credentials contain the host, too (xata.md, \"Credentials\")";
 const LIMITS: &str = "[Late] the limits contain the storage, too (xata.md, \"Limits endpoints\")";
-const GATEWAY: &str =
-    "the gateway has more error statuses than its document (xata.md, \"SQL over HTTP\")";
 
 /// What Xata's platform is known to answer beside its document.
-pub const DEVIATIONS: [Deviation; 8] = [
+pub const DEVIATIONS: [Deviation; 7] = [
     response("describeBranch", "/status/instanceCount", "minimum", NO_INSTANCE),
     response("getBranchCredentials", "/hostname", "additionalProperties", CREDENTIALS),
     response("getBranchCredentials", "/port", "additionalProperties", CREDENTIALS),
@@ -52,7 +50,6 @@ pub const DEVIATIONS: [Deviation; 8] = [
     response("getBranchCredentials", "/connectionString", "additionalProperties", CREDENTIALS),
     response("getOrganizationLimits", "/maxStorageGBPerBranch", "unevaluatedProperties", LIMITS),
     response("getProjectLimits", "/maxStorageGBPerBranch", "additionalProperties", LIMITS),
-    response("query", "", "responses", GATEWAY),
 ];
 
 const fn clerk(operation: &'static str) -> Deviation {

@@ -72,15 +72,14 @@ impl Specification {
         Self::xata().into_iter().next()
     }
 
-    /// All documents of Xata's platform: of the platform itself, of the SQL gateway of its branches,
-    /// and of its organizations. Empty without the documents.
+    /// All documents of Xata's platform: of the platform itself and of its organizations. Empty without the documents.
     ///
     /// # Panics
     ///
     /// Likewise.
     pub fn xata() -> Vec<&'static Self> {
         static DOCUMENTS: OnceLock<Vec<Specification>> = OnceLock::new();
-        const FILES: [&str; 3] = ["xata-projects.yaml", "xata-gateway.yaml", "xata-auth.yaml"];
+        const FILES: [&str; 2] = ["xata-projects.yaml", "xata-auth.yaml"];
         let find = || FILES.into_iter().filter_map(|file| Self::find(file, |it| it)).collect();
         DOCUMENTS.get_or_init(find).iter().collect()
     }

@@ -3,11 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::Method;
-use serde_json::json;
 use standin::conformance::{DEVIATIONS, Specification, unavailable};
 use standin::xata::platform::Region;
 
-use crate::helpers::{BRANCHES, Client, LENIENT, World, child, request};
+use crate::helpers::{BRANCHES, Client, LENIENT, World, child};
 
 const REGIONS: &str = "/organizations/org123/regions";
 
@@ -70,10 +69,6 @@ async fn every_known_deviation_is_observed() {
     let mut body = child("user_b");
     body["scaleToZero"] = serde_json::Value::Null;
     assert_eq!(world.call(Method::POST, BRANCHES, Some(body)).await.status, 201);
-    let mut unknown = request(Method::POST, "/sql", Some(json!({ "query": "select 1" })));
-    let nowhere = "postgresql://xata:fake@nowhere.eu-central-1.xata.tech/xata";
-    unknown.headers_mut().insert("connection-string", nowhere.parse().unwrap());
-    assert_eq!(world.send(unknown).await.unwrap().status, 404);
     let met = world.checker.observed_deviations();
     for known in DEVIATIONS.iter().chain(&LENIENT) {
         assert!(met.contains(&known), "this deviation was not observed: {known:?}");

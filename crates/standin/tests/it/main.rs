@@ -14,5 +14,5 @@ mod hookdeck_pace;
 mod list;
 mod lite;
 mod platform;
+mod postgres;
 mod socket;
-mod sql;

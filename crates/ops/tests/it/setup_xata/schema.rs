@@ -58,7 +58,7 @@ fn every_user_gets_the_schema_and_sees_only_their_own_rows() {
     world.sql(&ann, "insert into notes (text) values ('of Ann')");
     world.sql(&ann, "update notes set text = 'hers' where text = 'of Ann'");
     let last = world.sql(&ann, "select text, count_notes() as n from notes order by id desc");
-    assert_eq!(last[0], json!({ "text": "hers;", "n": "2" }));
+    assert_eq!(last[0], json!({ "text": "hers;", "n": 2 }));
     for other in [&ben, &world.template("eu-central-1"), &world.template("us-east-1")] {
         assert_eq!(world.sql(other, COUNT)[0]["n"], 1);
     }
@@ -169,7 +169,7 @@ fn a_lost_response_applies_every_file_once() {
         for skip in [2, 3] {
             let Some(world) = world() else { return };
             let effect = effect.clone();
-            world.xata.faults().push(Fault { on: Call::RunSql, skip, times: 1, effect });
+            world.xata.faults().push(Fault { on: Call::Connect, skip, times: 1, effect });
             world.document(&[], 0);
             assert_eq!(world.xata.faults().n_left(), 0);
             assert_eq!(world.sql(&world.template("eu-central-1"), COUNT)[0]["n"], 1);
@@ -181,7 +181,7 @@ fn a_lost_response_applies_every_file_once() {
 fn an_interrupted_run_goes_on_where_it_stopped() {
     let Some(world) = world() else { return };
     let silence = Effect::Answer(CannedResponse::html(StatusCode::BAD_GATEWAY));
-    world.xata.faults().push(Fault { on: Call::RunSql, skip: 4, times: 100, effect: silence });
+    world.xata.faults().push(Fault { on: Call::Connect, skip: 4, times: 100, effect: silence });
     let outcome = world.apply(&[]);
     assert_eq!(outcome.code, 1, "{}", outcome.out);
     for part in ["it is unclear whether 02-more.sql was applied", "4 of 7 steps"] {

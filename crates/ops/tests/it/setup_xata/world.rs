@@ -11,9 +11,10 @@ use per_user_db::telemetry::InvocationIds;
 use per_user_db::worker::{Invocation, TIMEOUT};
 use serde_json::{Value, json};
 use standin::conformance::{Checker, Requests};
-use standin::xata::platform::sql::postgres::{self, Server};
+use standin::xata::platform::postgres::{self, Server};
 use standin::xata::platform::{Options, Platform};
 use tokio::runtime::Runtime;
+use tokio_postgres::NoTls;
 
 use crate::world::Outcome;
 use crate::{file, ops, run, runtime, serve, worker};
@@ -56,7 +57,7 @@ impl World {
         let url = postgres::url()?;
         let mut world = Self::start();
         let server = world.runtime.block_on(Server::connect(&url)).unwrap();
-        world.xata.use_postgres(server.clone());
+        world.runtime.block_on(world.xata.use_postgres(server.clone())).unwrap();
         world.server = Some(server);
         Some(world)
     }
@@ -123,7 +124,7 @@ impl World {
     /// The requests that change something at Xata.
     pub(crate) fn changes(&self) -> Vec<String> {
         let requests = self.xata.requests().into_iter();
-        let changes = requests.filter(|it| it.method != "GET" && it.path != "/sql");
+        let changes = requests.filter(|it| it.method != "GET");
         changes.map(|it| format!("{} {}", it.method, it.path)).collect()
     }
 
@@ -155,23 +156,26 @@ impl World {
         })
     }
 
-    /// Runs a query in a branch, and returns its rows.
-    pub(crate) fn sql(&self, branch: &str, query: &str) -> Value {
+    /// Runs a statement in a branch, and returns its rows.
+    pub(crate) fn sql(&self, branch: &str, statement: &str) -> Value {
         let all = self.xata.databases();
         let project = &all.iter().find(|it| it.id == branch).unwrap().project;
         let path = format!("organizations/org123/projects/{project}/branches/{branch}");
         let credentials = format!("{}/{path}/credentials?username=xata", self.url);
         let key = Options::default().api_key;
         self.runtime.block_on(async {
-            let http = crate::client();
-            let credentials = http.get(credentials).bearer_auth(key).send().await.unwrap();
-            let credentials: Value = credentials.json().await.unwrap();
-            let connection = credentials["connectionString"].as_str().unwrap();
-            let request = http.post(format!("{}/sql", self.url)).json(&json!({ "query": query }));
-            let answer = request.header("Connection-String", connection).send().await.unwrap();
-            let answer: Value = answer.json().await.unwrap();
-            assert!(answer["rows"].is_array(), "{query}: {answer}");
-            answer["rows"].clone()
+            let request = crate::client().get(credentials).bearer_auth(key);
+            let credentials: Value = request.send().await.unwrap().json().await.unwrap();
+            let access = credentials["connectionString"].as_str().unwrap();
+            let (client, connection) = tokio_postgres::connect(access, NoTls).await.unwrap();
+            tokio::spawn(connection);
+            if client.prepare(statement).await.unwrap().columns().is_empty() {
+                client.batch_execute(statement).await.unwrap();
+                return json!([]);
+            }
+            let rows = format!("select to_jsonb(it)::text from ({statement}) it");
+            let rows = client.query(&rows, &[]).await.unwrap();
+            rows.iter().map(|row| serde_json::from_str::<Value>(row.get(0)).unwrap()).collect()
         })
     }
 

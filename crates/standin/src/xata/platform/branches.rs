@@ -37,7 +37,7 @@ pub(super) async fn describe(
 ) -> Result<Json<Value>, ErrorResponse> {
     let state = platform.state();
     let branch = state.project(&project)?.branch(&id)?;
-    Ok(Json(wire::described(branch, state.options.clock.now())))
+    Ok(Json(wire::described(branch, state.options.clock.now(), state.port())))
 }
 
 pub(super) async fn patch(
@@ -49,7 +49,8 @@ pub(super) async fn patch(
     let body = checked(&state, &project, &id, body)?;
     let now = state.options.clock.now();
     let branch = state.project_mut(&project)?.change(&id, now, |branch| apply(branch, body))?;
-    Ok(Json(wire::short(&branch, wire::connection_string(&branch, now))))
+    let connection_string = wire::connection_string(&branch, now, state.port());
+    Ok(Json(wire::short(&branch, connection_string)))
 }
 
 fn checked(
@@ -122,7 +123,7 @@ pub(super) async fn credentials(
         return Err(no_credentials(&id));
     }
     let with_host = state.options.credentials_with_host;
-    Ok(Json(wire::credentials(branch, with_host)))
+    Ok(Json(wire::credentials(branch, with_host, state.port())))
 }
 
 pub(super) async fn rotate(
@@ -142,7 +143,7 @@ pub(super) async fn rotate(
         return Err(ErrorResponse::new(StatusCode::INTERNAL_SERVER_ERROR, ""));
     }
     project.change(&id, now, |branch| {
-        branch.n_rotations += 1;
+        branch.rotate_password();
         branch.credentials_at = now + takes;
     })?;
     Ok(StatusCode::NO_CONTENT)

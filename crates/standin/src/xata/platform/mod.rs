@@ -1,4 +1,4 @@
-//! The Xata platform API: organizations, projects, branches, and the SQL gateway of the branches
+//! The Xata platform API: organizations, projects and branches, and the databases of the branches
 //! (docs/vendors/xata.md, whose marks \[Apr\], \[Jun\] and \[Late\] are used here).
 //!
 //! | file | what is in it |
@@ -7,7 +7,7 @@
 //! | `routes` | the routes, and what every request is checked for |
 //! | `discovery`, `projects`, `create`, `branches` | the handlers |
 //! | `decode`, `wire`, `error` | request bodies, response bodies, error responses |
-//! | `sql` | the SQL gateway of the branches |
+//! | `postgres` | the databases of the branches, over PostgreSQL's wire protocol |
 //! | `state`, `rows` | what is stored, and its rules |
 
 mod branches;
@@ -16,10 +16,10 @@ mod decode;
 mod discovery;
 mod error;
 mod options;
+pub mod postgres;
 mod projects;
 mod routes;
 mod rows;
-pub mod sql;
 mod state;
 mod wire;
 
@@ -59,7 +59,10 @@ pub enum Call {
     GetCredentials,
     RotateCredentials,
     ListOrganizations,
-    RunSql,
+    /// No call of the API: a connection to a branch's database. A fault that hangs or resets does so before the
+    /// password is asked for; one that trickles pauses once, and the connection is then as without a fault; any other
+    /// one closes the connection.
+    Connect,
 }
 
 impl fault::Call for Call {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::options::Options;
 use super::state::Organization;
-use super::{Call, branches, create, discovery, projects, sql};
+use super::{Call, branches, create, discovery, projects};
 use crate::clock::Clock;
 use crate::id;
 use crate::service::{Api, DELETE, ErrorResponse, GET, PATCH, POST, Route, bearer_token, route};
@@ -22,7 +22,7 @@ impl Api for Organization {
     type Call = Call;
     type Options = Options;
 
-    const PREFIXES: &'static [&'static str] = &["/organizations", "/sql"];
+    const PREFIXES: &'static [&'static str] = &["/organizations"];
     const IGNORES_TRAILING_SLASH: bool = true;
     const REQUEST_ID: Option<HeaderName> = Some(REQUEST_ID);
 
@@ -69,20 +69,16 @@ impl Api for Organization {
             route(DELETE, branch, Call::DeleteBranch, branches::delete),
             route(GET, credentials, Call::GetCredentials, branches::credentials),
             route(POST, rotate, Call::RotateCredentials, branches::rotate),
-            route(POST, "/sql", Call::RunSql, sql::answer),
         ]
     }
 
-    /// The bearer token first, then the organization. The SQL gateway accepts no key.
+    /// The bearer token first, then the organization.
     fn authorize(
         &mut self,
         call: Call,
         request: &Parts,
         parameters: &HashMap<String, String>,
     ) -> Result<(), ErrorResponse> {
-        if call == Call::RunSql {
-            return Ok(());
-        }
         let token = bearer_token(&request.headers)
             .ok_or_else(|| ErrorResponse::unauthorized("no token found"))?;
         if token != self.options.api_key {
@@ -103,15 +99,8 @@ impl Api for Organization {
         }
     }
 
-    /// The SQL gateway's errors have details, and no id.
     fn error_body(error: &ErrorResponse, request_id: &str, headers: &HeaderMap) -> Value {
         let mut body = json!({ "message": error.message });
-        if !error.details.is_empty() {
-            for (member, value) in &error.details {
-                body[member] = value.clone();
-            }
-            return body;
-        }
         if error.status == StatusCode::INTERNAL_SERVER_ERROR {
             body["message"] = format!("Internal Error (Request ID: {request_id})").into();
         }

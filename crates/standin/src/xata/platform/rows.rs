@@ -1,7 +1,7 @@
 //! The rows: projects and their branches, and the rules that hold within a project.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::error;
 use super::options::ScaleToZero;
 use crate::clock;
+use crate::id;
 use crate::service::ErrorResponse;
 
 /// The only role of a branch.
@@ -88,6 +89,9 @@ pub(super) struct Branch {
     pub(super) credentials_at: Duration,
     #[serde(skip)]
     pub(super) n_rotations: u32,
+    /// [`Self::password`], once it was asked for.
+    #[serde(skip)]
+    pub(super) password: OnceLock<String>,
     /// A root has 0.
     #[serde(skip)]
     pub(super) depth: usize,
@@ -114,6 +118,21 @@ pub(super) struct Draft {
     pub(super) region: String,
     pub(super) configuration: ClusterConfiguration,
     pub(super) scale_to_zero: Option<ScaleToZero>,
+}
+
+impl Branch {
+    /// The password of its role, unlike that of any other branch.
+    pub(super) fn password(&self) -> &str {
+        self.password.get_or_init(|| {
+            let seed = format!("password {} of {}", self.n_rotations, self.id);
+            id::text(id::BASE62, 64, &seed)
+        })
+    }
+
+    pub(super) fn rotate_password(&mut self) {
+        self.n_rotations += 1;
+        self.password = OnceLock::new();
+    }
 }
 
 impl ClusterConfiguration {

@@ -1,7 +1,7 @@
 //! What an organization stores, and the rules that hold for all of it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -9,6 +9,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use super::error;
 use super::options::{Options, Readiness};
+use super::postgres::Databases;
 use super::rows::{Branch, Draft, Project, ProjectConfiguration};
 use crate::id;
 use crate::service::ErrorResponse;
@@ -25,11 +26,15 @@ pub struct Organization {
     project_creations: VecDeque<Duration>,
     branch_creations: VecDeque<Duration>,
     n_branches_ever: usize,
-    #[cfg(feature = "postgres")]
-    pub(super) server: Option<super::sql::postgres::Server>,
+    pub(super) databases: Option<Databases>,
 }
 
 impl Organization {
+    /// The port of 127.0.0.1 where clients connect to the branches, if they can.
+    pub(super) fn port(&self) -> Option<u16> {
+        self.databases.as_ref().map(|databases| databases.port)
+    }
+
     pub(super) fn project(&self, id: &str) -> Result<&Project, ErrorResponse> {
         let project = self.projects.get(id).filter(|project| !project.deleted);
         project.ok_or_else(|| error::unknown_project(id))
@@ -197,6 +202,7 @@ impl Organization {
             ready_at,
             credentials_at: ready_at,
             n_rotations: 0,
+            password: OnceLock::new(),
             depth: parent.map_or(0, |parent| parent.depth + 1),
             parent: draft.parent,
         });

@@ -8,8 +8,7 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use serde_json::{Value, json};
 
-use super::rows::Branch;
-use crate::id;
+use super::rows::{Branch, ROLE};
 
 /// How many rows a piece of a list carries. A client that has found its row need not read on.
 const ROWS_PER_PIECE: usize = 256;
@@ -41,10 +40,10 @@ pub(super) fn short(branch: &Branch, connection_string: Option<String>) -> Value
     shown
 }
 
-pub(super) fn described(branch: &Branch, now: Duration) -> Value {
+pub(super) fn described(branch: &Branch, now: Duration, port: Option<u16>) -> Value {
     let mut shown = json!(branch);
     shown["status"] = status(branch, now);
-    shown["connectionString"] = connection_string(branch, now).into();
+    shown["connectionString"] = connection_string(branch, now, port).into();
     shown["configuration"] = json!(branch.configuration);
     // The region stands at the top; in here it is empty.
     shown["configuration"]["region"] = "".into();
@@ -84,32 +83,37 @@ fn status(branch: &Branch, now: Duration) -> Value {
     })
 }
 
-/// Present once the password is. The credentials' own has no `sslmode`.
-pub(super) fn connection_string(branch: &Branch, now: Duration) -> Option<String> {
-    (now >= branch.credentials_at).then(|| url(branch) + "?sslmode=require")
+/// Present once the password is. The credentials' own has no `sslmode`. `port` is that of 127.0.0.1 for all branches,
+/// which has no TLS; without one, nobody can connect to a branch.
+pub(super) fn connection_string(
+    branch: &Branch,
+    now: Duration,
+    port: Option<u16>,
+) -> Option<String> {
+    let mode = if port.is_none() { "require" } else { "disable" };
+    (now >= branch.credentials_at).then(|| format!("{}?sslmode={mode}", url(branch, port)))
 }
 
-pub(super) fn credentials(branch: &Branch, with_host: bool) -> Value {
-    let mut shown = json!({ "username": "xata", "password": password(branch) });
+pub(super) fn credentials(branch: &Branch, with_host: bool, port: Option<u16>) -> Value {
+    let mut shown = json!({ "username": ROLE, "password": branch.password() });
     if with_host {
-        shown["hostname"] = host(branch).into();
-        shown["port"] = 5432.into();
+        shown["hostname"] = host(branch, port).into();
+        shown["port"] = port.unwrap_or(5432).into();
         shown["dbname"] = "xata".into();
-        shown["connectionString"] = url(branch).into();
+        shown["connectionString"] = url(branch, port).into();
     }
     shown
 }
 
-fn url(branch: &Branch) -> String {
-    let (password, host) = (password(branch), host(branch));
-    format!("postgresql://xata:{password}@{host}/xata")
+fn url(branch: &Branch, port: Option<u16>) -> String {
+    let (password, host) = (branch.password(), host(branch, port));
+    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+    format!("postgresql://{ROLE}:{password}@{host}{port}/xata")
 }
 
-fn host(branch: &Branch) -> String {
-    format!("{}.{}.xata.tech", branch.id, branch.region)
-}
-
-pub(super) fn password(branch: &Branch) -> String {
-    let seed = format!("password {} of {}", branch.n_rotations, branch.id);
-    id::text(id::BASE62, 64, &seed)
+fn host(branch: &Branch, port: Option<u16>) -> String {
+    match port {
+        Some(_) => "127.0.0.1".to_owned(),
+        None => format!("{}.{}.xata.tech", branch.id, branch.region),
+    }
 }

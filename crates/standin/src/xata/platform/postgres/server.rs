@@ -1,33 +1,37 @@
-//! The PostgreSQL server of the gateway: a database for each branch.
+//! The PostgreSQL server: a database for each branch.
 //!
-//! It differs from the service in two ways. Roles belong to the server and not to the branch, so all
-//! branches see a `CREATE ROLE`; and `current_database()` is not `xata`. The databases are not removed
-//! at the end, so the server should be a temporary one.
+//! It is PostgreSQL 15 or newer, and differs from the service in two ways. Roles belong to the server and
+//! not to the branch, so all branches see a `CREATE ROLE`; and `current_database()` is not `xata`. The
+//! databases are not removed at the end, so the server should be a temporary one.
 
 use std::collections::HashSet;
 use std::env;
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio::sync::Mutex;
-use tokio_postgres::tls::NoTlsStream;
-use tokio_postgres::{Client, Config, Connection, Error, NoTls, Socket};
+use tokio_postgres::config::Host;
+use tokio_postgres::{Config, Error, NoTls};
 
 use crate::xata::platform::rows::ROLE;
 
 /// The variable with the URL of the server, whose user must be a superuser.
-const VARIABLE: &str = "STANDIN_POSTGRES";
+pub const VARIABLE: &str = "STANDIN_POSTGRES";
 
 /// If it is 1, tests fail without a server.
 const REQUIRED: &str = "REQUIRE_POSTGRES";
 
-/// The settings of every connection.
-const SETTINGS: &str = "-c statement_timeout=30s -c client_min_messages=warning";
+/// PostgreSQL's own, for a URL without one.
+const PORT: u16 = 5432;
 
-/// It is no secret: the server is for tests.
-const PASSWORD: &str = "standin";
+/// The role's password on the server. It is no secret: the server is for tests.
+pub(super) const PASSWORD: &str = "standin";
 
 /// Any number, the same in every process that prepares a server.
 const LOCK: i64 = 0x7374_616e_6469_6e00;
@@ -43,6 +47,11 @@ do $$ begin
       in role xata_superuser;
   end if;
 end $$";
+
+/// A connection to the server, by TCP or by a socket of the file system.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A server to keep the data of a platform's branches on. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -92,16 +101,22 @@ impl Server {
         Ok(server)
     }
 
-    /// Connects to a branch's database as its role.
-    pub(super) async fn open(
-        &self,
-        lineage: &[String],
-    ) -> Result<(Client, Connection<Socket, NoTlsStream>), Error> {
-        self.create(lineage).await?;
-        let mut config = self.0.config.clone();
-        let branch = lineage.last().map_or("", String::as_str);
-        config.dbname(self.name(branch)).user(ROLE).password(PASSWORD).options(SETTINGS);
-        config.connect(NoTls).await
+    /// A connection on which nothing has been said.
+    pub(super) async fn dial(&self) -> io::Result<Box<dyn Stream>> {
+        let config = &self.0.config;
+        let port = config.get_ports().first().copied().unwrap_or(PORT);
+        if let Some(address) = config.get_hostaddrs().first() {
+            return Ok(Box::new(TcpStream::connect((*address, port)).await?));
+        }
+        match config.get_hosts().first() {
+            Some(Host::Tcp(name)) => Ok(Box::new(TcpStream::connect((name.as_str(), port)).await?)),
+            #[cfg(unix)]
+            Some(Host::Unix(directory)) => {
+                let socket = directory.join(format!(".s.PGSQL.{port}"));
+                Ok(Box::new(UnixStream::connect(socket).await?))
+            }
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
     }
 
     /// Makes what is missing of the databases of a branch and its ancestors.
@@ -111,7 +126,10 @@ impl Server {
         for branch in lineage {
             let name = self.name(branch);
             if !made.contains(branch) {
-                let create = format!(r#"create database "{name}" owner {ROLE} template {source}"#);
+                // For small databases, a copy of the files is faster than one through the log.
+                let create = format!(
+                    r#"create database "{name}" owner {ROLE} template {source} strategy file_copy"#
+                );
                 self.administer(&create).await?;
                 made.insert(branch.clone());
             }
@@ -140,7 +158,8 @@ impl Server {
         done
     }
 
-    fn name(&self, branch: &str) -> String {
+    /// The name of a branch's database.
+    pub(super) fn name(&self, branch: &str) -> String {
         format!("{}_{branch}", self.0.prefix).replace('"', "")
     }
 }
