@@ -5,9 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
+use anyhow::anyhow;
 use axum::Router;
 use per_user_db::region::Region;
 use standin::clerk::backend::{self, Backend};
+use standin::xata::platform::postgres::{Server, VARIABLE};
 use standin::xata::{Xata, lite, platform};
 
 /// Where everything listens unless a flag says otherwise: only this machine can connect.
@@ -69,6 +71,15 @@ impl Services {
         // Only changes of one user are limited.
         let clerk = Backend::new(backend::Options { most_requests: None, ..Default::default() });
         Ok(Self { api, xata, clerk, placement, regions })
+    }
+
+    /// Keeps the data of the platform's databases on the PostgreSQL server that the environment names, if it does.
+    pub(crate) async fn use_postgres(&self) -> anyhow::Result<()> {
+        let url = std::env::var(VARIABLE).ok().filter(|url| !url.is_empty());
+        let (Some(url), Xata::Platform(platform)) = (url, &self.xata) else { return Ok(()) };
+        let server = Server::connect(&url).await;
+        let server = server.map_err(|error| anyhow!("{VARIABLE} cannot be used: {error}"))?;
+        Ok(platform.use_postgres(server).await?)
     }
 
     pub(crate) fn router(&self) -> Router {

@@ -25,6 +25,9 @@ const READY: &str = "# ready";
 ///     sam build && sam local invoke --event events/user-created.json
 ///
 /// The settings are printed, too; the last line is `# ready`, and from then on the stand-ins answer.
+///
+/// Where `STANDIN_POSTGRES` is the URL of a PostgreSQL server with a superuser, the databases of Xata's
+/// stand-in are there, and psql connects with the connection strings that the stand-in answers.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
@@ -50,6 +53,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let services = Services::new(arguments.api, 1, BTreeMap::new())?;
+    services.use_postgres().await?;
     for seed in 0..USER_COUNT {
         services.clerk.insert(SignUp::new(&user_id(seed)));
     }

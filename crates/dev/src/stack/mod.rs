@@ -75,7 +75,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     } else {
         let unused = UNUSED_SETTINGS.iter().filter(|(name, _)| variables.contains_key(*name));
         unused.for_each(|(_, note)| output::note(note));
-        with_stand_ins(arguments.api, arguments.docker, &variables)?
+        with_stand_ins(arguments.api, arguments.docker, &variables).await?
     };
     settings.warnings.iter().for_each(output::note);
 
@@ -115,7 +115,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 /// The stand-ins, which listen, and the settings that point the function at them. Settings of the
 /// environment count only where they cannot lead to a real service. Its signing secret is accepted,
 /// too, for events that `hookdeck listen` forwards.
-fn with_stand_ins(
+async fn with_stand_ins(
     api: Api,
     docker: bool,
     variables: &BTreeMap<String, String>,
@@ -125,6 +125,7 @@ fn with_stand_ins(
         Some((name, value.clone()))
     });
     let services = Services::new(api, 1, placement.collect())?;
+    services.use_postgres().await?;
     // The port that the files in `events/` name, unless other stand-ins have it.
     let listener = server::listen(LOOPBACK, PORT).or_else(|_| server::listen(LOOPBACK, 0))?;
     let address = listener.local_addr()?;

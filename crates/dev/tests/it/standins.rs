@@ -1,11 +1,14 @@
 //! `cargo dev standins`.
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use per_user_db::settings::Xata;
+use serde_json::Value;
+use standin::xata::platform::postgres;
+use tokio_postgres::NoTls;
 
-use crate::{Background, busy_port, dev, file, live_function, run};
+use crate::{Background, busy_port, client, dev, file, live_function, run, runtime};
 
 /// Running stand-ins, and the settings that they print.
 pub(crate) fn standins() -> (Background, Vec<(String, String)>) {
@@ -13,7 +16,10 @@ pub(crate) fn standins() -> (Background, Vec<(String, String)>) {
 }
 
 fn standins_with(flags: &[&str]) -> (Background, Vec<(String, String)>) {
-    let mut command = dev(&[&["standins", "--env", "--port", "0"], flags].concat());
+    started(dev(&[&["standins", "--env", "--port", "0"], flags].concat()))
+}
+
+fn started(mut command: Command) -> (Background, Vec<(String, String)>) {
     let mut process = Background(command.stdout(Stdio::piped()).spawn().unwrap());
     let lines = BufReader::new(process.0.stdout.take().unwrap()).lines().map(Result::unwrap);
     let file = lines.take_while(|line| line != "# ready").collect::<Vec<_>>().join("\n");
@@ -94,6 +100,45 @@ fn another_address_is_listened_on_only_when_it_is_asked_for() {
     let (code, _, error) = run(&mut dev(&["standins", "--port", "0", "--listen", "192.0.2.1"]));
     assert_eq!(code, 1);
     assert!(error.contains("192.0.2.1") && error.contains("this machine"), "{error}");
+}
+
+#[test]
+fn with_a_postgresql_server_a_connection_string_is_one_to_connect_with() {
+    let Some(url) = postgres::url() else { return };
+    let mut command = dev(&["standins", "--env", "--port", "0"]);
+    command.env(postgres::VARIABLE, url);
+    let (_standins, settings) = started(command);
+    let setting = |name: &str| &settings.iter().find(|(it, _)| it == name).unwrap().1;
+    let (_, template) =
+        setting("XATA_TEMPLATES").split(',').next().unwrap().split_once('=').unwrap();
+    let credentials = format!(
+        "{}/organizations/{}/projects/{}/branches/{template}/credentials",
+        setting("XATA_API_URL"),
+        setting("XATA_ORGANIZATION_ID"),
+        setting("XATA_PROJECT_ID"),
+    );
+    runtime().block_on(async {
+        let request = client().get(credentials).bearer_auth(setting("XATA_API_KEY"));
+        let credentials: Value = request.send().await.unwrap().json().await.unwrap();
+        let access = credentials["connectionString"].as_str().unwrap();
+        let (client, connection) = tokio_postgres::connect(access, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.batch_execute("create table notes (text text)").await.unwrap();
+    });
+}
+
+#[test]
+fn the_error_about_an_unusable_postgresql_server_is_a_line_that_names_the_variable() {
+    let (listener, port) = busy_port();
+    drop(listener);
+    for command in [&["standins", "--port", "0"][..], &["--once", "--port", "0"]] {
+        for url in [format!("postgresql://planted:secret@127.0.0.1:{port}/x"), "planted".into()] {
+            let (code, _, error) = run(dev(command).env(postgres::VARIABLE, url));
+            assert_eq!((code, error.trim().lines().count()), (1, 1), "{error}");
+            assert!(error.contains("STANDIN_POSTGRES cannot be used: "), "{error}");
+            assert!(!error.contains("planted"), "{error}");
+        }
+    }
 }
 
 #[test]
