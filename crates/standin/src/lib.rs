@@ -6,7 +6,7 @@
 //!
 //! | module | what it stands in for |
 //! | --- | --- |
-//! | [`xata`] | Xata: [`xata::platform`], projects and branches; [`xata::lite`], the retired API, databases by name |
+//! | [`xata`] | Xata: [`xata::platform`], projects, branches and their databases; [`xata::lite`], the retired API, databases by name |
 //! | [`hookdeck`] | Hookdeck's delivery engine: signature, headers, retries, concurrency; [`hookdeck::admin`], its admin API |
 //! | [`clerk`] | Clerk: the webhook events it sends; [`clerk::backend`], its Backend API |
 //! | [`function_url`] | a Lambda Function URL: HTTP to payload format 2.0 and back |

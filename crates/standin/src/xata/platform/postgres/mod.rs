@@ -65,7 +65,8 @@ impl Platform {
 
     /// Loses one answer: that to the next message of a client that contains this text. The server does what the
     /// message and those that came along with it ask for, and then the connection is closed. So the answer of a
-    /// `COMMIT` that was applied is lost.
+    /// `COMMIT` that was applied is lost. A driver that prepares a statement sends its text before it executes it, and
+    /// is then cut before the statement is done.
     ///
     /// # Panics
     ///
