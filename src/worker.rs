@@ -27,10 +27,10 @@ const RESPONSE_MARGIN: Duration = Duration::from_secs(1);
 
 /// Lambda's limit. A deadline that passed longer ago is no deadline: `cargo lambda watch` 1.9.2 sends
 /// one.
-const MAX_INVOCATION: Duration = Duration::from_secs(15 * 60);
+const MAX_INVOCATION: Duration = Duration::from_mins(15);
 
 /// The secrets are read again no more often.
-const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(60);
+const MIN_REFRESH_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The time for reading the secrets.
 pub const SECRETS_TIMEOUT: Duration = Duration::from_secs(5);

@@ -29,11 +29,11 @@ use crate::xata::{
 };
 
 /// An older event may concern a user who was served under other settings, or who was deleted since.
-pub const MAX_FRESH_AGE: Duration = Duration::from_secs(5 * 60);
+pub const MAX_FRESH_AGE: Duration = Duration::from_mins(5);
 
 /// The time after a sign-up in which a deletion waits. Longer than [`MAX_FRESH_AGE`] and one delivery
 /// together, so that no fresh delivery of the sign-up, which does not ask Clerk, can follow.
-pub const DELETION_DELAY: Duration = Duration::from_secs(10 * 60);
+pub const DELETION_DELAY: Duration = Duration::from_mins(10);
 
 /// Whether a delivery can create without asking or looking first.
 pub fn is_fresh(is_first_attempt: bool, event_age: Option<Duration>) -> bool {

@@ -57,7 +57,7 @@ async fn a_delivery_that_ends_at_any_await_succeeds_when_it_is_repeated() {
             let again = app.send(retry(event.clone(), 2)).await;
             assert_eq!(again.status, 200, "{api:?}, {effect:?}, {polls} polls: {}", again.body);
             // A detached create may still be in progress.
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            tokio::time::sleep(Duration::from_mins(1)).await;
             assert_eq!(app.databases(&user_id(1)).len(), 1, "{api:?}, {effect:?}, {polls} polls");
             if first.is_some() {
                 assert!(polls > 1, "no delivery was interrupted: {api:?}, {effect:?}");

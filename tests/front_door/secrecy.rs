@@ -87,7 +87,7 @@ async fn no_secret_and_no_personal_data_is_in_a_response_or_in_the_log() {
                 let word = &response.log_line["directory"];
                 assert!(word == "written" || word == "unchanged", "{output}");
             }
-            tokio::time::advance(Duration::from_secs(3600)).await;
+            tokio::time::advance(Duration::from_hours(1)).await;
         }
         assert!(ip_api.requests()[0].contains("plantedkey"), "the key is used");
     }

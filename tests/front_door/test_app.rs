@@ -47,7 +47,7 @@ pub const ALL_PROJECTS: [(&str, &str); 2] = [
     ),
 ];
 pub const REGIONS: [&str; 3] = ["us-east-1", "eu-central-1", "ap-southeast-2"];
-pub const MINUTE: Duration = Duration::from_secs(60);
+pub const MINUTE: Duration = Duration::from_mins(1);
 
 /// The API of Xata that the function uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

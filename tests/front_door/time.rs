@@ -55,7 +55,7 @@ async fn a_slow_create_gets_nearly_all_of_the_time() {
 async fn a_deadline_far_in_the_past_is_no_deadline() {
     let app = TestApp::new();
     // `cargo lambda watch` 1.9.2 sends such deadlines.
-    let epoch = SystemTime::UNIX_EPOCH + Duration::from_secs(600);
+    let epoch = SystemTime::UNIX_EPOCH + Duration::from_mins(10);
     assert_eq!(app.invoke_with_deadline(&sign_up_payload(), epoch).await.outcome(), "created");
 }
 
@@ -63,7 +63,7 @@ async fn a_deadline_far_in_the_past_is_no_deadline() {
 async fn a_deadline_after_hookdeck_s_timeout_is_shortened() {
     let app = TestApp::new();
     app.xata.fault(Fault::always(Call::Any, Effect::HangBefore));
-    let (started_at, deadline) = (Instant::now(), (app.clock)() + Duration::from_secs(3600));
+    let (started_at, deadline) = (Instant::now(), (app.clock)() + Duration::from_hours(1));
     let response = app.invoke_with_deadline(&sign_up_payload(), deadline).await;
     assert_eq!(response.status, 503);
     assert!(started_at.elapsed() < Duration::from_secs(55));

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::environment::first_secret;
 
 /// The function answers within 55 s; Hookdeck waits 60 s.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 const RESPONSE_LIMIT_BYTES: usize = 1024 * 1024;
 

@@ -28,7 +28,7 @@ use crate::services::SIGNING_SECRET;
 const RETRY_COUNT: u32 = 13;
 
 /// Longer than all retries of an event that is sent again.
-const RUN_TIMEOUT: Duration = Duration::from_secs(14 * 24 * 3600);
+const RUN_TIMEOUT: Duration = Duration::from_hours(336);
 
 /// How often an operator retries the events that failed at Hookdeck, an hour apart.
 const OPERATOR_RETRY_COUNT: u32 = 24;
@@ -136,7 +136,7 @@ impl Simulation {
             if round == 0 {
                 self.check_that_all_retries_were_made(&failed);
             }
-            sleep(Duration::from_secs(3600)).await;
+            sleep(Duration::from_hours(1)).await;
             for event in &failed {
                 engine.retry(&event.id);
             }

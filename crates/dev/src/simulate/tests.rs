@@ -47,7 +47,7 @@ fn the_sign_up_undoes_a_deletion_that_does_not_wait() {
     let violations = violations(|scenario| {
         for (seed, user) in (0..).zip(&mut scenario.users) {
             let signed_up_at = START + user.signed_up_at;
-            let second = signed_up_at.saturating_sub(Duration::from_secs(3600)).as_secs();
+            let second = signed_up_at.saturating_sub(Duration::from_hours(1)).as_secs();
             user.id = user_id_at(seed, second);
         }
     });

@@ -61,7 +61,7 @@ impl Default for Connection {
             retry: Some(RetryRule::default()),
             retries_without_status: true,
             last_retry_header: LastRetryHeader::Empty,
-            delivery_timeout: Duration::from_secs(60),
+            delivery_timeout: Duration::from_mins(1),
             concurrency: None,
             time_scale: 1.0,
             clock: Clock::start(),

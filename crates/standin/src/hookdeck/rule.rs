@@ -6,7 +6,7 @@ use crate::clock;
 
 /// No event is tried again by itself more often than this.
 const MOST_RETRIES: u32 = 50;
-const FURTHEST: Duration = Duration::from_secs(7 * 24 * 3600);
+const FURTHEST: Duration = Duration::from_hours(168);
 
 /// A connection's rule of type `retry`.
 #[derive(Clone, Debug)]
@@ -196,7 +196,7 @@ mod tests {
     fn retry_after_is_seconds_a_date_or_minus_one() {
         let now = clock::START;
         let seconds = |seconds| Some(RetryAfter::In(Duration::from_secs(seconds)));
-        let in_a_minute = now + Duration::from_secs(60);
+        let in_a_minute = now + Duration::from_mins(1);
         for (value, expected) in [
             ("-1", Some(RetryAfter::Never)),
             ("0", seconds(0)),

@@ -98,7 +98,7 @@ pub(crate) trait Client {
         request: Request<Full<Bytes>>,
     ) -> Option<u16> {
         faults.push(fault);
-        let answer = timeout(Duration::from_secs(60), self.send(request)).await;
+        let answer = timeout(Duration::from_mins(1), self.send(request)).await;
         assert_eq!(faults.n_left(), 0);
         answer.ok().and_then(Result::ok).map(|answer| answer.status)
     }

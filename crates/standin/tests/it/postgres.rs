@@ -179,7 +179,7 @@ async fn a_connection_wakes_a_hibernated_branch_only_if_it_scales_to_zero() {
 #[tokio::test]
 async fn a_branch_that_is_being_created_does_not_accept_connections() {
     let Some(world) = World::start().await else { return };
-    let later = World::with(|options| options.ready_after = Duration::from_secs(3600)).await;
+    let later = World::with(|options| options.ready_after = Duration::from_hours(1)).await;
     let later = later.unwrap();
     // Both stand-ins choose the same id, and so the same password, which the second does not show yet.
     let id = world.tenant("user_a").await;
@@ -257,7 +257,7 @@ async fn a_fault_closes_a_connection_or_lets_it_hang_or_delays_it() {
     world.fault(Effect::ResetBefore);
     assert_eq!(refusal(&access).await, None);
 
-    let hour = Duration::from_secs(3600);
+    let hour = Duration::from_hours(1);
     let hanging = world.connect_with(Effect::HangBefore).await;
     let delayed = world.connect_with(Effect::Trickle { chunk: 1, every: hour }).await;
     assert!(!delayed.is_finished());

@@ -49,7 +49,7 @@ async fn a_reset_ends_the_connection_without_an_answer() {
 
 #[tokio::test]
 async fn a_client_that_hangs_up_rolls_the_create_back() {
-    let world = World::with(|options| options.create_latency = Duration::from_secs(3600));
+    let world = World::with(|options| options.create_latency = Duration::from_hours(1));
     let address = address(&world).await;
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();

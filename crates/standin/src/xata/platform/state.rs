@@ -14,7 +14,7 @@ use super::rows::{Branch, Draft, Project, ProjectConfiguration};
 use crate::id;
 use crate::service::ErrorResponse;
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// The organization. All times are since the Unix epoch.
 #[derive(Debug, Default)]

@@ -26,7 +26,7 @@ const DATABASE: &str = "xata";
 
 /// PostgreSQL's own limits of a packet before a client is known, in bytes, and of the time until then.
 const LARGEST_PACKET: usize = 10_000;
-const HANDSHAKE: Duration = Duration::from_secs(60);
+const HANDSHAKE: Duration = Duration::from_mins(1);
 
 /// What a first packet asks for, if it is not a session of version 3.
 const CANCEL: u32 = 80_877_102;
