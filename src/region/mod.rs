@@ -153,28 +153,10 @@ impl PlacementPolicy {
         deadline: Instant,
     ) -> Result<Decision, RegionNotAllowed> {
         let address = Address::classify(hints.client_ip.as_deref(), hints.user_agent.as_deref());
-        let preferences = &hints.preferences;
-        let preferences = [
-            (PlacementReason::PrivateMetadata, &preferences.private_metadata),
-            (PlacementReason::PublicMetadata, &preferences.public_metadata),
-            (PlacementReason::UnsafeMetadata, &preferences.unsafe_metadata),
-        ];
-        let mut preference_rejected = false;
-        for (reason, wanted) in preferences {
-            let wanted = wanted.as_deref().map(str::trim).filter(|wanted| !wanted.is_empty());
-            let Some(wanted) = wanted else { continue };
-            match Region::try_from(wanted.to_lowercase().as_str()) {
-                Ok(region) if self.allowed.contains(&region) => {
-                    return Ok(Decision {
-                        placement: Placement { region, reason },
-                        address,
-                        preference_rejected,
-                        lookup_refused: false,
-                    });
-                }
-                _ if reason == PlacementReason::UnsafeMetadata => preference_rejected = true,
-                _ => return Err(RegionNotAllowed(reason)),
-            }
+        let (preferred, preference_rejected) = self.preferred(&hints.preferences)?;
+        if let Some(placement) = preferred {
+            let lookup_refused = false;
+            return Ok(Decision { placement, address, preference_rejected, lookup_refused });
         }
         let country = match address.public() {
             Some(ip) => self.lookup.country(ip, client, deadline).await,
@@ -186,6 +168,35 @@ impl PlacementPolicy {
             None => Placement { region: self.default.clone(), reason: PlacementReason::Default },
         };
         Ok(Decision { placement, address, preference_rejected, lookup_refused })
+    }
+
+    /// The placement that the metadata asks for, and whether a preference that the browser can write was
+    /// skipped, because its region is not allowed.
+    ///
+    /// # Errors
+    /// As [`place`](Self::place).
+    pub fn preferred(
+        &self,
+        preferences: &Preferences,
+    ) -> Result<(Option<Placement>, bool), RegionNotAllowed> {
+        let preferences = [
+            (PlacementReason::PrivateMetadata, &preferences.private_metadata),
+            (PlacementReason::PublicMetadata, &preferences.public_metadata),
+            (PlacementReason::UnsafeMetadata, &preferences.unsafe_metadata),
+        ];
+        let mut is_rejected = false;
+        for (reason, wanted) in preferences {
+            let wanted = wanted.as_deref().map(str::trim).filter(|wanted| !wanted.is_empty());
+            let Some(wanted) = wanted else { continue };
+            match Region::try_from(wanted.to_lowercase().as_str()) {
+                Ok(region) if self.allowed.contains(&region) => {
+                    return Ok((Some(Placement { region, reason }), is_rejected));
+                }
+                _ if reason == PlacementReason::UnsafeMetadata => is_rejected = true,
+                _ => return Err(RegionNotAllowed(reason)),
+            }
+        }
+        Ok((None, is_rejected))
     }
 
     fn by_country(&self, country: &str) -> Option<&Region> {

@@ -13,6 +13,9 @@ use serde::Serialize;
 /// The exit code of a command that found something to do and changed nothing.
 pub const DRIFT: u8 = 3;
 
+/// The exit code of a command that was interrupted and can go on, as a shell gives it for SIGINT.
+pub const INTERRUPTED: u8 = 130;
+
 /// Longer lines are hard to read.
 const TABLE_WIDTH: u16 = 120;
 
@@ -33,6 +36,8 @@ pub enum Status {
     Drift,
     /// Exit code 1, and this message on standard error.
     Failure(String),
+    /// Exit code [`INTERRUPTED`], and this message on standard error.
+    Interrupted(String),
 }
 
 impl Status {
@@ -56,6 +61,10 @@ pub fn report(report: &impl Report, as_json: bool) -> anyhow::Result<ExitCode> {
         Status::Success => Ok(ExitCode::SUCCESS),
         Status::Drift => Ok(ExitCode::from(DRIFT)),
         Status::Failure(message) => bail!(message),
+        Status::Interrupted(message) => {
+            note(message);
+            Ok(ExitCode::from(INTERRUPTED))
+        }
     }
 }
 
@@ -126,4 +135,10 @@ pub fn bar(unit: &str, steps: u64) -> ProgressBar {
     let template = format!("{unit} {{wide_bar}} {{pos}}/{{len}}, {{eta}} left");
     let style = ProgressStyle::with_template(&template);
     ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// A bar whose message tells how far the work is, hidden where standard error is no terminal.
+pub fn bar_with_message() -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar} {msg}");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -2,27 +2,34 @@
 //! application where the user's database is (`docs/vendors/clerk.md`, "Backend API" and "Writing
 //! metadata"). No other member of the user is read.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use anyhow::anyhow;
 use http::Method;
 use per_user_db::clerk::backend::is_user_not_found;
 use per_user_db::clerk::{DirectoryEntry, Instances, UserId, UserStatus};
-use per_user_db::region::Region;
+use per_user_db::region::{Preferences, Region};
 use per_user_db::xata::{DatabaseId, ProjectId};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+use tokio::time::sleep;
 
 use crate::fleet::Branch;
 use crate::service::{ApiError, Service};
 
 /// The users of the instance that the key belongs to.
 pub(crate) struct Directory {
-    pub(crate) clerk: Service,
+    clerk: Service,
     /// The instances whose events count.
     pub(crate) instances: Instances,
+    /// The key's, once Clerk has named it: it never changes.
+    instance: OnceCell<Instance>,
 }
 
 /// The instance that a key belongs to.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(crate) struct Instance {
     pub(crate) id: String,
     pub(crate) environment_type: Option<String>,
@@ -44,10 +51,45 @@ pub(crate) enum UserLookup {
         instance: String,
         #[serde(skip)]
         entry: Option<Entry>,
+        #[serde(skip)]
+        preferences: Preferences,
         /// The size of all metadata, as JSON.
         #[serde(skip)]
         metadata_bytes: usize,
     },
+}
+
+/// How many users Clerk lists at once.
+const PAGE: usize = 500;
+
+/// How often a look-up waits because Clerk limits requests.
+const MAX_WAITS: usize = 100;
+
+/// A user in Clerk's list.
+pub(crate) struct ListedUser {
+    pub(crate) id: UserId,
+    pub(crate) created_at: SystemTime,
+    pub(crate) entry: Option<Entry>,
+    pub(crate) preferences: Preferences,
+}
+
+impl ListedUser {
+    fn read(json: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct User {
+            id: String,
+            created_at: u64,
+            #[serde(default)]
+            private_metadata: Value,
+        }
+        let User { id, created_at, private_metadata } = serde_json::from_str(json).ok()?;
+        Some(Self {
+            id: UserId::try_from(id.as_str()).ok()?,
+            created_at: UNIX_EPOCH.checked_add(Duration::from_millis(created_at))?,
+            entry: Entry::of(&private_metadata),
+            preferences: Preferences::of_user(json),
+        })
+    }
 }
 
 /// What Clerk keeps for a user (`docs/vendors/clerk.md`, "Metadata"). Whether for each kind of metadata
@@ -77,6 +119,10 @@ impl UserLookup {
         }
     }
 
+    fn from_result(result: anyhow::Result<Self>) -> Self {
+        result.unwrap_or_else(|error| Self::Failed { problem: error.to_string() })
+    }
+
     /// In a few words.
     pub(crate) fn words(&self) -> String {
         match self {
@@ -91,11 +137,18 @@ impl UserLookup {
 }
 
 impl Directory {
+    pub(crate) fn new(clerk: Service, instances: Instances) -> Self {
+        Self { clerk, instances, instance: OnceCell::new() }
+    }
+
     /// The instance of the key.
     pub(crate) async fn instance(&self) -> Result<Instance, ApiError> {
-        let instance: Instance = self.clerk.get("/instance").await?;
-        let is_id = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        if instance.id.bytes().all(is_id) { Ok(instance) } else { Err(self.clerk.unreadable()) }
+        let ask = async || {
+            let instance: Instance = self.clerk.get("/instance").await?;
+            let is_id = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+            if instance.id.bytes().all(is_id) { Ok(instance) } else { Err(self.clerk.unreadable()) }
+        };
+        self.instance.get_or_try_init(ask).await.cloned()
     }
 
     /// Whether events of this instance count.
@@ -109,8 +162,21 @@ impl Directory {
     /// Looks a user up, after checking that the key belongs to an instance whose events count: to
     /// the key of another instance, every user is a 404.
     pub(crate) async fn look_up(&self, user_id: &UserId) -> UserLookup {
-        let lookup = self.try_look_up(user_id).await;
-        lookup.unwrap_or_else(|error| UserLookup::Failed { problem: error.to_string() })
+        UserLookup::from_result(self.try_look_up(user_id).await)
+    }
+
+    /// The same, for a command about many users, which waits where Clerk limits requests.
+    pub(crate) async fn look_up_patiently(&self, user_id: &UserId) -> UserLookup {
+        let mut n_waits = 0;
+        loop {
+            let result = self.try_look_up(user_id).await;
+            let error = result.as_ref().err().and_then(|error| error.downcast_ref::<ApiError>());
+            match error.and_then(|error| error.retry_after) {
+                Some(wait) if n_waits < MAX_WAITS => sleep(wait).await,
+                _ => return UserLookup::from_result(result),
+            }
+            n_waits += 1;
+        }
     }
 
     async fn try_look_up(&self, user_id: &UserId) -> anyhow::Result<UserLookup> {
@@ -138,18 +204,86 @@ impl Directory {
             return Ok(UserLookup::NotFound { instance });
         }
         if !response.status.is_success() {
-            return Err(self.clerk.rejected(response.status).into());
+            return Err(self.clerk.rejected_response(&response).into());
         }
-        match response.json::<User>() {
+        let json: &RawValue = response.json().map_err(|_| self.clerk.unreadable())?;
+        match serde_json::from_str::<User>(json.get()) {
             Ok(user) if user.id == user_id.as_str() => {
                 let User { private_metadata, public_metadata, unsafe_metadata, .. } = user;
-                let entry = private_metadata.get("database").filter(|it| !it.is_null());
-                let entry = entry.map(Entry::read);
+                let entry = Entry::of(&private_metadata);
                 let kinds = [&private_metadata, &public_metadata, &unsafe_metadata];
                 let metadata_bytes = kinds.map(|it| it.to_string().len()).iter().sum();
-                Ok(UserLookup::Found { instance, entry, metadata_bytes })
+                let preferences = Preferences::of_user(json.get());
+                Ok(UserLookup::Found { instance, entry, preferences, metadata_bytes })
             }
             _ => Err(self.clerk.unreadable().into()),
+        }
+    }
+
+    /// Reads all users, those who signed up first at the beginning, a page at a time.
+    pub(crate) async fn for_each_user(
+        &self,
+        mut see: impl FnMut(&ListedUser),
+    ) -> anyhow::Result<()> {
+        #[derive(Deserialize)]
+        struct Count {
+            total_count: usize,
+        }
+        let Count { total_count } = self.clerk.get_patiently("/users/count").await?;
+        let (mut n_seen, mut before) = (0, Vec::<ListedUser>::new());
+        loop {
+            let page = self.page_after(before.last()).await?;
+            let is_new = |user: &ListedUser| before.iter().all(|other| other.id != user.id);
+            let new: Vec<_> = page.iter().filter(|user| is_new(user)).collect();
+            n_seen += new.len();
+            new.into_iter().for_each(&mut see);
+            if page.len() < PAGE {
+                break;
+            }
+            before = page;
+        }
+        // A list that ends early would make the databases of everybody after its end look like nobody's.
+        if n_seen + total_count / 100 < total_count {
+            return Err(anyhow!(
+                "Clerk counts {total_count} users and lists {n_seen}: try again later"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The next page. Where the last user of the page before is gone meanwhile, Clerk may not take them
+    /// as the place to go on from; then the time of their sign-up is that place.
+    async fn page_after(&self, last: Option<&ListedUser>) -> Result<Vec<ListedUser>, ApiError> {
+        let path = format!("/users?limit={PAGE}&order_by=created_at");
+        let body: Box<RawValue> = match last {
+            None => self.clerk.get_patiently(&path).await?,
+            Some(ListedUser { id, created_at, .. }) => {
+                let after = format!("{path}&starting_after={id}");
+                match self.clerk.get_patiently(&after).await {
+                    Err(error) if error.is_refusal() => {
+                        let since = created_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+                        let since = since.as_millis().saturating_sub(1);
+                        let after = format!("{path}&created_at_after={since}");
+                        self.clerk.get_patiently(&after).await?
+                    }
+                    body => body?,
+                }
+            }
+        };
+        let users: Option<Vec<_>> = serde_json::from_str::<Vec<&RawValue>>(body.get())
+            .ok()
+            .and_then(|users| users.iter().map(|user| ListedUser::read(user.get())).collect());
+        users.ok_or_else(|| self.clerk.unreadable())
+    }
+
+    /// Removes the entry from a user's metadata.
+    pub(crate) async fn clear_entry(&self, user_id: &UserId) -> Result<(), ApiError> {
+        let path = format!("/users/{user_id}/metadata");
+        let body = json!({ "private_metadata": { "database": null } });
+        let response = self.clerk.exchange(Method::PATCH, &path, Some(&body)).await?;
+        match response.status {
+            status if status.is_success() || is_user_not_found(&response) => Ok(()),
+            _ => Err(self.clerk.rejected_response(&response)),
         }
     }
 
@@ -166,12 +300,17 @@ impl Directory {
         match response.status {
             status if status.is_success() => Ok(UserStatus::Exists(Some(entry))),
             _ if is_user_not_found(&response) => Ok(UserStatus::Deleted),
-            status => Err(self.clerk.rejected(status)),
+            _ => Err(self.clerk.rejected_response(&response)),
         }
     }
 }
 
 impl Entry {
+    /// The entry in the private metadata of a user.
+    fn of(private_metadata: &Value) -> Option<Self> {
+        private_metadata.get("database").filter(|it| !it.is_null()).map(Self::read)
+    }
+
     /// Reads only values of the form that the function writes, because an application may keep other
     /// data under this name.
     fn read(entry: &Value) -> Self {
@@ -183,6 +322,11 @@ impl Entry {
             project: text("project").filter(|it| ProjectId::try_from(*it).is_ok()).map(keep),
             region: text("region").filter(|it| Region::try_from(*it).is_ok()).map(keep),
         }
+    }
+
+    /// Whether the entry is about this database, whatever its name is.
+    pub(crate) fn names(&self, database: &Branch) -> bool {
+        self.id.as_ref() == Some(&database.id)
     }
 
     /// The members that differ from the database, in words.

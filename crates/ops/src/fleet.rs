@@ -10,7 +10,7 @@ use per_user_db::provision::parse_parked_name;
 use per_user_db::region::Region;
 use per_user_db::xata::{DatabaseName, ProjectId, Projects};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::organization::{BranchDescription, ListedBranch, Organization};
 use crate::service::ApiError;
@@ -93,7 +93,7 @@ impl Branch {
 
 impl ParkedDatabase {
     /// The branch, if its name is that of a parked database.
-    fn new(branch: &Branch) -> Option<Self> {
+    pub(crate) fn new(branch: &Branch) -> Option<Self> {
         let (user_id, since) = parse_parked_name(&branch.name)?;
         let (user_id, branch) = (user_id.to_string(), branch.clone());
         Some(Self { user_id, branch, since, since_date: rfc3339(since) })
@@ -156,6 +156,16 @@ impl Fleet {
         (parked, unreadable)
     }
 
+    /// All branches of all projects, but those with an id or a region that is none.
+    pub(crate) async fn branches(&self) -> Result<Vec<Branch>, ApiError> {
+        let mut branches = Vec::new();
+        for project in self.projects.iter() {
+            let listed = self.organization.branches_patiently(project).await?;
+            branches.extend(listed.into_iter().filter_map(|it| Branch::new(it, project)));
+        }
+        Ok(branches)
+    }
+
     /// The branches of a project that are, or were, this user's database.
     async fn branches_of(
         &self,
@@ -184,6 +194,19 @@ impl Fleet {
             ),
             _ => error.into(),
         })
+    }
+
+    /// Renames a database. After an unclear response, looks whether it has the name.
+    pub(crate) async fn rename(&self, branch: &Branch, name: &str) -> anyhow::Result<()> {
+        let Err(error) = self.change(branch, &json!({ "name": name })).await else { return Ok(()) };
+        if !error.may_have_applied() {
+            return Err(error.into());
+        }
+        match self.describe(branch).await {
+            Ok(now) if now.name == name => Ok(()),
+            Ok(_) => Err(error.into()),
+            Err(second) => Err(anyhow!("it is unclear whether it was: {error}; {second}")),
+        }
     }
 
     /// Changes a database.

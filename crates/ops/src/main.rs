@@ -9,20 +9,42 @@
 //! | `parked` | `cargo ops parked`: the parked databases of all users |
 //! | `unpark` | `cargo ops unpark`: gives a parked database back |
 //! | `sweep` | `cargo ops sweep`: deletes those that have been parked for long |
+//! | `migrate` | `cargo ops migrate`: SQL files, applied to the databases of all users |
+//! | `each` | `cargo ops each`: a program, run once for each database |
+//! | `backfill` | `cargo ops backfill`: a database for every user at Clerk |
+//! | `audit` | `cargo ops audit`: all users and all databases, compared and repaired |
+//! | `transfer` | `cargo ops transfer`: a database, handed to another user |
+//! | `export` | `cargo ops export`: a user's data, in a file |
 //!
-//! `organization` is the client of Xata's platform, `directory` that of Clerk, and `fleet` finds a
-//! user's databases in all projects. All of them send through `service`, whose errors say what to
-//! check. `context` reads the settings for the commands about one user.
+//! `bulk` is the way in which a command works on many databases. `reconcile` compares users and
+//! databases. `migrations` knows the files of a schema, `postgres` a connection to a database, and
+//! `child` a program that works on one. `organization` is the client of Xata's platform, `directory`
+//! that of Clerk, and `fleet` finds databases in all projects. They send through `service`, whose
+//! errors say what to check; `failure` is an error in the work on one of many databases. `context`
+//! reads the settings for the commands about users, and `prompt` asks on the terminal.
 
+mod audit;
+mod backfill;
+mod bulk;
+mod child;
 mod context;
 mod directory;
 mod doctor;
+mod each;
+mod export;
+mod failure;
 mod fleet;
+mod migrate;
+mod migrations;
 mod organization;
 mod parked;
+mod postgres;
+mod prompt;
+mod reconcile;
 mod service;
 mod setup;
 mod sweep;
+mod transfer;
 mod unpark;
 mod user;
 
@@ -50,6 +72,12 @@ enum Command {
     Parked(parked::Arguments),
     Unpark(unpark::Arguments),
     Sweep(sweep::Arguments),
+    Migrate(migrate::Arguments),
+    Each(each::Arguments),
+    Backfill(backfill::Arguments),
+    Audit(audit::Arguments),
+    Export(export::Arguments),
+    Transfer(transfer::Arguments),
     #[command(hide = true)]
     Dev(Moved),
     #[command(hide = true)]
@@ -78,6 +106,12 @@ fn main() -> ExitCode {
         Command::Parked(arguments) => cli::block_on(parked::run(arguments)),
         Command::Unpark(arguments) => cli::block_on(unpark::run(arguments)),
         Command::Sweep(arguments) => cli::block_on(sweep::run(arguments)),
+        Command::Migrate(arguments) => cli::block_on(migrate::run(arguments)),
+        Command::Each(arguments) => cli::block_on(each::run(arguments)),
+        Command::Backfill(arguments) => cli::block_on(backfill::run(arguments)),
+        Command::Audit(arguments) => cli::block_on(audit::run(arguments)),
+        Command::Export(arguments) => cli::block_on(export::run(arguments)),
+        Command::Transfer(arguments) => cli::block_on(transfer::run(arguments)),
         Command::Dev(_) => moved("cargo dev"),
         Command::Standins(_) => moved("cargo dev standins"),
         Command::Send(_) => moved("cargo dev send"),

@@ -36,6 +36,11 @@ pub(crate) struct ListedBranch {
     pub(crate) created_at: Option<String>,
 }
 
+#[derive(Deserialize)]
+struct BranchList {
+    branches: Vec<ListedBranch>,
+}
+
 /// A branch as Xata describes it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -160,12 +165,18 @@ impl Organization {
         &self,
         project: &ProjectId,
     ) -> Result<Vec<ListedBranch>, ApiError> {
-        #[derive(Deserialize)]
-        struct List {
-            branches: Vec<ListedBranch>,
-        }
-        let List { branches } = self.service.get(&self.branches_path(project.as_str())).await?;
-        Ok(branches)
+        let list: BranchList = self.service.get(&self.branches_path(project.as_str())).await?;
+        Ok(list.branches)
+    }
+
+    /// The same, for a command about many users, which waits where Xata does not answer for a while.
+    pub(crate) async fn branches_patiently(
+        &self,
+        project: &ProjectId,
+    ) -> Result<Vec<ListedBranch>, ApiError> {
+        let path = self.branches_path(project.as_str());
+        let list: BranchList = self.service.get_patiently(&path).await?;
+        Ok(list.branches)
     }
 
     /// The description of a branch. Both ids must be safe in a path.
@@ -262,10 +273,10 @@ impl BranchDescription {
         self.scale_to_zero.as_ref().is_some_and(|it| it.enabled)
     }
 
-    /// The hostname, in older versions of Xata.
-    pub(crate) fn host(&self) -> Option<String> {
+    /// The host and the port, in older versions of Xata.
+    pub(crate) fn address(&self) -> Option<(String, Option<u16>)> {
         let uri: http::Uri = self.connection_string.as_ref()?.parse().ok()?;
-        Some(uri.authority()?.host().to_owned())
+        Some((uri.host()?.to_owned(), uri.port_u16()))
     }
 }
 

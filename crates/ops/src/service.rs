@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use anyhow::bail;
-use http::{HeaderMap, Method, StatusCode};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 use per_user_db::Clock;
 use per_user_db::clerk::backend;
 use per_user_db::http_client::json_api::{ApiResponse, JsonApi};
@@ -14,13 +15,22 @@ use per_user_db::settings::base_url;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// The time for one response. A long list takes a while.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Room for a list of a quarter of a million branches.
 const DOCUMENT_LIMIT_BYTES: usize = 64 * 1024 * 1024;
+
+/// How long a command about many users waits for a service, and the pauses in which it asks again.
+const PATIENCE: Duration = Duration::from_mins(10);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// The pause where a limit is met that does not say when it ends.
+const LIMIT_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_LIMIT_PAUSE: Duration = Duration::from_hours(1);
 
 const HOOKDECK_URL: &str = "https://api.hookdeck.com";
 
@@ -81,6 +91,8 @@ pub(crate) struct ApiError {
     cause: Cause,
     pub(crate) what: String,
     pub(crate) mend: String,
+    /// How long to wait before another request, where the service is limiting.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -179,11 +191,34 @@ impl Service {
 
     /// Reads a document, which may be long.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
-        let Response { status, body, .. } = self.send(Method::GET, path, None).await?;
+        let Response { status, body, headers } = self.send(Method::GET, path, None).await?;
         if !status.is_success() {
-            return Err(self.rejected(status));
+            let retry_after = self.retry_after(status, &headers);
+            return Err(ApiError { retry_after, ..self.rejected(status) });
         }
         serde_json::from_slice(&body).map_err(|_| self.unreadable())
+    }
+
+    /// Reads a document, and waits where the service limits requests or fails for a while.
+    pub(crate) async fn get_patiently<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<T, ApiError> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.get(path).await {
+                Err(error) if error.is_transient() || error.retry_after.is_some() => {
+                    let wait = error.retry_after.unwrap_or(pause);
+                    if Instant::now() + wait > deadline {
+                        return Err(error);
+                    }
+                    sleep(wait).await;
+                    pause = LONGEST_PAUSE.min(pause * 2);
+                }
+                result => return result,
+            }
+        }
     }
 
     /// Sends a request, and reads the response, which may be long. The body of a rejection may be
@@ -216,6 +251,17 @@ impl Service {
         response.map_err(|error| self.no_response(error))
     }
 
+    /// How long a service that limits requests asks to wait: until its limit is reset, or ten seconds
+    /// where it does not say (`docs/vendors/xata.md`, "Timeouts and rate limits").
+    fn retry_after(&self, status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
+        if status != StatusCode::TOO_MANY_REQUESTS {
+            return None;
+        }
+        let names = [HeaderName::from_static("x-ratelimit-reset"), RETRY_AFTER];
+        let wait = names.iter().find_map(|name| self.api.wait(headers, name));
+        Some(wait.unwrap_or(LIMIT_PAUSE).clamp(Duration::from_secs(1), LONGEST_LIMIT_PAUSE))
+    }
+
     /// The error of a call without a response, or with one that cannot be read.
     fn no_response(&self, error: CallError) -> ApiError {
         let ServiceInfo { name, url_setting, .. } = self.info;
@@ -233,12 +279,19 @@ impl Service {
                 ("sent a response that cannot be read".to_owned(), format!("check {url_setting}"))
             }
         };
-        ApiError { cause: Cause::Call(error), what: format!("{name} at {address} {what}"), mend }
+        let what = format!("{name} at {address} {what}");
+        ApiError { cause: Cause::Call(error), what, mend, retry_after: None }
     }
 
     /// The error of a response that is not what the service documents.
     pub(crate) fn unreadable(&self) -> ApiError {
         self.no_response(CallError::Unreadable)
+    }
+
+    /// The error of a response that is not a 2xx, with the pause that it asks for.
+    pub(crate) fn rejected_response(&self, response: &ApiResponse) -> ApiError {
+        let retry_after = self.retry_after(response.status, &response.headers);
+        ApiError { retry_after, ..self.rejected(response.status) }
     }
 
     /// The error of a response that is not a 2xx.
@@ -253,6 +306,7 @@ impl Service {
             400..=499 => ("does not accept the request", format!("check {path}")),
             _ => ("fails", "see its status page, and try again".to_owned()),
         };
-        ApiError { cause: Cause::Status(status), what: format!("{name} {what} ({number})"), mend }
+        let what = format!("{name} {what} ({number})");
+        ApiError { cause: Cause::Status(status), what, mend, retry_after: None }
     }
 }

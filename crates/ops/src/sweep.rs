@@ -1,10 +1,10 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use cli::output::{self, Status};
 use http::StatusCode;
-use per_user_db::clerk::{Instances, UserId};
+use per_user_db::clerk::UserId;
 use serde::Serialize;
 
 use crate::context::Context;
@@ -70,10 +70,10 @@ enum Outcome {
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let context = Context::read()?;
     let spinner = output::spinner("asking Xata and Clerk");
-    let directory = directory(&context).await;
+    let directory = context.only_directory().await;
     let (parked, unread) = context.fleet.parked().await;
     spinner.finish_and_clear();
-    let directory = directory?;
+    let (directory, _) = directory?;
     if let Some(UnreadableProject { project, problem }) = unread.first() {
         bail!("nothing was deleted: {project} could not be read: {problem}");
     }
@@ -97,22 +97,6 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     bar.finish_and_clear();
     output::report(&report, arguments.json)
-}
-
-/// Clerk, if its key belongs to the only instance whose events count.
-async fn directory(context: &Context) -> anyhow::Result<&Directory> {
-    let Some(directory) = &context.directory else {
-        bail!("CLERK_SECRET_KEY is missing: only Clerk knows whether a user is gone for good");
-    };
-    let instance = directory.instance().await?;
-    match &directory.instances {
-        Instances::Only(listed) if *listed == [instance.id.as_str()] => Ok(directory),
-        _ => Err(anyhow!(
-            "CLERK_INSTANCE_ID must list the instance of CLERK_SECRET_KEY, {}, and no other: to the key \
-             of another instance, every user is gone",
-            instance.id
-        )),
-    }
 }
 
 /// Whether the database may be deleted now; else what follows.

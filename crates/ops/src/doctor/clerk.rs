@@ -13,7 +13,7 @@ pub(super) async fn check(
     checks: &mut Checks,
 ) -> Option<String> {
     checks.begin("asking Clerk");
-    let directory = Directory { clerk: Service::clerk(settings), instances };
+    let directory = Directory::new(Service::clerk(settings), instances);
     let instance = match directory.instance().await {
         Ok(instance) => instance,
         Err(error) => {

@@ -10,7 +10,7 @@ use crate::organization::{ListedBranch, Organization};
 
 /// From here on, a quota is nearly used up.
 const WARN_AT_PERCENT: usize = 80;
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 #[derive(Deserialize)]
 struct OrganizationLimits {

@@ -1,7 +1,9 @@
 //! `cargo ops`, run as a program.
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
+mod branches;
 mod doctor;
+mod fleet;
 mod moved;
 mod setup_guided;
 mod setup_hookdeck;

@@ -10,7 +10,7 @@ use standin::xata::platform::Call;
 
 use crate::world::{Outcome, World};
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 
 /// The second that lies so many days back.
 fn days_ago(days: u32) -> u64 {

@@ -7,7 +7,7 @@ use standin::fault::{Effect, Fault};
 use standin::xata::platform::{self, Call, Database, NewDatabase, Platform};
 use tokio::runtime::Runtime;
 
-use crate::{ops, run, runtime, serve};
+use crate::{branches, ops, run, runtime, serve};
 
 pub(crate) const PROJECTS: [&str; 2] = ["prj_a", "prj_b"];
 
@@ -32,8 +32,8 @@ pub(crate) struct World {
     pub(crate) home: &'static str,
     pub(crate) elsewhere: &'static str,
     pub(crate) instance: String,
-    settings: Vec<(&'static str, String)>,
-    _runtime: Runtime,
+    pub(crate) settings: Vec<(&'static str, String)>,
+    pub(crate) runtime: Runtime,
 }
 
 /// The result of a command.
@@ -80,7 +80,7 @@ impl World {
         let home = projects.for_user(&user.as_str().try_into().unwrap())[0].as_str().to_owned();
         let [home, elsewhere] =
             if home == PROJECTS[0] { PROJECTS } else { [PROJECTS[1], PROJECTS[0]] };
-        Self { xata, clerk, user, home, elsewhere, instance, settings, _runtime: runtime }
+        Self { xata, clerk, user, home, elsewhere, instance, settings, runtime }
     }
 
     /// Runs a command about the user with these settings changed, an empty one being taken away, and
@@ -153,6 +153,28 @@ impl World {
     /// Lets the next call of this kind go wrong.
     pub(crate) fn fault(&self, on: Call, effect: Effect) {
         self.xata.faults().push(Fault::once(on, effect));
+    }
+
+    /// Runs a statement in a branch, and returns its rows.
+    pub(crate) fn sql(&self, branch: &str, statement: &str) -> Value {
+        branches::sql(&self.runtime, &self.xata, branch, statement)
+    }
+
+    /// Puts a branch to sleep, as an idle one with scale to zero is.
+    pub(crate) fn hibernate(&self, branch: &str) {
+        let url = self.settings.iter().find(|(name, _)| *name == "XATA_API_URL").unwrap();
+        branches::hibernate(&self.runtime, &self.xata, &url.1, branch);
+    }
+
+    /// The passwords of all branches.
+    pub(crate) fn passwords(&self) -> Vec<String> {
+        let all = self.xata.databases();
+        let access = all.iter().filter_map(|it| self.xata.connection_string(&it.id));
+        let password = |access: String| {
+            let (_, rest) = access.split_once("://xata:").unwrap();
+            rest.split_once('@').unwrap().0.to_owned()
+        };
+        access.map(password).collect()
     }
 
     /// The methods of the requests that change something, of both services.

@@ -10,7 +10,8 @@ use super::report::{Outcome, Report, Row, State};
 use super::settings::{
     KEYS, Question, Rejected, Variables, XATA_API_KEY, XATA_ORGANIZATION_ID, visible_organizations,
 };
-use super::{Arguments, Mode, prompt};
+use super::{Arguments, Mode};
+use crate::prompt;
 
 pub(super) const AGAIN: &str = "Everything up to here is kept: correct it, and run this again";
 

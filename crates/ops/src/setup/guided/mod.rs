@@ -4,7 +4,6 @@
 //! | file | what is in it |
 //! | --- | --- |
 //! | `settings` | the settings to ask for, where each is found, and its check |
-//! | `prompt` | a question on the terminal |
 //! | `files` | `.env`, and how a file is replaced |
 //! | `samconfig` | the parameters in samconfig.toml |
 //! | `flow` | the order of the steps, and the keys |
@@ -13,7 +12,6 @@
 
 mod files;
 mod flow;
-mod prompt;
 mod report;
 mod samconfig;
 mod settings;
@@ -30,7 +28,7 @@ use self::flow::Flow;
 #[derive(clap::Args)]
 #[group(skip)]
 pub(super) struct Arguments {
-    /// The directory of the schema: its *.sql files, in the order of their names
+    /// The directory of the schema: files such as `1_create_notes.sql`, in the order of their numbers
     #[arg(long, value_name = "DIR")]
     schema: Option<PathBuf>,
     /// Ask nothing: every value comes from the environment or `.env`

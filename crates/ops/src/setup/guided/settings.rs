@@ -146,7 +146,7 @@ async fn clerk(question: Question, variables: &Variables) -> Result<Accepted, Re
     let settings = question.read(variables, &["CLERK_API_URL", "CLERK_INSTANCE_ID"])?;
     let missing = || Rejected::Value("CLERK_SECRET_KEY is missing".to_owned());
     let clerk = Service::clerk(settings.clerk.ok_or_else(missing)?);
-    let directory = Directory { clerk, instances: settings.instances };
+    let directory = Directory::new(clerk, settings.instances);
     let instance = directory.instance().await?;
     if !directory.lists(&instance) {
         return Err(Rejected::Value(format!(

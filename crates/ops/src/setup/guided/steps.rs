@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use cli::environment;
 use cli::output::{self, Report as _, Status};
 use per_user_db::settings::{SVIX_SECRET, SettingsError, Xata};
@@ -15,8 +15,10 @@ use super::report::{Outcome, State};
 use super::settings::{
     CLERK_WEBHOOK_SIGNING_SECRET, FUNCTION_URL, Rejected, XATA_API_KEY, organization,
 };
-use super::{Mode, prompt, samconfig};
+use super::{Mode, samconfig};
 use crate::doctor;
+use crate::migrations::Directory;
+use crate::prompt;
 use crate::setup::{hookdeck, xata};
 
 const DEPLOY: &str = "sam build && sam deploy";
@@ -31,7 +33,7 @@ impl Flow {
             return self.row("XATA_TEMPLATES", State::Kept, templates);
         }
         if self.mode == Mode::Ask && self.schema.is_none() {
-            self.schema = ask_for_schema()?;
+            self.schema = ask_for_schema().await?;
         }
         let project = self.project().await?;
         let arguments = xata::Arguments::new(project, self.schema.clone(), self.is_dry_run());
@@ -46,7 +48,7 @@ impl Flow {
         match report.status() {
             Status::Success => {}
             Status::Drift => self.has_plan = true,
-            Status::Failure(message) => return Err(failed(message)),
+            Status::Failure(message) | Status::Interrupted(message) => return Err(failed(message)),
         }
         for (name, value) in report.settings().into_iter().flatten() {
             if self.variables.get(*name) != Some(value) {
@@ -181,7 +183,7 @@ impl Flow {
         match report.status() {
             Status::Success => {}
             Status::Drift => self.has_plan = true,
-            Status::Failure(message) => return Err(failed(message)),
+            Status::Failure(message) | Status::Interrupted(message) => return Err(failed(message)),
         }
         if let Some(url) = report.source_url() {
             self.say(format!("The source's URL, for Clerk: {url}"))?;
@@ -191,16 +193,17 @@ impl Flow {
 }
 
 /// Asks until the directory can be read; none where the answer is empty.
-fn ask_for_schema() -> Step<Option<PathBuf>> {
+async fn ask_for_schema() -> Step<Option<PathBuf>> {
     loop {
         output::note(
-            "\nThe directory of your schema's *.sql files; the files are applied in the order of their names",
+            "\nThe directory of your schema: SQL files such as 1_create_notes.sql, applied in the order of \
+             their numbers",
         );
         let Some(directory) = prompt::ask("Schema (Enter: none)", false)? else { return Ok(None) };
         let directory = PathBuf::from(directory);
-        match xata::read_schema(&directory) {
+        match Directory::read(&directory).await {
             Ok(_) => return Ok(Some(directory)),
-            Err(error) => output::note(anyhow!("{error}")),
+            Err(error) => output::note(format_args!("{error:#}")),
         }
     }
 }

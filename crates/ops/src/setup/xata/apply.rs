@@ -1,5 +1,6 @@
 //! Applies the steps.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -7,19 +8,16 @@ use indicatif::ProgressBar;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::client::{Client, PAUSE, retry};
+use super::client::{Client, PAUSE, ReadyTemplate, retry};
 use super::diff::{Diff, Step, StepKind, Template};
-use super::schema::{File, missing_files};
-use super::sql::{Failure, Gateway, PostgresError};
+use crate::failure::{Failure, FailureKind};
+use crate::migrations::Database;
 
 /// Xata promises no time for a new branch; half a minute is usual.
-const READY_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+const READY_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// How many requests in a row may fail while a branch is being created.
 const MAX_FAILED_POLLS: usize = 5;
-
-/// How often a file is sent whose response is lost.
-const MAX_ATTEMPTS: usize = 4;
 
 /// An earlier step creates what a later one needs.
 const NOT_CREATED: &str = "what the step needs was not created";
@@ -39,7 +37,7 @@ impl Diff {
             self.wait_until_ready(client, template, spinner).await?;
         }
         for template in 0..self.templates.len() {
-            self.apply_files(template, spinner).await?;
+            self.apply_files(client, template, spinner).await?;
         }
         Ok(())
     }
@@ -83,7 +81,7 @@ impl Diff {
         while template.ready.is_none() {
             spinner.set_message(format!("waiting until {place} is ready ({state})"));
             let branch = template.branch.as_ref().context(NOT_CREATED)?;
-            match client.read_template(project, branch, self.files.is_some()).await {
+            match client.read_template(project, branch, self.schema.as_ref()).await {
                 Ok((described, ready)) => {
                     (template.ready, state, n_failed) = (ready, described.state().words(), 0);
                 }
@@ -106,91 +104,64 @@ impl Diff {
     }
 
     /// Applies the files that a template misses, one after the other.
-    async fn apply_files(&mut self, index: usize, spinner: &ProgressBar) -> Result<()> {
+    async fn apply_files(
+        &mut self,
+        client: &Client,
+        index: usize,
+        spinner: &ProgressBar,
+    ) -> Result<()> {
         let template = &mut self.templates[index];
         let project = self.projects[template.project].id.as_ref().context(NOT_CREATED)?;
+        let branch = template.branch.as_ref().context(NOT_CREATED)?;
         let place = template.place(project);
-        let (Some(files), Some(ready)) = (&self.files, &mut template.ready) else { return Ok(()) };
-        let Some(gateway) = ready.gateway.clone() else { return Ok(()) };
-        let missing = missing_files(&place, &ready.applied, files)?;
-        if !missing.is_empty() {
-            // Two runs that create the record at the same time conflict; another attempt succeeds.
-            let prepared = retry(async || gateway.prepare().await, |_| true).await;
-            prepared.map_err(|failure| {
-                let error = failure.into_error();
-                anyhow!("{place} accepts no record of the applied files: {error}")
-            })?;
-        }
-        let mut applied = Vec::new();
-        for file in missing {
-            let name = &files[file].name;
-            spinner.set_message(format!("applying {name} to {place}"));
-            apply_file(&gateway, &files[file], &place).await?;
-            ready.applied.push(files[file].record());
-            applied.push(name.as_str());
-            let step = self.steps.iter_mut().find(|it| it.target == index && it.file == Some(file));
-            if let Some(step) = step {
-                step.done = true;
+        let (Some(schema), Some(ready)) = (&self.schema, &mut template.ready) else {
+            return Ok(());
+        };
+        let n_before = ready.n_applied.unwrap_or_default();
+        let n_applied = Cell::new(n_before);
+        let attempt = async || {
+            let connection = client.organization.connect(project.as_str(), &branch.id).await?;
+            let mut database = Database::new(connection).await?;
+            let migrated = database.migrate(schema, |file| {
+                n_applied.set(file); // those before it
+                spinner.set_message(format!("applying {} to {place}", schema.files[file].name));
+            });
+            let result = match migrated.await {
+                Ok(_) => ReadyTemplate::read(&mut database, schema).await,
+                Err(failure) => Err(failure),
+            };
+            database.close().await;
+            result
+        };
+        let may_pass = |failure: &Failure| failure.kind == FailureKind::Transient;
+        let failure = match retry(attempt, may_pass).await {
+            Ok(now) => {
+                n_applied.set(schema.files.len());
+                *ready = now;
+                None
+            }
+            Err(failure) => Some(failure),
+        };
+        let n_applied = n_applied.get();
+        let names = schema.files[n_before..n_applied].iter().map(|file| file.name.as_str());
+        let names = names.collect::<Vec<_>>().join(", ");
+        for step in self.steps.iter_mut().filter(|it| it.target == index) {
+            match step.kind {
+                StepKind::ApplyFile if step.file.is_some_and(|file| file < n_applied) => {
+                    step.done = true;
+                }
+                StepKind::ApplyMissingFiles if failure.is_none() => {
+                    let is_none = names.is_empty();
+                    let detail = if is_none { "nothing was missing" } else { &names };
+                    detail.clone_into(&mut step.detail);
+                    step.done = true;
+                }
+                _ => {}
             }
         }
-        if !applied.is_empty()
-            && let Ok((_, roles)) = gateway.survey().await
-        {
-            ready.extra_roles = roles; // a file may have created one
-        }
-        let rest = |it: &&mut Step| it.kind.is_about_files() && !it.done && it.target == index;
-        for step in self.steps.iter_mut().filter(rest) {
-            if step.kind == StepKind::ApplyMissingFiles {
-                step.detail = match applied[..] {
-                    [] => "nothing was missing".to_owned(),
-                    _ => applied.join(", "),
-                };
-            }
-            step.done = true;
-        }
-        Ok(())
-    }
-}
-
-/// Applies one file. After a lost response, looks whether the file was applied before it is sent again.
-async fn apply_file(gateway: &Gateway, file: &File, place: &str) -> Result<()> {
-    let mut last = String::new();
-    for _ in 0..MAX_ATTEMPTS {
-        match gateway.apply(file).await {
-            Ok(()) => return Ok(()),
-            Err(Failure::Refused(error)) if !error.is_about_the_record() => {
-                return Err(locate(gateway, file, place, &error).await);
-            }
-            Err(Failure::Blocked(error)) => return Err(error),
-            Err(failure) => last = failure.into_error().to_string(),
-        }
-        sleep(PAUSE).await;
-        if let Ok((applied, _)) = gateway.survey().await
-            && let Some(applied) = applied.into_iter().find(|it| it.name == file.name)
-        {
-            // By this run, or by another one at the same time, perhaps from another text.
-            return missing_files(place, &[applied], std::slice::from_ref(file)).map(drop);
+        match failure {
+            None => Ok(()),
+            Some(failure) => Err(anyhow!("{place}: {failure}")),
         }
     }
-    bail!("it is unclear whether {} was applied to {place}: {last}", file.name)
-}
-
-/// The error with the statement that PostgreSQL refuses, and its line.
-async fn locate(
-    gateway: &Gateway,
-    file: &File,
-    place: &str,
-    error: &PostgresError,
-) -> anyhow::Error {
-    let name = &file.name;
-    let what = match gateway.find_fault(file).await {
-        Ok(Some((index, error))) => {
-            let statement = &file.statements[index];
-            let line = statement.line + error.line_in(&statement.text);
-            format!("{name}, statement {}, line {line}: {error}", index + 1)
-        }
-        Ok(None) => format!("{name}, after its last statement, at the commit: {error}"),
-        Err(_) => format!("{name}, in an unknown statement: {error}"),
-    };
-    anyhow!("{what}. Nothing of this file stays in {place}: correct the file")
 }

@@ -15,16 +15,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::schema::AppliedFile;
 use super::settings::Settings;
-use super::sql::{Failure, Gateway};
+use crate::failure::{Failure, upstream_words};
+use crate::migrations::{Database, Directory};
 use crate::organization::{
     BranchDescription, BranchState, ListedBranch, Organization, organizations,
 };
 use crate::service::{ApiError, Service, clock};
 
 /// Three creates fit, each of which Xata's edge ends after 60 s.
-const CREATE_TIMEOUT: Duration = Duration::from_secs(4 * 60);
+const CREATE_TIMEOUT: Duration = Duration::from_mins(4);
 
 const MAX_ATTEMPTS: usize = 4;
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
@@ -38,13 +38,20 @@ pub(super) struct Client {
     pub(super) instance_type: String,
 }
 
-/// A template that is healthy and has its credentials.
+/// What a template has of the schema, once it is healthy and has its credentials.
+#[derive(Default)]
 pub(super) struct ReadyTemplate {
-    /// None without a schema.
-    pub(super) gateway: Option<Gateway>,
-    pub(super) applied: Vec<AppliedFile>,
+    /// How many files are applied; none without a schema.
+    pub(super) n_applied: Option<usize>,
     /// Roles that can log in, besides the default one.
     pub(super) extra_roles: Vec<String>,
+}
+
+impl ReadyTemplate {
+    pub(super) async fn read(database: &mut Database, schema: &Directory) -> Result<Self, Failure> {
+        let n_applied = Some(database.n_applied(schema).await?);
+        Ok(Self { n_applied, extra_roles: database.extra_roles().await? })
+    }
 }
 
 /// Repeats an attempt whose error may pass.
@@ -172,93 +179,44 @@ impl Client {
         retry(attempt, |error| error.is_transient() || error.status().is_none()).await
     }
 
-    /// Describes a template and, once it is ready, reads what its schema has.
+    /// Describes a template and, once it is ready, reads what it has of the schema.
     pub(super) async fn read_template(
         &self,
         project: &ProjectId,
         branch: &ListedBranch,
-        with_schema: bool,
+        schema: Option<&Directory>,
     ) -> Result<(BranchDescription, Option<ReadyTemplate>)> {
-        let described = self.organization.describe(project.as_str(), &branch.id).await?;
+        let (project, branch) = (project.as_str(), branch.id.as_str());
+        let described = self.organization.describe(project, branch).await?;
         if described.state() != BranchState::Healthy {
             return Ok((described, None));
         }
-        let Some(gateway) = self.gateway(project, branch, &described).await? else {
+        let Some(credentials) = self.organization.credentials(project, branch).await? else {
             return Ok((described, None));
         };
-        let ready = if with_schema {
-            match gateway.survey().await {
-                Ok((applied, extra_roles)) => {
-                    Some(ReadyTemplate { gateway: Some(gateway), applied, extra_roles })
-                }
-                Err(Failure::NotReady(_)) => None,
-                Err(failure) => return Err(failure.into_error()),
+        let ready = match schema {
+            None => ReadyTemplate::default(),
+            Some(schema) => {
+                let mut database = Database::new(credentials.connect().await?).await?;
+                let ready = ReadyTemplate::read(&mut database, schema).await;
+                database.close().await;
+                ready?
             }
-        } else {
-            Some(ReadyTemplate { gateway: None, applied: Vec::new(), extra_roles: Vec::new() })
         };
-        Ok((described, ready))
-    }
-
-    /// The SQL gateway of a branch; none until the branch has a password.
-    async fn gateway(
-        &self,
-        project: &ProjectId,
-        branch: &ListedBranch,
-        described: &BranchDescription,
-    ) -> Result<Option<Gateway>, ApiError> {
-        #[derive(Deserialize)]
-        struct Credentials {
-            password: String,
-            hostname: Option<String>,
-            dbname: Option<String>,
-        }
-        let Organization { service, .. } = &self.organization;
-        let branches = self.organization.branches_path(project.as_str());
-        let path = format!("{branches}/{}/credentials?username=xata", branch.id);
-        let Credentials { password, hostname, dbname } = match service.get(&path).await {
-            Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => return Ok(None),
-            credentials => credentials?,
-        };
-        let host = hostname.or_else(|| described.host()).ok_or_else(|| service.unreadable())?;
-        let database = dbname.as_deref().unwrap_or("xata");
-        let gateway =
-            Gateway::new(service.http_client.clone(), &service.url, &host, database, &password);
-        gateway.map(Some).ok_or_else(|| service.unreadable())
+        Ok((described, Some(ready)))
     }
 
     /// Why Xata does not create a template, and what to do about it.
     fn create_error(&self, error: &UpstreamError) -> anyhow::Error {
+        if error.kind != ErrorKind::RequestRejected {
+            return anyhow!(upstream_words(error));
+        }
         let status = error.status.map(|status| format!(" ({status})")).unwrap_or_default();
         let (image, instance_type) = (&self.image, &self.instance_type);
-        match error.kind {
-            ErrorKind::KeyRefused => anyhow!("Xata refuses the key{status}: check XATA_API_KEY"),
-            ErrorKind::AccessDenied => anyhow!(
-                "Xata does not let this key create branches{status}: it needs branch:write, \
-                 unrestricted in projects and branches"
-            ),
-            ErrorKind::OrganizationDisabled => {
-                anyhow!("the organization is disabled{status}: see Xata's billing")
-            }
-            ErrorKind::StandingQuota => anyhow!(
-                "the quota of branches is reached{status}: ask Xata for more, or delete branches \
-                 that are not needed"
-            ),
-            ErrorKind::HourlyQuota => anyhow!(
-                "the quota of new branches an hour is reached{status}: wait until the hour is over"
-            ),
-            ErrorKind::RequestRejected => anyhow!(
-                "Xata does not accept the template{status}: check the image {image} and the \
-                 instance type {instance_type}"
-            ),
-            ErrorKind::Contention | ErrorKind::RateLimited => {
-                anyhow!("Xata is busy{status}: wait a minute")
-            }
-            kind => {
-                let word: &'static str = kind.into();
-                anyhow!("Xata fails, {word}{status}: see its status page")
-            }
-        }
+        anyhow!(
+            "Xata does not accept the template{status}: check the image {image} and the instance type \
+             {instance_type}"
+        )
     }
 }
 

@@ -1,12 +1,12 @@
 //! The steps from the actual to the desired state. Reads only.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use per_user_db::region::Region;
 use per_user_db::xata::ProjectId;
 use serde::Serialize;
 
 use super::client::{Client, ReadyTemplate};
-use super::schema::{File, missing_files};
+use crate::migrations::Directory;
 use crate::organization::{BranchState, ListedBranch};
 
 /// What should exist.
@@ -16,12 +16,12 @@ pub(super) struct Desired {
     /// The regions that need a template in every project.
     pub(super) regions: Vec<Region>,
     /// The schema of every template, where one is given.
-    pub(super) files: Option<Vec<File>>,
+    pub(super) schema: Option<Directory>,
 }
 
 /// The actual state, and the steps to the desired one.
 pub(super) struct Diff {
-    pub(super) files: Option<Vec<File>>,
+    pub(super) schema: Option<Directory>,
     pub(super) projects: Vec<Project>,
     pub(super) templates: Vec<Template>,
     pub(super) steps: Vec<Step>,
@@ -93,11 +93,11 @@ impl StepKind {
 impl Diff {
     /// Reads the actual state, and finds the steps.
     pub(super) async fn new(client: &Client, desired: Desired) -> Result<Self> {
-        let Desired { projects: names, regions, files } = desired;
+        let Desired { projects: names, regions, schema } = desired;
         client.check_regions(&regions).await?;
         let existing = client.organization.projects().await?;
         let mut diff =
-            Self { files, projects: Vec::new(), templates: Vec::new(), steps: Vec::new() };
+            Self { schema, projects: Vec::new(), templates: Vec::new(), steps: Vec::new() };
         for (project, name) in names.into_iter().enumerate() {
             let id = existing.iter().find(|it| it.name == name).map(|it| it.id.clone());
             let mut branches = match &id {
@@ -138,18 +138,15 @@ impl Diff {
             let Client { image, instance_type, .. } = client;
             let detail = format!("{name}: {image}, {instance_type}, awake");
             self.add(StepKind::CreateTemplate, index, detail);
-            self.add_file_steps(index, 0..self.files.as_ref().map_or(0, Vec::len));
+            self.add_file_steps(index, 0);
             return Ok(());
         };
         template.check(project, branch)?;
-        let (described, ready) =
-            client.read_template(project, branch, self.files.is_some()).await?;
-        let missing = match (&ready, &self.files) {
-            (Some(ready), Some(files)) => {
-                Some(missing_files(&template.place(project), &ready.applied, files)?)
-            }
-            _ => None,
-        };
+        let (described, ready) = client
+            .read_template(project, branch, self.schema.as_ref())
+            .await
+            .map_err(|error| anyhow!("{}: {error}", template.place(project)))?;
+        let n_applied = ready.as_ref().map(|it| it.n_applied);
         self.templates[index].ready = ready;
         if described.may_hibernate() {
             self.add(StepKind::KeepAwake, index, format!("{name}: no scale to zero"));
@@ -157,18 +154,19 @@ impl Diff {
         if described.state() == BranchState::Hibernated {
             self.add(StepKind::Wake, index, name.clone());
         }
-        if let Some(missing) = missing {
-            self.add_file_steps(index, missing);
-        } else if self.files.is_some() {
+        if let Some(n_applied) = n_applied {
+            self.add_file_steps(index, n_applied.unwrap_or_default());
+        } else if self.schema.is_some() {
             let detail = format!("which ones shows when {name} is ready");
             self.add(StepKind::ApplyMissingFiles, index, detail);
         }
         Ok(())
     }
 
-    fn add_file_steps(&mut self, template: usize, indexes: impl IntoIterator<Item = usize>) {
-        for index in indexes {
-            let Some(file) = self.files.as_ref().map(|files| &files[index]) else { break };
+    /// Adds a step for each file after the first `n_applied` ones.
+    fn add_file_steps(&mut self, template: usize, n_applied: usize) {
+        for index in n_applied..self.schema.as_ref().map_or(0, |it| it.files.len()) {
+            let Some(file) = self.schema.as_ref().map(|it| &it.files[index]) else { break };
             let n_statements = file.statements.len();
             let s = if n_statements == 1 { "" } else { "s" };
             let detail = format!("{}: {n_statements} statement{s}", file.name);

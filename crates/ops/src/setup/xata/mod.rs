@@ -3,8 +3,7 @@
 //! | file | what is in it |
 //! | --- | --- |
 //! | `settings` | the settings in the environment |
-//! | `schema`, `statements` | the SQL files, and the statements in them |
-//! | `client`, `sql` | Xata's API, and the SQL gateway of a branch |
+//! | `client` | Xata's API, for projects and templates |
 //! | `diff` | the desired and the actual state, and the steps between them |
 //! | `apply` | the steps, applied |
 //! | `report` | the output |
@@ -13,10 +12,7 @@ mod apply;
 mod client;
 mod diff;
 mod report;
-mod schema;
 mod settings;
-mod sql;
-mod statements;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -29,9 +25,9 @@ use per_user_db::region::Region;
 use self::client::Client;
 use self::diff::{Desired, Diff};
 use self::settings::Settings;
+use crate::migrations::Directory;
 
 pub(crate) use self::report::Report;
-pub(crate) use self::schema::read as read_schema;
 
 /// The default name of the project.
 const PROJECT: &str = "per-user-db";
@@ -39,11 +35,12 @@ const PROJECT: &str = "per-user-db";
 /// Create the project and a template in each region, with your schema, from which users' databases are
 /// cloned
 ///
-/// A template is a root branch that stays awake and has the default role only. Each file of --schema
-/// is applied to each template as one transaction, and recorded there: run again, this adopts what
-/// exists, goes on where it stopped, and applies only the files that are new. A file that was applied
-/// must never change: a change is a new file, whose name sorts after it. At the end it prints the
-/// settings to paste.
+/// A template is a root branch that stays awake and has the default role only. Each file of --schema,
+/// such as `1_create_notes.sql`, is applied to each template as one transaction, and recorded as the sqlx
+/// command line does: run again, this adopts what exists, goes on where it stopped, and applies only
+/// the files that are new. A file that was applied must never change: a change is a new file with a
+/// higher number, which `cargo ops migrate` applies to the templates and to every user's database. At
+/// the end it prints the settings to paste.
 ///
 /// It needs `XATA_API_KEY`, with the scopes org:read project:write branch:write credentials:read;
 /// `XATA_ORGANIZATION_ID`, unless the key sees one organization only; and, where they differ from the
@@ -61,7 +58,7 @@ pub(crate) struct Arguments {
     /// A region to create a template in; may be repeated [default: where the settings place users]
     #[arg(long = "region", value_name = "ID", value_parser = |text: &str| Region::try_from(text))]
     regions: Vec<Region>,
-    /// The directory of the schema: its *.sql files, in the order of their names
+    /// The directory of the schema: files such as `1_create_notes.sql`, in the order of their numbers
     #[arg(long, value_name = "DIR")]
     schema: Option<PathBuf>,
     /// The image of new templates [default: `XATA_IMAGE`, or postgresql:17]
@@ -135,7 +132,10 @@ pub(crate) async fn execute(
 ) -> anyhow::Result<Comparison> {
     let Arguments { project, shards, mut regions, schema, image, instance_type, dry_run, json: _ } =
         arguments;
-    let files = schema.map(|directory| schema::read(&directory)).transpose()?;
+    let schema = match schema {
+        Some(path) => Some(Directory::read(&path).await?),
+        None => None,
+    };
     let settings = Settings::read(variables, image, instance_type)?;
     let (placed, known_projects) = (settings.regions.clone(), settings.projects.clone());
     if regions.is_empty() {
@@ -148,7 +148,7 @@ pub(crate) async fn execute(
         1 => project.clone(),
         shard => format!("{project}-{shard}"),
     });
-    let desired = Desired { projects: names.collect(), regions, files };
+    let desired = Desired { projects: names.collect(), regions, schema };
 
     let spinner = output::spinner("asking Xata");
     let client = Client::new(settings).await?;

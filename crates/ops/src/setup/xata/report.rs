@@ -84,13 +84,14 @@ impl<'a> Report<'a> {
 
 fn templates(diff: &Diff) -> Vec<ListedTemplate<'_>> {
     let listed = diff.templates.iter().filter_map(|template| {
-        let ready = template.ready.as_ref().filter(|ready| ready.gateway.is_some());
+        let n_applied = template.ready.as_ref().and_then(|ready| ready.n_applied);
+        let files = n_applied.zip(diff.schema.as_ref()).map(|(n, schema)| &schema.files[..n]);
         Some(ListedTemplate {
             project: diff.projects[template.project].id.as_ref()?.as_str(),
             region: template.region.as_str(),
             name: &template.name,
             id: &template.branch.as_ref()?.id,
-            files: ready.map(|ready| ready.applied.iter().map(|it| it.name.as_str()).collect()),
+            files: files.map(|files| files.iter().map(|it| it.name.as_str()).collect()),
         })
     });
     listed.collect()

@@ -157,7 +157,7 @@ fn after_an_interruption_it_asks_only_for_what_is_missing() {
     assert!(terminal.shown.contains("CLERK_SECRET_KEY              kept, development instance"));
     terminal.answer("XATA_API_KEY", XATA_KEY);
     terminal.answer("Schema (Enter: none)", "/nowhere");
-    terminal.expect("--schema /nowhere cannot be read");
+    terminal.expect("/nowhere cannot be read");
     terminal.answer("Schema (Enter: none)", "");
     terminal.answer("FUNCTION_URL (Enter: later)", "");
     let (shown, code) = terminal.end();

@@ -124,7 +124,7 @@ fn an_invalid_setting_is_named_and_nothing_is_created() {
         ),
         (&["--image", "postgresql:9"], &[], "no image postgresql:9 in eu-central-1"),
         (&["--instance-type", "xata.nano"], &[], "no instance type xata.nano"),
-        (&["--schema", "/nowhere"], &[], "--schema /nowhere cannot be read"),
+        (&["--schema", "/nowhere"], &[], "/nowhere cannot be read"),
     ] {
         let outcome = world.run_with(flags, changes);
         assert_eq!(outcome.code, 1, "{says}: {}{}", outcome.out, outcome.error);

@@ -1,10 +1,7 @@
 //! The schema: what is applied, what is refused, and what users get. Skipped, with a message, without
 //! a PostgreSQL server.
 
-use http::StatusCode;
 use serde_json::{Value, json};
-use standin::fault::{CannedResponse, Effect, Fault};
-use standin::xata::platform::Call;
 
 use super::steps;
 use super::world::World;
@@ -32,8 +29,8 @@ const COUNT: &str = "select count(*)::int as n from notes";
 /// Two regions, and a schema of two files.
 fn world() -> Option<World> {
     let world = World::with_sql()?;
-    world.write("01-tables.sql", TABLES);
-    world.write("02-more.sql", MORE);
+    world.write("1_tables.sql", TABLES);
+    world.write("2_more.sql", MORE);
     world.write("README.md", "No SQL; at all.");
     Some(world)
 }
@@ -47,7 +44,7 @@ fn every_user_gets_the_schema_and_sees_only_their_own_rows() {
     let Some(world) = world() else { return };
     let document = world.document(&[], 0);
     for template in 0..2 {
-        assert_eq!(*files(&document, template), json!(["01-tables.sql", "02-more.sql"]));
+        assert_eq!(*files(&document, template), json!(["1_tables.sql", "2_more.sql"]));
     }
     let database = |event| {
         let answer = world.deliver(&document, event);
@@ -72,7 +69,7 @@ fn a_re_run_applies_nothing_and_a_new_file_is_applied_alone() {
     assert_eq!(again.code, 0, "{}", again.error);
     assert!(again.out.starts_with("Nothing to do: 2 templates are in sync.\n"), "{}", again.out);
 
-    world.write("03-new.sql", "alter table notes add column colour text;");
+    world.write("3_new.sql", "alter table notes add column colour text;");
     let dry = world.document(&["--dry-run"], 3);
     let expected = ["apply_file per-user-db eu-central-1", "apply_file per-user-db us-east-1"];
     assert_eq!(steps(&dry), expected);
@@ -94,14 +91,13 @@ fn a_file_that_was_changed_or_taken_away_or_put_between_is_refused() {
         assert!(outcome.error.contains(says), "{says}: {}", outcome.error);
         assert!(outcome.error.contains("Nothing was changed"), "{}", outcome.error);
     };
-    world.write("02-more.sql", &format!("{MORE} -- changed"));
-    refuses("02-more.sql was changed after it was applied to template-eu-central-1");
-    world.write("02-more.sql", MORE);
-    world.write("01-aside.sql", "select 1");
-    refuses("01-aside.sql is new and sorts before 02-more.sql");
-    world.remove("01-aside.sql");
-    world.remove("01-tables.sql");
-    refuses("01-tables.sql was applied to template-eu-central-1");
+    let place = "template-eu-central-1 in prj_";
+    world.write("2_more.sql", &format!("{MORE} -- changed"));
+    refuses("2_more.sql was changed after it was applied");
+    refuses(place);
+    world.remove("2_more.sql");
+    world.write("3_more.sql", MORE);
+    refuses("version 2 was applied, and is not in the directory");
 }
 
 #[test]
@@ -123,71 +119,70 @@ fn an_error_names_file_statement_line_and_state_and_leaves_nothing_of_its_file()
         (
             "create table a (b int unique deferrable initially deferred);\n\
              insert into a values (1), (1);",
-            ["after its last statement, at the commit", "SQLSTATE 23505"],
+            ["2_more.sql, at its commit", "SQLSTATE 23505"],
         ),
     ] {
-        world.write("02-more.sql", text);
+        world.write("2_more.sql", text);
         let outcome = world.apply(&[]);
         assert_eq!(outcome.code, 1, "{}", outcome.out);
-        let stays = "Nothing of this file stays in template-eu-central-1";
-        for part in [says[0], says[1], "02-more.sql, ", stays, "run this again"] {
+        let place = "template-eu-central-1 in prj_";
+        for part in [says[0], says[1], "2_more.sql, ", place, "run this again"] {
             assert!(outcome.error.contains(part), "{part}: {}", outcome.error);
         }
     }
     let template = world.template("eu-central-1");
     let there = "select to_regclass('notes') is not null as notes, to_regclass('a') as a";
     assert_eq!(world.sql(&template, there)[0], json!({ "notes": true, "a": null }));
-    world.write("02-more.sql", MORE);
+    world.write("2_more.sql", MORE);
     let document = world.document(&[], 0);
     assert_eq!(steps(&document).len(), 3, "one file here, both there: {document}");
 }
 
 #[test]
-fn a_file_that_cannot_be_a_transaction_is_refused_before_anything_is_asked() {
+fn a_directory_that_no_run_can_apply_is_refused_before_anything_is_asked() {
     let world = World::start();
     for (text, says) in [
-        ("select 1;\nvacuum;", "a.sql, line 2: VACUUM cannot run in a transaction"),
-        ("begin;", "a.sql, line 1: BEGIN: a file is one transaction already"),
-        ("select 'a", "a.sql, line 1: unterminated"),
-        (&"select 1;".repeat(99), "a.sql has 99 statements"),
+        ("begin;", "1_a.sql, line 1: BEGIN: a file is one transaction already"),
+        ("select 'a", "1_a.sql, line 1: unterminated"),
     ] {
-        world.write("a.sql", text);
+        world.write("1_a.sql", text);
         let outcome = world.apply(&[]);
         assert_eq!(outcome.code, 1);
         assert!(outcome.error.contains(says), "{says}: {}", outcome.error);
     }
-    world.remove("a.sql");
-    assert!(world.apply(&[]).error.contains("no file whose name ends in .sql"));
+    world.remove("1_a.sql");
+    assert!(world.apply(&[]).error.contains("no file whose name is like 1_create_notes.sql"));
     assert_eq!(world.xata.requests(), []);
 }
 
 #[test]
-fn a_lost_response_applies_every_file_once() {
-    let error = || CannedResponse::html(StatusCode::BAD_GATEWAY);
-    for effect in [Effect::ResetAfter, Effect::AnswerAfter(error()), Effect::Answer(error())] {
-        // A look at each template comes first, then the record is made, then a file is applied.
-        for skip in [2, 3] {
-            let Some(world) = world() else { return };
-            let effect = effect.clone();
-            world.xata.faults().push(Fault { on: Call::Connect, skip, times: 1, effect });
-            world.document(&[], 0);
-            assert_eq!(world.xata.faults().n_left(), 0);
-            assert_eq!(world.sql(&world.template("eu-central-1"), COUNT)[0]["n"], 1);
-        }
+fn a_statement_that_needs_no_transaction_is_told_where_it_belongs() {
+    let Some(world) = World::with_sql() else { return };
+    world.write("1_a.sql", "select 1;\nvacuum;");
+    let outcome = world.apply(&["--region", "us-east-1"]);
+    for part in ["25001", "whose first line is -- no-transaction"] {
+        assert!(outcome.error.contains(part), "{part}: {}", outcome.error);
     }
 }
 
 #[test]
-fn an_interrupted_run_goes_on_where_it_stopped() {
-    let Some(world) = world() else { return };
-    let silence = Effect::Answer(CannedResponse::html(StatusCode::BAD_GATEWAY));
-    world.xata.faults().push(Fault { on: Call::Connect, skip: 4, times: 100, effect: silence });
-    let outcome = world.apply(&[]);
-    assert_eq!(outcome.code, 1, "{}", outcome.out);
-    for part in ["it is unclear whether 02-more.sql was applied", "4 of 7 steps"] {
-        assert!(outcome.error.contains(part), "{part}: {}", outcome.error);
+fn a_lost_response_applies_every_file_once() {
+    for text in ["insert into notes", "COMMIT"] {
+        let Some(world) = world() else { return };
+        world.xata.cut_after(text);
+        world.document(&[], 0);
+        assert_eq!(world.xata.n_cuts_left(), 0, "{text}");
+        assert_eq!(world.sql(&world.template("eu-central-1"), COUNT)[0]["n"], 1);
     }
-    world.xata.faults().clear();
+}
+
+#[test]
+fn a_run_that_stopped_goes_on_from_there() {
+    let Some(world) = world() else { return };
+    world.write("2_more.sql", "selekt");
+    let outcome = world.apply(&[]);
+    assert!(outcome.error.contains("4 of 7 steps"), "{}", outcome.error);
+    world.write("2_more.sql", MORE);
     let document = world.document(&[], 0);
     assert_eq!(steps(&document).len(), 3, "{document}");
     assert_eq!(world.document(&[], 0)["outcome"], "nothing_to_do");
@@ -224,7 +219,7 @@ fn the_missing_files_of_a_sleeping_template_are_found_once_it_is_awake() {
 fn a_role_that_every_tenant_would_share_is_noted() {
     let Some(world) = World::with_sql() else { return };
     let role = format!("planted_{}", std::process::id());
-    world.write("roles.sql", &format!("create role {role} login password 'planted-secret'"));
+    world.write("1_roles.sql", &format!("create role {role} login password 'planted-secret'"));
     let outcome = world.apply(&["--region", "us-east-1"]);
     // Roles are the whole server's here.
     world.administer(&format!("drop role if exists {role}"));
@@ -235,11 +230,12 @@ fn a_role_that_every_tenant_would_share_is_noted() {
 }
 
 #[test]
-fn an_error_of_the_gateway_is_reported() {
+fn a_stand_in_without_a_postgresql_is_told_from_a_database_that_does_not_answer() {
     let world = World::start();
     assert_eq!(world.run(&[]).code, 0);
-    world.write("a.sql", "select 1");
+    world.write("1_a.sql", "select 1");
     let outcome = world.apply(&[]);
     assert_eq!(outcome.code, 1);
-    assert!(outcome.error.contains("/sql fails (500). Nothing was changed"), "{}", outcome.error);
+    assert!(outcome.error.contains("start it with STANDIN_POSTGRES"), "{}", outcome.error);
+    assert!(outcome.error.contains("Nothing was changed"), "{}", outcome.error);
 }

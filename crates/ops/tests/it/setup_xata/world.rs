@@ -9,15 +9,14 @@ use std::time::{Duration, SystemTime};
 use per_user_db::settings::Settings;
 use per_user_db::telemetry::InvocationIds;
 use per_user_db::worker::{Invocation, TIMEOUT};
-use serde_json::{Value, json};
+use serde_json::Value;
 use standin::conformance::{Checker, Requests};
 use standin::xata::platform::postgres::{self, Server};
 use standin::xata::platform::{Options, Platform};
 use tokio::runtime::Runtime;
-use tokio_postgres::NoTls;
 
 use crate::world::Outcome;
-use crate::{file, ops, run, runtime, serve, worker};
+use crate::{branches, file, ops, run, runtime, serve, worker};
 
 /// Text that no output may contain: the key, and any connection string.
 const SECRETS: [&str; 2] = ["xau_", "postgresql://"];
@@ -158,40 +157,12 @@ impl World {
 
     /// Runs a statement in a branch, and returns its rows.
     pub(crate) fn sql(&self, branch: &str, statement: &str) -> Value {
-        let all = self.xata.databases();
-        let project = &all.iter().find(|it| it.id == branch).unwrap().project;
-        let path = format!("organizations/org123/projects/{project}/branches/{branch}");
-        let credentials = format!("{}/{path}/credentials?username=xata", self.url);
-        let key = Options::default().api_key;
-        self.runtime.block_on(async {
-            let request = crate::client().get(credentials).bearer_auth(key);
-            let credentials: Value = request.send().await.unwrap().json().await.unwrap();
-            let access = credentials["connectionString"].as_str().unwrap();
-            let (client, connection) = tokio_postgres::connect(access, NoTls).await.unwrap();
-            tokio::spawn(connection);
-            if client.prepare(statement).await.unwrap().columns().is_empty() {
-                client.batch_execute(statement).await.unwrap();
-                return json!([]);
-            }
-            let rows = format!("select to_jsonb(it)::text from ({statement}) it");
-            let rows = client.query(&rows, &[]).await.unwrap();
-            rows.iter().map(|row| serde_json::from_str::<Value>(row.get(0)).unwrap()).collect()
-        })
+        branches::sql(&self.runtime, &self.xata, branch, statement)
     }
 
     /// Puts a branch to sleep, as an idle one with scale to zero is.
     pub(crate) fn hibernate(&self, branch: &str) {
-        let all = self.xata.databases();
-        let project = &all.iter().find(|it| it.id == branch).unwrap().project;
-        let path = format!("organizations/org123/projects/{project}/branches/{branch}");
-        let scale_to_zero = json!({ "enabled": true, "inactivityPeriodMinutes": 30 });
-        let sleep = json!({ "hibernate": true, "scaleToZero": scale_to_zero });
-        let key = Options::default().api_key;
-        self.runtime.block_on(async {
-            let request = crate::client().patch(format!("{}/{path}", self.url));
-            let answer = request.bearer_auth(key).json(&sleep).send().await.unwrap();
-            assert!(answer.status().is_success());
-        });
+        branches::hibernate(&self.runtime, &self.xata, &self.url, branch);
     }
 
     pub(crate) fn administer(&self, sql: &str) {

@@ -157,6 +157,14 @@ impl Platform {
         state.projects.values_mut().any(|project| project.remove(id).is_ok())
     }
 
+    /// The connection string of a branch of any project; none while it has no password.
+    pub fn connection_string(&self, id: &str) -> Option<String> {
+        let state = self.state();
+        let (now, port) = (state.options.clock.now(), state.port());
+        let branch = state.active_projects().find_map(|project| project.branch(id).ok())?;
+        wire::connection_string(branch, now, port)
+    }
+
     /// Renames a branch of any project.
     ///
     /// # Panics
