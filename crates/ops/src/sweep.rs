@@ -1,3 +1,5 @@
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -7,15 +9,18 @@ use http::StatusCode;
 use per_user_db::clerk::UserId;
 use serde::Serialize;
 
+use crate::bulk::{self, Ledger, Options, Run, RunInfo, Selection, States, Target, Work};
 use crate::context::Context;
 use crate::directory::{Directory, UserLookup};
+use crate::failure::Failure;
 use crate::fleet::{Branch, ParkedDatabase, UnreadableProject};
 
 /// Delete databases that have been parked for long: their users have left for good
 ///
 /// Takes the oldest first. A database is deleted only if it still has its name parked/USER/SECONDS and
 /// Clerk says that the user is gone; both are asked right before. A deletion cannot be undone, so
-/// without --yes the command shows what it would delete, and changes nothing.
+/// without --yes the command shows what it would delete, and changes nothing. What it deletes is
+/// recorded in .ops/runs.
 ///
 /// It needs `CLERK_SECRET_KEY`, and `CLERK_INSTANCE_ID` with the instance of that key alone: to the key
 /// of another instance, every user is gone. The settings are those of the function, from the environment
@@ -40,6 +45,8 @@ pub(crate) struct Arguments {
 #[derive(Serialize)]
 struct Report {
     dry_run: bool,
+    /// The run whose ledger has what was deleted.
+    run: Option<String>,
     rows: Vec<Row>,
 }
 
@@ -80,48 +87,75 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let is_old = |copy: &ParkedDatabase| copy.age() >= arguments.grace;
     let old: Vec<_> = parked.into_iter().filter(is_old).collect();
     let bar = output::bar("parked databases", old.len() as u64);
-    let mut report = Report { dry_run: !arguments.yes, rows: Vec::new() };
+    let sweep = Sweep { context: &context, directory, outcomes: RefCell::default() };
+    let mut report = Report { dry_run: !arguments.yes, run: None, rows: Vec::new() };
     let mut n_taken = 0;
     for copy in bar.wrap_iter(old.into_iter()) {
         let outcome = if n_taken >= arguments.cap {
             Outcome::BeyondCap
         } else {
-            match check(&context, directory, &copy).await {
-                Err(stays) => stays,
-                Ok(()) if !arguments.yes => Outcome::Planned,
-                Ok(()) => delete(&context, &copy.branch).await,
-            }
+            sweep.check(&copy.user_id, &copy.branch).await.err().unwrap_or(Outcome::Planned)
         };
         n_taken += usize::from(!matches!(outcome, Outcome::Kept(_) | Outcome::BeyondCap));
         report.rows.push(Row { copy, outcome });
     }
     bar.finish_and_clear();
+    if arguments.yes {
+        report.delete(&sweep).await?;
+    }
     output::report(&report, arguments.json)
 }
 
-/// Whether the database may be deleted now; else what follows.
-async fn check(
-    context: &Context,
-    directory: &Directory,
-    copy: &ParkedDatabase,
-) -> Result<(), Outcome> {
-    let Branch { project, id, name, .. } = &copy.branch;
-    match context.fleet.organization.describe(project, id).await {
-        Ok(now) if now.name == *name => {}
-        Ok(_) => return Err(Outcome::Kept("it has another name now".to_owned())),
-        Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => {
-            return Err(Outcome::Kept("it does not exist any more".to_owned()));
+/// Deletes a database, after asking both services once more.
+struct Sweep<'a> {
+    context: &'a Context,
+    directory: &'a Directory,
+    /// By the ids of the databases.
+    outcomes: RefCell<HashMap<String, Outcome>>,
+}
+
+impl Work for Sweep<'_> {
+    async fn perform(&self, target: &Target) -> Result<bulk::Outcome, Failure> {
+        let Some(branch) = &target.branch else {
+            return Ok(bulk::Outcome::Skipped("no_database"));
+        };
+        let outcome = match self.check(&target.user, branch).await {
+            Ok(()) => delete(self.context, branch).await,
+            Err(stays) => stays,
+        };
+        self.outcomes.borrow_mut().insert(branch.id.clone(), outcome.clone());
+        match outcome {
+            Outcome::Failed(why) => Err(Failure::permanent("failed", why)),
+            Outcome::Unclear(why) => Err(Failure::permanent("unclear", why).unclear()),
+            Outcome::Deleted => {
+                Ok(bulk::Outcome::Changed { from: branch.name.clone(), to: "deleted".to_owned() })
+            }
+            _ => Ok(bulk::Outcome::Skipped("kept")),
         }
-        Err(error) => return Err(Outcome::Failed(error.to_string())),
     }
-    let user_id = UserId::try_from(copy.user_id.as_str());
-    let user_id = user_id.map_err(|error| Outcome::Failed(error.to_string()))?;
-    match directory.look_up(&user_id).await {
-        UserLookup::NotFound { .. } => Ok(()),
-        UserLookup::Found { .. } => {
-            Err(Outcome::Kept(format!("Clerk knows the user: cargo ops unpark {user_id}")))
+}
+
+impl Sweep<'_> {
+    /// Whether the database may be deleted now; else what follows.
+    async fn check(&self, user_id: &str, branch: &Branch) -> Result<(), Outcome> {
+        let Branch { project, id, name, .. } = branch;
+        match self.context.fleet.organization.describe(project, id).await {
+            Ok(now) if now.name == *name => {}
+            Ok(_) => return Err(Outcome::Kept("it has another name now".to_owned())),
+            Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => {
+                return Err(Outcome::Kept("it does not exist any more".to_owned()));
+            }
+            Err(error) => return Err(Outcome::Failed(error.to_string())),
         }
-        failed => Err(Outcome::Failed(failed.words())),
+        let user_id = UserId::try_from(user_id);
+        let user_id = user_id.map_err(|error| Outcome::Failed(error.to_string()))?;
+        match self.directory.look_up(&user_id).await {
+            UserLookup::NotFound { .. } => Ok(()),
+            UserLookup::Found { .. } => {
+                Err(Outcome::Kept(format!("Clerk knows the user: cargo ops unpark {user_id}")))
+            }
+            failed => Err(Outcome::Failed(failed.words())),
+        }
     }
 }
 
@@ -159,6 +193,38 @@ impl Outcome {
 }
 
 impl Report {
+    /// Deletes what is planned, one after the other, and keeps a ledger of it.
+    async fn delete(&mut self, sweep: &Sweep<'_>) -> anyhow::Result<()> {
+        let planned = self.rows.iter().filter(|row| row.outcome == Outcome::Planned);
+        let targets: Vec<_> = planned
+            .map(|Row { copy, .. }| Target::database(copy.user_id.clone(), copy.branch.clone()))
+            .collect();
+        if targets.is_empty() {
+            return Ok(());
+        }
+        let info = RunInfo {
+            verb: "sweep".to_owned(),
+            digest: String::new(),
+            organization: sweep.context.fleet.organization.id.as_str().to_owned(),
+            selection: Selection::default(),
+        };
+        let (ledger, options) = (Ledger::create(&info)?, Options::one_by_one());
+        self.run = Some(ledger.id.clone());
+        let mut run = Run::new(sweep, &options, ledger, States::new(), ("cargo ops sweep", ""))?;
+        run.phase("the parked databases", targets, 0).await;
+        let run = run.finish_without_resume();
+        let mut outcomes = sweep.outcomes.take();
+        for Row { copy, outcome } in &mut self.rows {
+            if let Some(done) = outcomes.remove(&copy.branch.id) {
+                *outcome = done;
+            } else if *outcome == Outcome::Planned {
+                let why = run.stopped.as_deref().unwrap_or("the run stopped");
+                *outcome = Outcome::Failed(why.to_owned());
+            }
+        }
+        Ok(())
+    }
+
     fn count(&self, is_it: impl Fn(&Outcome) -> bool) -> usize {
         self.rows.iter().filter(|row| is_it(&row.outcome)).count()
     }

@@ -65,6 +65,23 @@ pub(crate) struct Options {
     pub(crate) json: bool,
 }
 
+impl Options {
+    /// For a command that asks in its own way, and works on one target after the other.
+    pub(crate) fn one_by_one() -> Self {
+        Self {
+            parallel: 1,
+            canary: 0,
+            max_failures: 0,
+            retries: 0,
+            timeout: Duration::from_mins(10),
+            resume: None,
+            dry_run: false,
+            yes: true,
+            json: true,
+        }
+    }
+}
+
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("it must be a number from 1 on".to_owned()),

@@ -100,6 +100,9 @@ fn without_yes_a_sweep_changes_nothing_and_with_it_deletes_what_is_old() {
 
     let done = sweep(&world, &["--yes", "--json"]);
     assert_eq!((done.code, rows(&done)), (0, vec![row(&old, "deleted")]));
+    let run = format!(".ops/runs/{}/ledger.jsonl", done.json()["run"].as_str().unwrap());
+    let ledger = std::fs::read_to_string(world.directory.path().join(run)).unwrap();
+    assert!(ledger.contains(&old) && ledger.contains(r#""to":"deleted""#), "{ledger}");
     let [change] = &world.changes()[..] else { panic!("one change: {:?}", world.changes()) };
     assert!(change.starts_with("DELETE ") && change.ends_with(&format!("/branches/{old}")));
     let again = sweep(&world, &["--yes"]);

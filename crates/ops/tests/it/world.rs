@@ -5,6 +5,7 @@ use standin::clerk::backend::{self, Backend};
 use standin::clerk::{SignUp, user_id};
 use standin::fault::{Effect, Fault};
 use standin::xata::platform::{self, Call, Database, NewDatabase, Platform};
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::{branches, ops, run, runtime, serve};
@@ -34,6 +35,8 @@ pub(crate) struct World {
     pub(crate) instance: String,
     pub(crate) settings: Vec<(&'static str, String)>,
     pub(crate) runtime: Runtime,
+    /// Where the commands run.
+    pub(crate) directory: TempDir,
 }
 
 /// The result of a command.
@@ -80,7 +83,8 @@ impl World {
         let home = projects.for_user(&user.as_str().try_into().unwrap())[0].as_str().to_owned();
         let [home, elsewhere] =
             if home == PROJECTS[0] { PROJECTS } else { [PROJECTS[1], PROJECTS[0]] };
-        Self { xata, clerk, user, home, elsewhere, instance, settings, runtime }
+        let directory = tempfile::tempdir().unwrap();
+        Self { xata, clerk, user, home, elsewhere, instance, settings, runtime, directory }
     }
 
     /// Runs a command about the user with these settings changed, an empty one being taken away, and
@@ -101,6 +105,7 @@ impl World {
         changes: &[(&'static str, &str)],
     ) -> Outcome {
         let mut command = ops(arguments);
+        command.current_dir(self.directory.path());
         command.envs(self.settings.clone()).envs(changes.iter().copied());
         let (code, out, error) = run(&mut command);
         for secret in SECRETS {

@@ -64,7 +64,7 @@ fn a_program_that_fails_is_shown_with_its_last_lines_and_stops_the_run_as_a_cana
 #[test]
 fn at_the_timeout_a_program_ends_with_all_that_it_has_started() {
     let Some(fleet) = Fleet::with_postgres(1) else { return };
-    let mark = fleet.directory.path().join("alive");
+    let mark = fleet.world.directory.path().join("alive");
     let script = format!("(sleep 3; touch {}) & sleep 600", mark.display());
     let report = each(&fleet, &["--timeout", "1s"], &script, 1);
     assert_eq!((&report["count"]["unclear"], &report["count"]["failed"]), (&json!(1), &json!(0)));
@@ -77,7 +77,7 @@ fn at_the_timeout_a_program_ends_with_all_that_it_has_started() {
 #[test]
 fn a_program_that_was_cut_off_is_run_again_only_on_demand() {
     let Some(fleet) = Fleet::with_postgres(2) else { return };
-    let mark = fleet.directory.path().join("begun");
+    let mark = fleet.world.directory.path().join("begun");
     let script = format!("echo x >>{}; sleep 600", mark.display());
     let mut child = fleet.spawn(&[
         "each",

@@ -13,7 +13,7 @@ fn a_file_has_the_user_s_rows_and_is_readable_by_its_owner_alone() {
     let export = ["export", &user, "--to", "data.sql"];
     let outcome = fleet.run(&export);
     assert_eq!(outcome.code, 0, "{}", outcome.error);
-    let path = fleet.directory.path().join("data.sql");
+    let path = fleet.world.directory.path().join("data.sql");
     assert!(fs::read_to_string(&path).unwrap().contains("of-a-row"));
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let again = fleet.run(&export);
@@ -28,7 +28,7 @@ fn an_old_or_missing_pg_dump_writes_no_file() {
     let Some(fleet) = Fleet::with_postgres(1) else { return };
     let user = fleet.users[0].clone();
     fleet.write("bin/pg_dump", "#!/bin/sh\necho 'pg_dump (PostgreSQL) 9.6.24'\n");
-    let bin = fleet.directory.path().join("bin");
+    let bin = fleet.world.directory.path().join("bin");
     fs::set_permissions(bin.join("pg_dump"), fs::Permissions::from_mode(0o755)).unwrap();
     let with_path = |path: &str| {
         let outcome = fleet.run_with(&["export", &user, "--to", "data.sql"], &[("PATH", path)]);
@@ -39,14 +39,14 @@ fn an_old_or_missing_pg_dump_writes_no_file() {
     assert!(old.contains("pg_dump is of version 9"), "{old}");
     let none = with_path("/nowhere");
     assert!(none.contains("install the client programs"), "{none}");
-    assert!(!fleet.directory.path().join("data.sql").exists());
+    assert!(!fleet.world.directory.path().join("data.sql").exists());
 }
 
 #[test]
 fn a_user_without_one_database_is_an_error_that_says_what_to_do() {
     let fleet = Fleet::start(2);
     fleet.write("bin/pg_dump", "#!/bin/sh\necho 'pg_dump (PostgreSQL) 99.1'\n");
-    let bin = fleet.directory.path().join("bin");
+    let bin = fleet.world.directory.path().join("bin");
     fs::set_permissions(bin.join("pg_dump"), fs::Permissions::from_mode(0o755)).unwrap();
     let error = |user: &str| {
         let path = [("PATH", bin.to_str().unwrap())];

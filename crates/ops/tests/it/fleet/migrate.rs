@@ -26,7 +26,7 @@ fn fleet(n_users: u64) -> Option<Fleet> {
 fn migrated(n_users: u64) -> Option<Fleet> {
     let fleet = fleet(n_users)?;
     fleet.document(&["migrate", "schema", "--yes"], 0);
-    fs::remove_dir_all(fleet.directory.path().join(".ops")).unwrap();
+    fs::remove_dir_all(fleet.world.directory.path().join(".ops")).unwrap();
     fleet.world.xata.clear_requests();
     Some(fleet)
 }

@@ -118,5 +118,8 @@ fn the_ledger_is_the_operator_s_alone_and_not_for_git() {
     let run = &fleet.runs()[0];
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(run), mode(&run.join("ledger.jsonl"))), (0o700, 0o600));
-    assert_eq!(fs::read_to_string(fleet.directory.path().join(".ops/.gitignore")).unwrap(), "*\n");
+    assert_eq!(
+        fs::read_to_string(fleet.world.directory.path().join(".ops/.gitignore")).unwrap(),
+        "*\n"
+    );
 }

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use standin::clerk::{SignUp, user_id};
 use standin::xata::platform::postgres::{self, Server};
 use standin::xata::platform::{Database, NewDatabase};
-use tempfile::TempDir;
 
 use crate::world::{Outcome, PROJECTS, World};
 use crate::{ops, run};
@@ -22,7 +21,6 @@ const SECRETS: [&str; 7] =
 
 pub(crate) struct Fleet {
     pub(crate) world: World,
-    pub(crate) directory: TempDir,
     /// The ids of the users.
     pub(crate) users: Vec<String>,
     /// How many connections there were at the start.
@@ -33,9 +31,8 @@ impl Fleet {
     /// Users who each have a database, cloned from a template, and an entry at Clerk.
     pub(crate) fn start(n_users: u64) -> Self {
         let world = World::start();
-        let directory = tempfile::tempdir().unwrap();
         let users: Vec<_> = (1..=n_users).map(user_id).collect();
-        let fleet = Self { world, directory, users, n_connections: 0 };
+        let fleet = Self { world, users, n_connections: 0 };
         for user in &fleet.users {
             if *user != fleet.world.user {
                 fleet.world.clerk.insert(SignUp::new(user));
@@ -107,20 +104,20 @@ impl Fleet {
 
     /// Writes a file, and creates its directory.
     pub(crate) fn write(&self, name: &str, text: &str) {
-        let path = self.directory.path().join(name);
+        let path = self.world.directory.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
     pub(crate) fn remove(&self, name: &str) {
-        fs::remove_file(self.directory.path().join(name)).unwrap();
+        fs::remove_file(self.world.directory.path().join(name)).unwrap();
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let templates = PROJECTS.map(|project| format!("{project}/{REGION}=template{project}"));
         let mut command = ops(arguments);
         command
-            .current_dir(self.directory.path())
+            .current_dir(self.world.directory.path())
             .envs(self.world.settings.clone())
             .env("CLERK_INSTANCE_ID", &self.world.instance)
             .env("XATA_TEMPLATES", templates.join(","))
@@ -164,7 +161,7 @@ impl Fleet {
 
     /// The directories of the runs so far, the oldest first.
     pub(crate) fn runs(&self) -> Vec<PathBuf> {
-        let Ok(runs) = fs::read_dir(self.directory.path().join(".ops/runs")) else {
+        let Ok(runs) = fs::read_dir(self.world.directory.path().join(".ops/runs")) else {
             return Vec::new();
         };
         let mut runs: Vec<_> = runs.map(|run| run.unwrap().path()).collect();
