@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use comfy_table::{ContentArrangement, Table, presets};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 /// The exit code of a command that found something to do and changed nothing.
@@ -102,6 +102,12 @@ pub fn note(text: impl Display) {
     let _closed = std::io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
+/// A number of things, such as `1 database` or `9,800 databases`.
+pub fn count(n: usize, thing: &str) -> String {
+    let s = if n == 1 { "" } else { "s" };
+    format!("{} {thing}{s}", HumanCount(n as u64))
+}
+
 /// An empty table in the style of every table.
 pub fn table() -> Table {
     let mut table = Table::new();
@@ -109,13 +115,19 @@ pub fn table() -> Table {
     table
 }
 
-/// A table with a header, as wide as a line may be.
+/// An empty table that is as wide as a line may be, and breaks longer texts.
+pub fn wrapped_table() -> Table {
+    let mut table = table();
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(TABLE_WIDTH);
+    table
+}
+
+/// A table with a header.
 pub fn listing<const N: usize>(
     header: [&str; N],
     rows: impl Iterator<Item = [String; N]>,
 ) -> String {
-    let mut table = table();
-    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(TABLE_WIDTH);
+    let mut table = wrapped_table();
     table.set_header(header).add_rows(rows);
     table.to_string()
 }

@@ -290,9 +290,10 @@ impl Report {
         }
         let new = wanting.iter().filter(|target| target.branch.is_none()).count();
         let what = format!(
-            "create {new} databases, write {} entries at Clerk, park {} databases",
-            wanting.len(),
-            orphans.len()
+            "create {}, write the entry at Clerk for {}, park {}",
+            output::count(new, "database"),
+            output::count(wanting.len(), "user"),
+            output::count(orphans.len(), "database")
         );
         let requests = (new + 2 * orphans.len()) as u64;
         let effort = Effort { what, requests: 0, fixed_requests: requests, wakes: false };
@@ -371,8 +372,10 @@ impl output::Report for Report {
             n => format!("; {n} differed only at the first look"),
         };
         let parts = parked.chain([cleared]).collect::<String>();
-        let counts = format!("{} users, {} databases{parts}", self.users, self.databases);
-        text.push(format!("{counts}. {} findings.", self.findings.len()));
+        let [users, databases, findings] =
+            [(self.users, "user"), (self.databases, "database"), (self.findings.len(), "finding")]
+                .map(|(n, thing)| output::count(n, thing));
+        text.push(format!("{users}, {databases}{parts}. {findings}."));
         text
     }
 

@@ -67,7 +67,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let Wanting { candidates, instance, notes, n_users } = wanting?;
     let Selected { targets, notes: more } = info.selection.choose(candidates.into_iter())?;
     if targets.is_empty() {
-        let message = format!("Nothing to do: {n_users} users have their database and its entry.");
+        let users = output::count(n_users, "user");
+        let message = format!("Nothing to do: {users}, each with a database and its entry.");
         if options.json {
             output::json(&serde_json::json!({ "users": n_users, "databases": 0 }))?;
         } else {
@@ -76,7 +77,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let new = targets.iter().filter(|target| target.branch.is_none()).count();
-    let what = format!("create {new} databases, and write {} entries at Clerk", targets.len());
+    let what = format!(
+        "create {}, and write the entry at Clerk for {}",
+        output::count(new, "database"),
+        output::count(targets.len(), "user")
+    );
     let effort = Effort { what, requests: 0, fixed_requests: new as u64, wakes: false };
     let notes = notes.into_iter().chain(more).collect();
     let preview = Preview::new(&context, effort, &targets, &options, notes).await;

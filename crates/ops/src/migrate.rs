@@ -109,10 +109,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         bail!("there is no database to work on");
     }
     let n_lists = context.fleet.projects.iter().count() as u64;
+    let n_files = output::count(directory.files.len(), "file");
     let what = if status {
-        format!("compare with {} files", directory.files.len())
+        format!("compare with {n_files}")
     } else {
-        format!("migrate to version {} ({} files)", directory.newest(), directory.files.len())
+        format!("migrate to version {} ({n_files})", directory.newest())
     };
     let effort = Effort { what, requests: 1, fixed_requests: 2 * n_lists, wakes: true };
     let preview = Preview::new(&context, effort, &all, &options, notes).await;

@@ -251,7 +251,8 @@ impl output::Report for Report {
             table.add_row(["is renamed", "already, by an earlier run"]);
         }
         let message = if self.done {
-            "The database is handed over; the same command with the users exchanged undoes it."
+            "The database is handed over; the same command with the users exchanged undoes it. Where the first \
+             user stays, `cargo ops backfill --user` with their id creates a new, empty one."
         } else {
             "Nothing was changed: --yes goes on without a question."
         };

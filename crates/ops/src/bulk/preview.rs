@@ -4,6 +4,7 @@ use std::time::Duration;
 use anyhow::Result;
 use cli::output;
 use http::StatusCode;
+use indicatif::HumanCount;
 use per_user_db::xata::platform::Source;
 use serde::{Deserialize, Serialize};
 
@@ -77,14 +78,18 @@ impl Preview {
     }
 
     pub(crate) fn text(&self) -> String {
-        let mut table = output::table();
-        let regions = self.by_region.iter().map(|(region, n)| format!("{n} in {region}"));
+        let mut table = output::wrapped_table();
+        let regions = self.by_region.iter();
+        let regions = regions.map(|(region, n)| format!("{} in {region}", HumanCount(*n as u64)));
         let regions = regions.collect::<Vec<_>>().join(", ");
         table.add_row(["what", &self.what]);
-        table.add_row(["databases", &format!("{}: {regions}", self.databases)]);
-        table.add_row(["requests to Xata's API", &self.api_requests.to_string()]);
+        table.add_row(["databases", &format!("{}: {regions}", HumanCount(self.databases as u64))]);
+        table.add_row(["requests to Xata's API", &HumanCount(self.api_requests).to_string()]);
         if self.woken > 0 {
-            table.add_row(["databases to wake", &format!("at most {}", self.woken)]);
+            table.add_row([
+                "databases to wake",
+                &format!("at most {}", HumanCount(self.woken as u64)),
+            ]);
             if let Some(Cost { dollars, formula }) = &self.cost {
                 table.add_row(["price of waking", &format!("at most ${dollars:.2}: {formula}")]);
             }

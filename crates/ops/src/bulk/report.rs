@@ -109,7 +109,11 @@ impl output::Report for Report {
         ];
         let parts = parts.into_iter().filter(|(n, _)| *n > 0);
         let parts = parts.map(|(n, words)| format!("{n} {words}")).collect::<Vec<_>>().join(", ");
-        text.push(format!("{} databases: {parts}. Run {}.", self.databases, self.run));
+        text.push(format!(
+            "{}: {parts}. Run {}.",
+            output::count(self.databases, "database"),
+            self.run
+        ));
         text
     }
 

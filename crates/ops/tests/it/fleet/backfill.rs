@@ -27,7 +27,10 @@ fn every_user_gets_one_database_and_an_entry_and_the_others_cost_no_request() {
     let (fleet, new) = fleet(12);
     let preview = fleet.run(&["backfill"]);
     assert_eq!(preview.code, 3, "{}", preview.error);
-    for words in ["create 12 databases, and write 12 entries", "12 users get the default region"] {
+    for words in [
+        "create 12 databases, and write the entry at Clerk for 12 users",
+        "12 users get the default region",
+    ] {
         let out =
             preview.out.split_whitespace().filter(|it| *it != "│").collect::<Vec<_>>().join(" ");
         assert!(out.contains(words), "{words}: {out}");
@@ -40,7 +43,11 @@ fn every_user_gets_one_database_and_an_entry_and_the_others_cost_no_request() {
     );
     assert_eq!(fleet.world.changes().len(), 24);
     let again = fleet.run(&["backfill", "--yes"]);
-    assert!(again.code == 0 && again.out.contains("14 users have their database"), "{}", again.out);
+    assert!(
+        again.code == 0 && again.out.contains("14 users, each with a database"),
+        "{}",
+        again.out
+    );
 }
 
 #[test]
