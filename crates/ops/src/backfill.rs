@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -64,7 +64,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let spinner = output::spinner("asking Xata and Clerk");
     let wanting = Wanting::read(&context, &regions, link_only).await;
     spinner.finish_and_clear();
-    let Wanting { candidates, instance, notes, n_users } = wanting?;
+    let Wanting { candidates, defaults, instance, mut notes, n_users } = wanting?;
     let Selected { targets, notes: more } = info.selection.choose(candidates.into_iter())?;
     if targets.is_empty() {
         let users = output::count(n_users, "user");
@@ -83,7 +83,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         output::count(targets.len(), "user")
     );
     let effort = Effort { what, requests: 0, fixed_requests: new as u64, wakes: false };
-    let notes = notes.into_iter().chain(more).collect();
+    notes.extend(more);
+    let n_defaults = targets.iter().filter(|target| defaults.contains(&target.user)).count();
+    if n_defaults > 0 {
+        let users = output::count(n_defaults, "user");
+        notes.push(format!(
+            "nothing is known of the place of {users}, for whom the default region is taken: \
+             --region-for names another"
+        ));
+    }
     let preview = Preview::new(&context, effort, &targets, &options, notes).await;
     if !is_confirmed(&preview, &options)? {
         return Ok(ExitCode::from(output::DRIFT));
@@ -104,6 +112,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
 /// The users who lack something.
 struct Wanting {
     candidates: Vec<(Target, Option<SystemTime>)>,
+    /// Those who would get the default region, because nothing is known of them.
+    defaults: HashSet<String>,
     instance: String,
     notes: Vec<String>,
     n_users: usize,
@@ -119,6 +129,7 @@ impl Wanting {
         let branches = Branches::read(context).await?;
         let mut counts = BTreeMap::<&str, usize>::new();
         let (mut candidates, mut n_users) = (Vec::new(), 0);
+        let mut defaults = HashSet::new();
         let mut count = |what| *counts.entry(what).or_default() += 1;
         let see = |user: &ListedUser| {
             n_users += 1;
@@ -141,10 +152,7 @@ impl Wanting {
                 None => {
                     if let Ok((region, reason)) = region_of(user, regions, &context.policy) {
                         if reason == PlacementReason::Default {
-                            count(
-                                "users get the default region, because nothing is known of them: \
-                             --region-for names others",
-                            );
+                            defaults.insert(id.clone());
                         }
                         Some(Target { user: id, branch: None, region: Some(region.to_string()) })
                     } else {
@@ -160,7 +168,7 @@ impl Wanting {
         };
         directory.for_each_user(see).await?;
         let notes = counts.into_iter().map(|(what, n)| format!("{n} {what}")).collect();
-        Ok(Self { candidates, instance: instance.id, notes, n_users })
+        Ok(Self { candidates, defaults, instance: instance.id, notes, n_users })
     }
 }
 

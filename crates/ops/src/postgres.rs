@@ -89,8 +89,8 @@ impl Credentials {
                 return Err(failure);
             }
             if Instant::now() + pause > deadline {
-                let seconds = WAKE_TIMEOUT.as_secs();
-                return Err(failure.after(&format!("there is no connection after {seconds} s")));
+                let words = format!("it does not wake within {} s", WAKE_TIMEOUT.as_secs());
+                return Err(Failure { kind: FailureKind::Permanent, ..failure.after(&words) });
             }
             sleep(pause).await;
             pause = LONGEST_PAUSE.min(pause * 2);

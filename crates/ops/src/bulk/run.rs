@@ -165,7 +165,7 @@ impl<'a, W: Work> Run<'a, W> {
                 ended = running.next() => match ended {
                     None => break,
                     Some(Err(error)) => {
-                        report.stopped = Some(format!("{error:#}; nothing is done that is not recorded"));
+                        report.stopped = Some(format!("{error:#}; nothing is begun that is not recorded"));
                     }
                     Some(Ok((target, result))) => {
                         report.add(&target, &result);

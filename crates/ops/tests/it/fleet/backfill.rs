@@ -29,7 +29,7 @@ fn every_user_gets_one_database_and_an_entry_and_the_others_cost_no_request() {
     assert_eq!(preview.code, 3, "{}", preview.error);
     for words in [
         "create 12 databases, and write the entry at Clerk for 12 users",
-        "12 users get the default region",
+        "nothing is known of the place of 12 users",
     ] {
         let out =
             preview.out.split_whitespace().filter(|it| *it != "│").collect::<Vec<_>>().join(" ");
@@ -76,7 +76,7 @@ fn the_region_is_that_of_the_metadata_then_of_the_file_then_the_default() {
     let preview = fleet.document(&["backfill", "--region-for", "regions.csv"], 3);
     let notes = preview["preview"]["notes"].to_string();
     assert!(notes.contains("1 users are left out, because their metadata"), "{notes}");
-    assert!(!notes.contains("default region"), "{notes}");
+    assert!(!notes.contains("nothing is known"), "{notes}");
     for (line, why) in [
         (format!("{},us-west-2", new[0]), "line 1: us-west-2 is not among ALLOWED_REGIONS"),
         ("user_x,eu-central-1".to_owned(), "line 1: not a Clerk user id"),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use standin::xata::platform::NewDatabase;
+use tokio_postgres::NoTls;
 
 use super::world::{Fleet, REGION};
 use crate::world::PROJECTS;
@@ -282,6 +283,25 @@ fn an_index_is_built_without_a_transaction_and_a_broken_one_is_named() {
         let index = "select indisvalid from pg_index where indexrelid = 'only_one'::regclass";
         assert_eq!(fleet.sql(user, index), json!([{ "indisvalid": true }]));
     }
+}
+
+#[test]
+fn a_lock_that_an_application_holds_fails_after_a_while_and_nothing_queues_behind_it() {
+    let Some(fleet) = migrated(2) else { return };
+    let user = fleet.users[0].clone();
+    let access = fleet.world.xata.connection_string(&fleet.database(&user).id).unwrap();
+    let application = fleet.world.runtime.block_on(async {
+        let (client, connection) = tokio_postgres::connect(&access, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.batch_execute("begin; select from notes").await.unwrap();
+        client
+    });
+    fleet.write("schema/2_add_title.sql", TITLE);
+    let flags = ["--canary", "0", "--retries", "0"];
+    let report = migrate(&fleet, &flags, 1);
+    assert_eq!(report["failures"]["55P03"]["users"], json!([user]), "{report}");
+    drop(application);
+    migrate(&fleet, &flags, 0);
 }
 
 #[test]
