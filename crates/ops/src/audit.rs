@@ -9,7 +9,7 @@ use per_user_db::clerk::UserId;
 use serde::Serialize;
 
 use crate::bulk::{
-    Effort, Ledger, Options, Preview, Report as RunReport, Run, RunInfo, Selection, States, Target,
+    Effort, Ledger, Options, Preview, Report as RunReport, Run, RunInfo, States, Target,
     is_confirmed, spread,
 };
 use crate::context::Context;
@@ -301,12 +301,7 @@ impl Report {
         if !is_confirmed(&preview, options)? {
             return Ok(());
         }
-        let info = |verb: &str| RunInfo {
-            verb: verb.to_owned(),
-            digest: String::new(),
-            organization: context.fleet.organization.id.as_str().to_owned(),
-            selection: Selection::default(),
-        };
+        let info = |verb| RunInfo::new(context, verb, String::new());
         let command = ("cargo ops audit", "");
         if !wanting.is_empty() {
             let (work, ledger) = (repair(), Ledger::create(&info("audit --fix"))?);

@@ -11,10 +11,7 @@ use per_user_db::clerk::UserId;
 use per_user_db::region::{PlacementPolicy, PlacementReason, Region};
 use sha2::{Digest, Sha256};
 
-use crate::bulk::{
-    Effort, Ledger, Options, Preview, Run, RunInfo, Selected, Selection, States, Target,
-    is_confirmed, quoted,
-};
+use crate::bulk::{Effort, Options, Run, Selected, Selection, Session, Target, quoted};
 use crate::context::Context;
 use crate::directory::ListedUser;
 use crate::reconcile::{Branches, Repair, is_settled};
@@ -53,19 +50,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         Some(path) => read_regions(path, &context.policy)?,
         None => HashMap::new(),
     };
-    let mut info = RunInfo {
-        verb: "backfill".to_owned(),
-        digest: format!("link only: {link_only}; regions: {}", digest(&regions)),
-        organization: context.fleet.organization.id.as_str().to_owned(),
-        selection: selection.read_files()?,
-    };
-    let resumed =
-        options.resume.as_deref().map(|run| Ledger::resume(run, &mut info)).transpose()?;
+    let digest = format!("link only: {link_only}; regions: {}", digest(&regions));
+    let session = Session::open(&context, "backfill", digest, selection, &options)?;
     let spinner = output::spinner("asking Xata and Clerk");
     let wanting = Wanting::read(&context, &regions, link_only).await;
     spinner.finish_and_clear();
     let Wanting { candidates, defaults, instance, mut notes, n_users } = wanting?;
-    let Selected { targets, notes: more } = info.selection.choose(candidates.into_iter())?;
+    let Selected { targets, notes: more } = session.selection().choose(candidates.into_iter())?;
     if targets.is_empty() {
         let users = output::count(n_users, "user");
         let message = format!("Nothing to do: {users}, each with a database and its entry.");
@@ -92,13 +83,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
              --region-for names another"
         ));
     }
-    let preview = Preview::new(&context, effort, &targets, &options, notes).await;
-    if !is_confirmed(&preview, &options)? {
+    let confirmed = session.confirm(&context, effort, &targets, &options, notes).await?;
+    let Some((ledger, before)) = confirmed else {
         return Ok(ExitCode::from(output::DRIFT));
-    }
-    let (ledger, before) = match resumed {
-        Some(resumed) => resumed,
-        None => (Ledger::create(&info)?, States::new()),
     };
     let directory = context.directory.as_ref().context("CLERK_SECRET_KEY is missing")?;
     let repair = Repair::new(&context, directory, instance);

@@ -14,10 +14,7 @@ use sqlx::Connection;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::bulk::{
-    Effort, Ledger, Options, Outcome, Preview, Run, RunInfo, Selected, Selection, States, Target,
-    Work, is_confirmed,
-};
+use crate::bulk::{Effort, Options, Outcome, Run, Selected, Selection, Session, Target, Work};
 use crate::child;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -141,20 +138,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let context = Context::read()?;
     let words = command.iter().map(|word| word.to_string_lossy());
     let shown = shell_words::join(words);
-    let mut info = RunInfo {
-        verb: "each".to_owned(),
-        digest: format!("{:x}", Bytes::copy_from_slice(&Sha256::digest(&shown))),
-        organization: context.fleet.organization.id.as_str().to_owned(),
-        selection: selection.read_files()?,
-    };
-    let resumed =
-        options.resume.as_deref().map(|run| Ledger::resume(run, &mut info)).transpose()?;
+    let digest = format!("{:x}", Bytes::copy_from_slice(&Sha256::digest(&shown)));
+    let session = Session::open(&context, "each", digest, selection, &options)?;
     let spinner = output::spinner("asking Xata");
     let branches = context.fleet.branches().await;
     spinner.finish_and_clear();
     let branches = branches?;
     let templates = if with_templates { context.templates(&branches)? } else { Vec::new() };
-    let Selected { targets, notes } = info.selection.select(branches)?;
+    let Selected { targets, notes } = session.selection().select(branches)?;
     let all: Vec<_> = templates.iter().chain(&targets).cloned().collect();
     if all.is_empty() {
         bail!("there is no database to work on");
@@ -162,13 +153,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let n_lists = context.fleet.projects.iter().count() as u64;
     let what = format!("run {shown}");
     let effort = Effort { what, requests: 1, fixed_requests: n_lists, wakes: true };
-    let preview = Preview::new(&context, effort, &all, &options, notes).await;
-    if !is_confirmed(&preview, &options)? {
+    let confirmed = session.confirm(&context, effort, &all, &options, notes).await?;
+    let Some((ledger, before)) = confirmed else {
         return Ok(ExitCode::from(output::DRIFT));
-    }
-    let (ledger, before) = match resumed {
-        Some(resumed) => resumed,
-        None => (Ledger::create(&info)?, States::new()),
     };
     let logs = ledger.logs()?;
     let each = Each {

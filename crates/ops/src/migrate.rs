@@ -8,8 +8,7 @@ use cli::output;
 use serde::Serialize;
 
 use crate::bulk::{
-    Effort, Ledger, Options, Outcome, Preview, Report, Run, RunInfo, Selected, Selection, States,
-    Target, Work, is_confirmed, quoted,
+    Effort, Options, Outcome, Report, Run, Selected, Selection, Session, Target, Work, quoted,
 };
 use crate::context::Context;
 use crate::failure::Failure;
@@ -82,16 +81,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let directory = Directory::read(&path).await?;
     let context = Context::read()?;
     let verb = if status { "migrate --status" } else { "migrate" };
-    let mut info = RunInfo {
-        verb: verb.to_owned(),
-        digest: directory.digest.clone(),
-        organization: context.fleet.organization.id.as_str().to_owned(),
-        selection: selection.read_files()?,
-    };
+    let digest = directory.digest.clone();
+    let session = Session::open(&context, verb, digest, selection, &options)?;
     let command = format!("cargo ops {verb} {}", quoted(&path));
-    let resumed =
-        options.resume.as_deref().map(|run| Ledger::resume(run, &mut info)).transpose()?;
-    let with_templates = info.selection.is_everything();
+    let selection = session.selection().clone();
+    let with_templates = selection.is_everything();
 
     let spinner = output::spinner("asking Xata");
     let branches = context.fleet.branches().await;
@@ -99,7 +93,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let branches = branches?;
     let listed: HashSet<String> = branches.iter().map(|branch| branch.id.clone()).collect();
     let templates = if with_templates { context.templates(&branches)? } else { Vec::new() };
-    let Selected { targets, mut notes } = info.selection.select(branches)?;
+    let Selected { targets, mut notes } = selection.select(branches)?;
     if !with_templates {
         let note = "the templates are left out, because only some databases are selected";
         notes.push(note.to_owned());
@@ -116,14 +110,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         format!("migrate to version {} ({n_files})", directory.newest())
     };
     let effort = Effort { what, requests: 1, fixed_requests: 2 * n_lists, wakes: true };
-    let preview = Preview::new(&context, effort, &all, &options, notes).await;
-    if !is_confirmed(&preview, &options)? {
+    let confirmed = session.confirm(&context, effort, &all, &options, notes).await?;
+    let Some((ledger, before)) = confirmed else {
         return Ok(ExitCode::from(output::DRIFT));
-    }
-
-    let (ledger, before) = match resumed {
-        Some(resumed) => resumed,
-        None => (Ledger::create(&info)?, States::new()),
     };
     let versions = status.then(RefCell::default);
     let migration = Migration { context: &context, directory: &directory, versions };
@@ -134,7 +123,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         // A clone that was made meanwhile has the template's schema of before.
         let branches = context.fleet.branches().await?;
         let new = branches.into_iter().filter(|branch| !listed.contains(&branch.id)).collect();
-        let Selected { targets, .. } = info.selection.select(new)?;
+        let Selected { targets, .. } = selection.select(new)?;
         run.phase("the databases created meanwhile", targets, options.max_failures).await;
     }
     let report = run.finish();

@@ -9,7 +9,7 @@ use http::StatusCode;
 use per_user_db::clerk::UserId;
 use serde::Serialize;
 
-use crate::bulk::{self, Ledger, Options, Run, RunInfo, Selection, States, Target, Work};
+use crate::bulk::{self, Ledger, Options, Run, RunInfo, States, Target, Work};
 use crate::context::Context;
 use crate::directory::{Directory, UserLookup};
 use crate::failure::Failure;
@@ -202,12 +202,7 @@ impl Report {
         if targets.is_empty() {
             return Ok(());
         }
-        let info = RunInfo {
-            verb: "sweep".to_owned(),
-            digest: String::new(),
-            organization: sweep.context.fleet.organization.id.as_str().to_owned(),
-            selection: Selection::default(),
-        };
+        let info = RunInfo::new(sweep.context, "sweep", String::new());
         let (ledger, options) = (Ledger::create(&info)?, Options::one_by_one());
         self.run = Some(ledger.id.clone());
         let mut run = Run::new(sweep, &options, ledger, States::new(), ("cargo ops sweep", ""))?;

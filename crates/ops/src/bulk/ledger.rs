@@ -5,11 +5,12 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::selection::Selection;
 use super::{Outcome, RUNS, Target};
+use crate::context::Context;
 use crate::failure::{Failure, FailureKind};
 
 /// What a run was started with.
@@ -21,6 +22,14 @@ pub(crate) struct RunInfo {
     pub(crate) digest: String,
     pub(crate) organization: String,
     pub(crate) selection: Selection,
+}
+
+impl RunInfo {
+    /// A run over everything.
+    pub(crate) fn new(context: &Context, verb: &str, digest: String) -> Self {
+        let organization = context.fleet.organization.id.as_str().to_owned();
+        Self { verb: verb.to_owned(), digest, organization, selection: Selection::default() }
+    }
 }
 
 /// What a run has done to a target, by its key.

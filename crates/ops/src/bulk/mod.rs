@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `selection` | which databases |
 //! | `preview` | what a run will ask, wake and cost, and the question before it |
+//! | `session` | a run that is about to begin or to go on |
 //! | `ledger` | what a run has done so far, on disk |
 //! | `run` | the work, many databases at a time, until it is done or must stop |
 //! | `report` | what a run has done, and how to go on |
@@ -16,6 +17,7 @@ mod preview;
 mod report;
 mod run;
 mod selection;
+mod session;
 
 use std::path::Path;
 use std::time::Duration;
@@ -28,6 +30,7 @@ pub(crate) use self::preview::{Effort, Preview, is_confirmed};
 pub(crate) use self::report::Report;
 pub(crate) use self::run::Run;
 pub(crate) use self::selection::{Selected, Selection, spread};
+pub(crate) use self::session::Session;
 
 /// Where the ledgers are, below the current directory.
 pub(crate) const RUNS: &str = ".ops/runs";
