@@ -28,8 +28,13 @@ pub(crate) fn measure(report: &mut Report, postgres: &str, n_users: u64) {
     let rate = |ended: &Ended| count(n_databases) / ended.time.as_secs_f64();
     let one = rate(&migrate(&fleet(), "1", "changed"));
     let world = fleet();
+    let n_before = world.xata.n_exchanges();
     let eight = rate(&migrate(&world, "8", "changed"));
+    let n_migrated = world.xata.n_exchanges();
     let again = rate(&migrate(&world, "8", "unchanged"));
+    let n_exchanges = |n: u64| (count(n) / count(n_databases), "");
+    let n_first = n_exchanges(n_migrated - n_before);
+    let n_again = n_exchanges(world.xata.n_exchanges() - n_migrated);
     let what = format!("migrate {n_databases} databases, 20 ms away, no canaries, --parallel");
     report.add(SECTION, format!("{what} 1"), (one, "databases/s"), None);
     report.add(SECTION, format!("{what} 8"), (eight, "databases/s"), None);
@@ -37,4 +42,9 @@ pub(crate) fn measure(report: &mut Report, postgres: &str, n_users: u64) {
     report.add(SECTION, "8 at a time against 1", ratio, Wanted::RateAtLeast(6.0));
     let what = "the same again, nothing to do, --parallel 8";
     report.add(SECTION, what, (again, "databases/s"), Wanted::RateAtLeast(20.0));
+    // Two of them begin the connection.
+    let what = "exchanges with a database, one file to apply";
+    report.add(SECTION, what, n_first, Wanted::AtMost(10.0));
+    let what = "exchanges with a database, nothing to do";
+    report.add(SECTION, what, n_again, Wanted::AtMost(4.0));
 }

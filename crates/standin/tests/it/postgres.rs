@@ -338,4 +338,5 @@ async fn a_round_trip_delays_each_exchange() {
     client.batch_execute("select 1; select 2").await.unwrap();
     let one = since.elapsed();
     assert!(one >= round_trip, "{one:?}");
+    assert_eq!(world.0.platform.n_exchanges(), 3);
 }

@@ -48,7 +48,7 @@ pub(super) async fn accept(platform: Platform, listener: TcpListener) {
 async fn serve(platform: &Platform, mut client: TcpStream) -> io::Result<()> {
     client.set_nodelay(true)?;
     let first = in_time(first_packet(&mut client)).await?;
-    platform.delay().await;
+    platform.exchange().await;
     let Some(parameters) = parameters(&first)? else {
         return cancel(platform, &first).await;
     };
@@ -137,7 +137,7 @@ async fn hand_over(
 ) -> io::Result<Option<Box<dyn Stream>>> {
     client.write_all(&ASK_FOR_PASSWORD).await?;
     let answer = message(client).await?;
-    platform.delay().await;
+    platform.exchange().await;
     let password = answer.strip_prefix(b"p").and_then(|it| it.get(4..)?.strip_suffix(&[0]));
     let password = password.and_then(|it| str::from_utf8(it).ok());
     let password = password.ok_or_else(|| invalid("a password"))?;
@@ -288,8 +288,9 @@ async fn relay(
         let mut received = BytesMut::new();
         while from_client.read_buf(&mut received).await? > 0 {
             let messages = received.split_to(length_of_messages(&received)?);
-            if !messages.is_empty() {
-                platform.delay().await;
+            // A part of a message is not sent on yet, and the last message, which ends the session, has no answer.
+            if !matches!(messages.first(), None | Some(b'X')) {
+                platform.exchange().await;
             }
             if is_cut_after(platform, &messages) {
                 return Ok(Some(messages));

@@ -41,6 +41,8 @@ pub(super) struct Databases {
     connections: Vec<String>,
     /// The texts of [`Platform::cut_after`] that no client has sent yet.
     cuts: Vec<String>,
+    /// Of [`Platform::n_exchanges`].
+    n_exchanges: u64,
     /// Of [`Platform::set_round_trip`].
     round_trip: Duration,
     /// The project and the id of the branch that had a password when it was last looked for.
@@ -62,6 +64,7 @@ impl Platform {
             port,
             connections: Vec::new(),
             cuts: Vec::new(),
+            n_exchanges: 0,
             round_trip: Duration::ZERO,
             owners: HashMap::new(),
         };
@@ -90,9 +93,17 @@ impl Platform {
         databases.round_trip = round_trip;
     }
 
-    /// Waits as long as a message of a client is on its way.
-    async fn delay(&self) {
-        let round_trip = self.state().databases.as_ref().map_or(Duration::ZERO, |it| it.round_trip);
+    /// How often clients have sent something and then waited for the answer, at the beginning of a connection, too.
+    pub fn n_exchanges(&self) -> u64 {
+        self.state().databases.as_ref().map_or(0, |it| it.n_exchanges)
+    }
+
+    /// Counts an exchange, and waits as long as the client's message is on its way.
+    async fn exchange(&self) {
+        let round_trip = self.state().databases.as_mut().map_or(Duration::ZERO, |databases| {
+            databases.n_exchanges += 1;
+            databases.round_trip
+        });
         if !round_trip.is_zero() {
             sleep(round_trip).await;
         }
