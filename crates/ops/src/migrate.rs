@@ -60,7 +60,7 @@ impl Work for Migration<'_> {
             return Ok(Outcome::Skipped("no_database"));
         };
         let connection = self.context.fleet.organization.connect(project, id).await?;
-        let mut database = Database::new(connection).await?;
+        let mut database = Database::new(connection);
         let result = match &self.versions {
             None => database.migrate(self.directory, |_| {}).await.map(|Change { from, to }| {
                 let changed = Outcome::Changed { from: from.to_string(), to: to.to_string() };

@@ -1,6 +1,7 @@
 //! The users at Clerk and the databases in Xata, compared: what `ops backfill` and `ops audit` share.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as MapEntry;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
@@ -48,7 +49,11 @@ impl Branches {
             if let Some(copy) = ParkedDatabase::new(&branch) {
                 branches.parked.push(copy);
             } else if UserId::try_from(branch.name.as_str()).is_ok() {
-                branches.of_users.entry(branch.name.clone()).or_default().push(branch);
+                match branches.of_users.entry(branch.name.clone()) {
+                    // Room for one: a vector that is pushed to has room for four.
+                    MapEntry::Vacant(none) => drop(none.insert(vec![branch])),
+                    MapEntry::Occupied(mut some) => some.get_mut().push(branch),
+                }
             } else if !is_template(&branch) {
                 branches.others.push(branch);
             }

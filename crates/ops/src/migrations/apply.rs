@@ -1,22 +1,21 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use sqlx::migrate::Migrate;
+use sqlx::migrate::{Migrate, Migration};
 use sqlx::postgres::{PgConnection, PgErrorPosition};
 use sqlx::{AssertSqlSafe, Connection, Executor, Row};
 use tokio::time::{Instant, sleep};
 
-use super::directory::{Directory, File};
+use super::directory::{Directory, File, hex};
 use crate::failure::{Failure, postgres_error};
 
 const TABLE: &str = "_sqlx_migrations";
 
-/// A table that an application keeps locked must not hold up its other statements behind ours.
-const PREPARE: &str = "set lock_timeout = '5s'";
-
-/// Which tables exist: sqlx's record, and the one that `ops setup xata` wrote before.
-const TABLES: &str = "select to_regclass('_sqlx_migrations') is not null, \
-                      to_regclass('per_user_db.schema_files') is not null";
+/// Which database it is, and which tables exist: sqlx's record, and the one that `ops setup xata` wrote
+/// before. A table that an application keeps locked must not hold up its other statements behind ours.
+const LOOK: &str = "set lock_timeout = '5s'; \
+                    select current_database(), to_regclass('_sqlx_migrations') is not null, \
+                    to_regclass('per_user_db.schema_files') is not null";
 
 /// Roles that can log in, besides those of every branch.
 const EXTRA_ROLES: &str = "select rolname::text from pg_catalog.pg_roles \
@@ -27,7 +26,8 @@ const EXTRA_ROLES: &str = "select rolname::text from pg_catalog.pg_roles \
 const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 const LOCK_PAUSE: Duration = Duration::from_millis(500);
 
-/// A database that can be migrated.
+/// A database that can be migrated. Each exchange with it costs a round trip, so what belongs together is
+/// sent together: several statements in one message, and no prepared ones.
 pub(crate) struct Database {
     connection: PgConnection,
 }
@@ -47,12 +47,13 @@ struct State {
     /// The hashes of the files that `ops setup xata` recorded before it used sqlx's table.
     earlier: Vec<String>,
     has_table: bool,
+    /// The name of the database.
+    name: String,
 }
 
 impl Database {
-    pub(crate) async fn new(mut connection: PgConnection) -> Result<Self, Failure> {
-        connection.execute(PREPARE).await?;
-        Ok(Self { connection })
+    pub(crate) fn new(connection: PgConnection) -> Self {
+        Self { connection }
     }
 
     /// Ends the connection, so that the database can sleep.
@@ -87,10 +88,10 @@ impl Database {
         let state = self.state().await?;
         let n_applied = state.n_applied(directory)?;
         let (from, to) = (directory.version_of(n_applied), directory.newest());
-        if n_applied == directory.files.len() && state.has_table {
+        if state.versions.len() == directory.files.len() {
             return Ok(Change { from, to });
         }
-        self.lock().await?;
+        self.lock(&state.name).await?;
         let result = self.migrate_locked(directory, &mut tell).await;
         // A connection that ended has no lock any more.
         let _unlocked = self.connection.execute("select pg_advisory_unlock_all()").await;
@@ -105,12 +106,13 @@ impl Database {
         // Another run may have been here before the lock.
         let state = self.state().await?;
         let n_applied = state.n_applied(directory)?;
-        let mut transaction = self.connection.begin().await?;
-        transaction.ensure_migrations_table(TABLE).await.map_err(from_sqlx)?;
-        for file in state.adopted(directory)? {
-            transaction.skip(TABLE, &file.migration).await.map_err(from_sqlx)?;
+        if !state.has_table {
+            self.connection.ensure_migrations_table(TABLE).await.map_err(from_sqlx)?;
         }
-        transaction.commit().await?;
+        let records: Vec<_> = state.adopted(directory)?.iter().map(record).collect();
+        if !records.is_empty() {
+            self.connection.execute(AssertSqlSafe(records.join("; "))).await?;
+        }
         for (index, file) in directory.files.iter().enumerate().skip(n_applied) {
             tell(index);
             if file.migration.no_tx {
@@ -124,14 +126,24 @@ impl Database {
 
     /// Applies a file and records it, in one transaction.
     async fn apply(&mut self, file: &File) -> Result<(), Failure> {
-        let mut transaction = self.connection.begin().await?;
-        execute(&mut transaction, file).await?;
+        self.connection.execute("BEGIN").await?;
+        let applied = match execute(&mut self.connection, file).await {
+            Ok(()) => self.record_and_commit(file).await,
+            Err(failure) => Err(failure),
+        };
+        if applied.is_err() {
+            // A connection that ended has no transaction any more.
+            let _rolled_back = self.connection.execute("ROLLBACK").await;
+        }
+        applied
+    }
+
+    async fn record_and_commit(&mut self, file: &File) -> Result<(), Failure> {
         // A file of pg_dump takes the schema of sqlx's table out of the path.
-        transaction.execute("reset search_path").await?;
-        transaction.skip(TABLE, &file.migration).await.map_err(from_sqlx)?;
-        transaction
-            .commit()
-            .await
+        let end = format!("reset search_path; {}; COMMIT", record(file));
+        let ended = self.connection.execute(AssertSqlSafe(end)).await;
+        ended
+            .map(drop)
             .map_err(|error| Failure::from(error).after(&format!("{}, at its commit", file.name)))
     }
 
@@ -146,8 +158,8 @@ impl Database {
                 Ok(()) => failure,
             });
         }
-        let recorded = self.connection.skip(TABLE, &file.migration).await;
-        recorded.map_err(|error| from_sqlx(error).unclear())
+        let recorded = self.connection.execute(AssertSqlSafe(record(file))).await;
+        recorded.map(drop).map_err(|error| Failure::from(error).unclear())
     }
 
     /// Refuses a database with an index that a broken `create index concurrently` left behind:
@@ -169,10 +181,8 @@ impl Database {
 
     /// Takes the lock that the sqlx command line takes, without waiting inside PostgreSQL: a
     /// transaction that waits there and `create index concurrently` wait for each other.
-    async fn lock(&mut self) -> Result<(), Failure> {
-        let name: String =
-            self.connection.fetch_one("select current_database()").await?.try_get(0)?;
-        let query = format!("select pg_try_advisory_lock({})", lock_id(&name));
+    async fn lock(&mut self, database: &str) -> Result<(), Failure> {
+        let query = format!("select pg_try_advisory_lock({})", lock_id(database));
         let deadline = Instant::now() + LOCK_TIMEOUT;
         loop {
             let row = self.connection.fetch_one(AssertSqlSafe(query.clone())).await?;
@@ -188,9 +198,9 @@ impl Database {
     }
 
     async fn state(&mut self) -> Result<State, Failure> {
-        let row = self.connection.fetch_one(TABLES).await?;
-        let (has_table, has_earlier): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
-        let mut state = State { has_table, ..State::default() };
+        let row = self.connection.fetch_one(LOOK).await?;
+        let (has_table, has_earlier): (bool, bool) = (row.try_get(1)?, row.try_get(2)?);
+        let mut state = State { has_table, name: row.try_get(0)?, ..State::default() };
         if has_table {
             let query = "select version, checksum, success from _sqlx_migrations order by version";
             for row in self.connection.fetch_all(query).await? {
@@ -306,6 +316,17 @@ async fn execute(connection: &mut PgConnection, file: &File) -> Result<(), Failu
         return Err(Failure::from(refusal).after(&format!("{name}, statement {number}{line}")));
     }
     Ok(())
+}
+
+/// The statement that records a file as sqlx does (`skip` in sqlx-postgres 0.9), without its parameters.
+fn record(file: &File) -> String {
+    let Migration { version, description, checksum, .. } = &file.migration;
+    let (description, checksum) = (hex(description.as_bytes()), hex(checksum));
+    format!(
+        "insert into {TABLE} (version, description, success, checksum, execution_time) values \
+         ({version}, convert_from(decode('{description}', 'hex'), 'UTF8'), true, \
+         decode('{checksum}', 'hex'), -1)"
+    )
 }
 
 fn from_sqlx(error: sqlx::migrate::MigrateError) -> Failure {

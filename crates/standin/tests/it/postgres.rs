@@ -11,6 +11,7 @@ use standin::xata::platform::{Call, Options};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, Error, NoTls};
 
@@ -308,4 +309,34 @@ async fn what_is_no_startup_packet_closes_the_connection() {
         let _reset = stream.read_to_end(&mut answer).await;
         assert!(answer.is_empty(), "{packet:?}: {answer:?}");
     }
+}
+
+#[tokio::test]
+async fn a_shared_server_keeps_all_branches_in_one_database() {
+    let Some(url) = postgres::url() else { return };
+    let world = World(helpers::World::with(|options| options.ready_after = Duration::ZERO));
+    let server = Server::connect_shared(&url).await.unwrap();
+    world.0.platform.use_postgres(server).await.unwrap();
+    let ann = world.tenant("user_ann").await;
+    world.connect(TEMPLATE).await.batch_execute("create table notes (text text)").await.unwrap();
+    let ben = world.tenant("user_ben").await;
+    world.call(Method::DELETE, &format!("{BRANCHES}/{ann}"), None).await;
+    let at_ben = world.connect(&ben).await;
+    at_ben.execute("insert into notes values ('of Ben')", &[]).await.unwrap();
+    assert_eq!(column(&world.connect(TEMPLATE).await, TEXTS).await, ["of Ben"]);
+}
+
+#[tokio::test]
+async fn a_round_trip_delays_each_exchange() {
+    let Some(world) = World::start().await else { return };
+    let round_trip = Duration::from_millis(50);
+    world.0.platform.set_round_trip(round_trip);
+    let since = Instant::now();
+    let client = world.connect(TEMPLATE).await;
+    assert!(since.elapsed() >= 2 * round_trip, "the first packet, and the password");
+    let since = Instant::now();
+    client.batch_execute("select 1; select 2").await.unwrap();
+    let one = since.elapsed();
+    assert!(one >= round_trip, "{one:?}");
+    assert_eq!(world.0.platform.n_exchanges(), 3);
 }

@@ -121,7 +121,7 @@ impl Diff {
         let n_applied = Cell::new(n_before);
         let attempt = async || {
             let connection = client.organization.connect(project.as_str(), &branch.id).await?;
-            let mut database = Database::new(connection).await?;
+            let mut database = Database::new(connection);
             let migrated = database.migrate(schema, |file| {
                 n_applied.set(file); // those before it
                 spinner.set_message(format!("applying {} to {place}", schema.files[file].name));

@@ -197,7 +197,7 @@ impl Client {
         let ready = match schema {
             None => ReadyTemplate::default(),
             Some(schema) => {
-                let mut database = Database::new(credentials.connect().await?).await?;
+                let mut database = Database::new(credentials.connect().await?);
                 let ready = ReadyTemplate::read(&mut database, schema).await;
                 database.close().await;
                 ready?

@@ -44,7 +44,7 @@ pub(super) struct Page {
     offset: usize,
     pub(super) starting_after: Option<String>,
     field: &'static str,
-    is_descending: bool,
+    pub(super) is_descending: bool,
 }
 
 impl Filter {
@@ -105,25 +105,25 @@ impl Page {
         })
     }
 
-    /// The users of the page: of `users`, those after the cursor.
-    pub(super) fn of<'a>(
-        &self,
-        users: impl Iterator<Item = &'a User>,
-        cursor: Option<&User>,
-    ) -> Vec<&'a User> {
-        let is_after = |user: &User| {
-            cursor.is_none_or(|cursor| {
-                let order = self.key(user).cmp(&self.key(cursor));
-                if self.is_descending { order.is_lt() } else { order.is_gt() }
-            })
-        };
-        let mut found: Vec<&User> =
-            users.filter(|user| self.filter.admits(user) && is_after(user)).collect();
-        found.sort_by(|one, other| self.key(one).cmp(&self.key(other)));
+    /// Whether the list is in the order of creation, which a cursor needs.
+    pub(super) fn is_by_creation(&self) -> bool {
+        self.field == CREATED_AT
+    }
+
+    /// The users of the page: of `users`, which are those after the cursor, in the order of the list.
+    pub(super) fn of<'a>(&self, users: impl Iterator<Item = &'a User>) -> Vec<&'a User> {
+        let admitted = users.filter(|user| self.filter.admits(user));
+        admitted.skip(self.offset).take(self.limit).collect()
+    }
+
+    /// The same where `users` are all of them, in any order.
+    pub(super) fn sorted<'a>(&self, users: impl Iterator<Item = &'a User>) -> Vec<&'a User> {
+        let mut users: Vec<&User> = users.collect();
+        users.sort_by(|one, other| self.key(one).cmp(&self.key(other)));
         if self.is_descending {
-            found.reverse();
+            users.reverse();
         }
-        found.into_iter().skip(self.offset).take(self.limit).collect()
+        self.of(users.into_iter())
     }
 
     /// Users that are otherwise equal are ordered by their ids. No user of the stand-in has a phone, a wallet or a
@@ -131,7 +131,7 @@ impl Page {
     fn key<'a>(&self, user: &'a User) -> (u64, &'a str, &'a str) {
         let sign_up = &user.sign_up;
         let (number, text) = match self.field {
-            CREATED_AT | "last_active_at" => (sign_up.created_at(), ""),
+            "last_active_at" => (sign_up.created_at(), ""),
             "updated_at" => (user.updated_at, ""),
             "email_address" => (0, sign_up.email_local_part.as_deref().unwrap_or_default()),
             "first_name" => (0, &*sign_up.first_name),

@@ -1,6 +1,7 @@
 //! What an instance stores, its rules, and its rate limits.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -21,6 +22,8 @@ pub struct Instance {
     pub(super) options: Options,
     pub(super) events: Vec<Vec<u8>>,
     users: BTreeMap<String, User>,
+    /// When each user was created, and the id: the order of a list, so that a page of a long one is found at once.
+    by_creation: BTreeSet<(u64, String)>,
     requests: Window,
     changes: HashMap<String, Window>,
 }
@@ -62,7 +65,17 @@ impl Instance {
         // What the service answers to a cursor that was deleted is unknown.
         let gone = |_| error::wrong_value("starting_after", "there is no such user");
         let cursor = page.starting_after.as_deref().map(|id| self.user(id).map_err(gone));
-        Ok(page.of(self.users.values(), cursor.transpose()?))
+        let cursor = cursor.transpose()?;
+        if !page.is_by_creation() {
+            return Ok(page.sorted(self.users.values()));
+        }
+        let after = cursor.map_or(Unbounded, |user| Excluded(creation(user)));
+        let user = |(_, id): &(u64, String)| self.users.get(id);
+        Ok(if page.is_descending {
+            page.of(self.by_creation.range((Unbounded, after)).rev().filter_map(user))
+        } else {
+            page.of(self.by_creation.range((after, Unbounded)).filter_map(user))
+        })
     }
 
     pub(super) fn count(&self, filter: &Filter) -> usize {
@@ -103,6 +116,7 @@ impl Instance {
     /// Stores a user, and tells whether the id was free.
     pub(super) fn insert(&mut self, sign_up: SignUp) -> bool {
         let user = User { updated_at: sign_up.stored_at(), sign_up };
+        self.by_creation.insert(creation(&user));
         self.users.insert(user.sign_up.user_id.clone(), user).is_none()
     }
 
@@ -111,7 +125,9 @@ impl Instance {
     }
 
     pub(super) fn remove(&mut self, user_id: &str) -> Option<User> {
-        self.users.remove(user_id)
+        let user = self.users.remove(user_id)?;
+        self.by_creation.remove(&creation(&user));
+        Some(user)
     }
 
     /// An event that a call of the API causes has no client address, but the client's program.
@@ -121,6 +137,11 @@ impl Instance {
         let event = event::envelope(kind, timestamp_ms, data, Some(("", user_agent)), instance_id);
         self.events.push(event);
     }
+}
+
+/// The place of a user in [`Instance::by_creation`].
+fn creation(user: &User) -> (u64, String) {
+    (user.sign_up.created_at(), user.sign_up.user_id.clone())
 }
 
 fn milliseconds(time: Duration) -> u64 {

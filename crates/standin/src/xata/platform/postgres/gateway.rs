@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use super::server::{PASSWORD, Stream};
 use super::{Lineage, lineage};
 use crate::fault::Effect;
-use crate::xata::platform::rows::ROLE;
+use crate::xata::platform::rows::{Branch, Project, ROLE};
 use crate::xata::platform::state::Organization;
 use crate::xata::platform::{Call, Platform};
 
@@ -48,6 +48,7 @@ pub(super) async fn accept(platform: Platform, listener: TcpListener) {
 async fn serve(platform: &Platform, mut client: TcpStream) -> io::Result<()> {
     client.set_nodelay(true)?;
     let first = in_time(first_packet(&mut client)).await?;
+    platform.exchange().await;
     let Some(parameters) = parameters(&first)? else {
         return cancel(platform, &first).await;
     };
@@ -136,7 +137,9 @@ async fn hand_over(
 ) -> io::Result<Option<Box<dyn Stream>>> {
     client.write_all(&ASK_FOR_PASSWORD).await?;
     let answer = message(client).await?;
+    platform.exchange().await;
     let password = answer.strip_prefix(b"p").and_then(|it| it.get(4..)?.strip_suffix(&[0]));
+    let password = password.and_then(|it| str::from_utf8(it).ok());
     let password = password.ok_or_else(|| invalid("a password"))?;
     let user = parameters.get("user").cloned().unwrap_or_default();
     let database = parameters.get("database").unwrap_or(&user);
@@ -172,14 +175,13 @@ fn admit(
     state: &mut Organization,
     user: &str,
     database: &str,
-    password: &[u8],
+    password: &str,
 ) -> Result<Lineage, BytesMut> {
     let now = state.options.clock.now();
-    let found = state.active_projects().find_map(|project| {
-        let branch = project.branches().find(|it| it.password().as_bytes() == password)?;
-        Some((project, branch))
-    });
-    let Some((project, branch)) = found.filter(|_| user == ROLE) else {
+    if owner(state, password).is_none() {
+        note_passwords(state);
+    }
+    let Some((project, branch)) = owner(state, password).filter(|_| user == ROLE) else {
         let message = format!("password authentication failed for user \"{user}\"");
         return Err(fatal("28P01", &message));
     };
@@ -200,6 +202,27 @@ fn admit(
         return Err(fatal("3D000", &format!("database \"{database}\" does not exist")));
     }
     Ok(lineage)
+}
+
+/// The active branch that has this password, as far as the passwords are noted.
+fn owner<'a>(state: &'a Organization, password: &str) -> Option<(&'a Project, &'a Branch)> {
+    let (project, branch) = state.databases.as_ref()?.owners.get(password)?;
+    let project = state.project(project).ok()?;
+    let branch = project.branch(branch).ok().filter(|branch| branch.password() == password)?;
+    Some((project, branch))
+}
+
+/// Notes the passwords of all active branches.
+fn note_passwords(state: &mut Organization) {
+    let branches = state
+        .active_projects()
+        .flat_map(|project| project.branches().map(move |branch| (project.id.clone(), branch)));
+    let owners = branches
+        .map(|(project, branch)| (branch.password().to_owned(), (project, branch.id.clone())));
+    let owners = owners.collect();
+    if let Some(databases) = &mut state.databases {
+        databases.owners = owners;
+    }
 }
 
 /// The message `ErrorResponse`.
@@ -265,6 +288,10 @@ async fn relay(
         let mut received = BytesMut::new();
         while from_client.read_buf(&mut received).await? > 0 {
             let messages = received.split_to(length_of_messages(&received)?);
+            // A part of a message is not sent on yet, and the last message, which ends the session, has no answer.
+            if !matches!(messages.first(), None | Some(b'X')) {
+                platform.exchange().await;
+            }
             if is_cut_after(platform, &messages) {
                 return Ok(Some(messages));
             }

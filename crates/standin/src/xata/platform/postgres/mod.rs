@@ -15,10 +15,13 @@
 mod gateway;
 mod server;
 
+use std::collections::HashMap;
 use std::io;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 
 pub use self::server::{Server, VARIABLE, url};
 
@@ -38,6 +41,12 @@ pub(super) struct Databases {
     connections: Vec<String>,
     /// The texts of [`Platform::cut_after`] that no client has sent yet.
     cuts: Vec<String>,
+    /// Of [`Platform::n_exchanges`].
+    n_exchanges: u64,
+    /// Of [`Platform::set_round_trip`].
+    round_trip: Duration,
+    /// The project and the id of the branch that had a password when it was last looked for.
+    owners: HashMap<String, (String, String)>,
 }
 
 impl Platform {
@@ -50,7 +59,15 @@ impl Platform {
     pub async fn use_postgres(&self, server: Server) -> io::Result<()> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
-        let databases = Databases { server, port, connections: Vec::new(), cuts: Vec::new() };
+        let databases = Databases {
+            server,
+            port,
+            connections: Vec::new(),
+            cuts: Vec::new(),
+            n_exchanges: 0,
+            round_trip: Duration::ZERO,
+            owners: HashMap::new(),
+        };
         let previous = self.state().databases.replace(databases);
         assert!(previous.is_none(), "the platform has a server already");
         tokio::spawn(gateway::accept(self.clone(), listener));
@@ -61,6 +78,35 @@ impl Platform {
     /// that was refused or that a fault ended is not among them.
     pub fn connections(&self) -> Vec<String> {
         self.state().databases.as_ref().map(|it| it.connections.clone()).unwrap_or_default()
+    }
+
+    /// Lets every message of a client arrive this much later, so that each exchange with a database lasts so long at
+    /// least, for a measurement. What a client sends before an answer arrives late together. The answers of the API
+    /// are delayed by a fault, [`crate::fault::Effect::Trickle`].
+    ///
+    /// # Panics
+    ///
+    /// Without a server.
+    pub fn set_round_trip(&self, round_trip: Duration) {
+        let mut state = self.state();
+        let databases = state.databases.as_mut().expect("the platform has no server");
+        databases.round_trip = round_trip;
+    }
+
+    /// How often clients have sent something and then waited for the answer, at the beginning of a connection, too.
+    pub fn n_exchanges(&self) -> u64 {
+        self.state().databases.as_ref().map_or(0, |it| it.n_exchanges)
+    }
+
+    /// Counts an exchange, and waits as long as the client's message is on its way.
+    async fn exchange(&self) {
+        let round_trip = self.state().databases.as_mut().map_or(Duration::ZERO, |databases| {
+            databases.n_exchanges += 1;
+            databases.round_trip
+        });
+        if !round_trip.is_zero() {
+            sleep(round_trip).await;
+        }
     }
 
     /// Loses one answer: that to the next message of a client that contains this text. The server does what the

@@ -62,7 +62,9 @@ struct Inner {
     config: Config,
     /// What the names of its databases begin with: several platforms may share a server.
     prefix: String,
-    /// The branches that have a database. Held while databases come and go.
+    /// Whether one database is that of all branches.
+    is_shared: bool,
+    /// The names of the databases that exist. Held while databases come and go.
     made: Mutex<HashSet<String>>,
 }
 
@@ -90,12 +92,22 @@ pub fn url() -> Option<String> {
 impl Server {
     /// Prepares the server at this URL, whose user must be a superuser.
     pub async fn connect(url: &str) -> Result<Self, Error> {
+        Self::prepare(url, false).await
+    }
+
+    /// The same with one database for all branches, for a measurement over more branches than a server should have
+    /// databases: what one branch's client does, all see.
+    pub async fn connect_shared(url: &str) -> Result<Self, Error> {
+        Self::prepare(url, true).await
+    }
+
+    async fn prepare(url: &str, is_shared: bool) -> Result<Self, Error> {
         static SERVERS: AtomicU32 = AtomicU32::new(0);
         let config: Config = url.parse()?;
         let serial = SERVERS.fetch_add(1, Ordering::Relaxed);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let prefix = format!("{:x}_{:x}_{serial}", now.as_secs(), std::process::id());
-        let server = Self(Arc::new(Inner { config, prefix, made: Mutex::default() }));
+        let server = Self(Arc::new(Inner { config, prefix, is_shared, made: Mutex::default() }));
         let prepare = format!("select pg_advisory_xact_lock({LOCK}); {PREPARE}");
         server.administer(&prepare).await?;
         Ok(server)
@@ -125,13 +137,13 @@ impl Server {
         let mut source = "template0 encoding 'UTF8' lc_collate 'C' lc_ctype 'C'".to_owned();
         for branch in lineage {
             let name = self.name(branch);
-            if !made.contains(branch) {
+            if !made.contains(&name) {
                 // For small databases, a copy of the files is faster than one through the log.
                 let create = format!(
                     r#"create database "{name}" owner {ROLE} template {source} strategy file_copy"#
                 );
                 self.administer(&create).await?;
-                made.insert(branch.clone());
+                made.insert(name.clone());
             }
             source = format!(r#""{name}""#);
         }
@@ -140,9 +152,12 @@ impl Server {
 
     /// Drops a branch's database, even if a client is connected to it.
     pub(super) async fn drop(&self, branch: &str) -> Result<(), Error> {
+        if self.0.is_shared {
+            return Ok(());
+        }
         let mut made = self.0.made.lock().await;
-        if made.remove(branch) {
-            let name = self.name(branch);
+        let name = self.name(branch);
+        if made.remove(&name) {
             self.administer(&format!(r#"drop database "{name}" with (force)"#)).await?;
         }
         Ok(())
@@ -160,6 +175,7 @@ impl Server {
 
     /// The name of a branch's database.
     pub(super) fn name(&self, branch: &str) -> String {
+        let branch = if self.0.is_shared { "all" } else { branch };
         format!("{}_{branch}", self.0.prefix).replace('"', "")
     }
 }
