@@ -121,10 +121,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     run.canary_and_rest(targets).await;
     if with_templates && !status && !run.is_stopped() {
         // A clone that was made meanwhile has the template's schema of before.
-        let branches = context.fleet.branches().await?;
-        let new = branches.into_iter().filter(|branch| !listed.contains(&branch.id)).collect();
-        let Selected { targets, .. } = selection.select(new)?;
-        run.phase("the databases created meanwhile", targets, options.max_failures).await;
+        match context.fleet.branches().await {
+            Ok(mut branches) => {
+                branches.retain(|branch| !listed.contains(&branch.id));
+                let Selected { targets, .. } = selection.select(branches)?;
+                run.phase("the databases created meanwhile", targets, options.max_failures).await;
+            }
+            Err(error) => run.stop(format!("those created meanwhile are not known: {error}")),
+        }
     }
     let report = run.finish();
     match migration.versions {

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -83,6 +83,9 @@ struct Line {
     error: Option<String>,
 }
 
+/// The error in a line is at most the end of a program's output.
+const LONGEST_LINE_BYTES: u64 = 1024 * 1024;
+
 /// The ledger of one run: a file to which every step is appended. One process at a time has it.
 pub(crate) struct Ledger {
     pub(crate) id: String,
@@ -145,14 +148,16 @@ impl Ledger {
     /// The last step of each target of a run. A line that a crash cut off is left out.
     pub(crate) fn states(id: &str) -> Result<States> {
         let path = Self::directory(id)?.join("ledger.jsonl");
-        let text = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-        let lines = text.split(|byte| *byte == b'\n');
-        let lines = lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok());
-        let states = lines.filter_map(|line| {
-            let key = line.branch.unwrap_or_else(|| line.user.clone());
-            Some((key, State { step: line.step?, user: line.user }))
-        });
-        Ok(states.collect())
+        let unreadable = || format!("{} cannot be read", path.display());
+        let file = File::open(&path).with_context(unreadable)?;
+        let mut states = States::new();
+        for line in BufReader::new(file).split(b'\n') {
+            let line = line.with_context(unreadable)?;
+            if let Ok(Line { step: Some(step), user, branch, .. }) = serde_json::from_slice(&line) {
+                states.insert(branch.unwrap_or_else(|| user.clone()), State { step, user });
+            }
+        }
+        Ok(states)
     }
 
     fn directory(id: &str) -> Result<PathBuf> {
@@ -181,10 +186,16 @@ impl Ledger {
 
     /// Removes what a crash left of a line, so that the next one begins on its own.
     fn cut_torn_line(&self) -> Result<()> {
-        let text = fs::read(&self.path)
-            .with_context(|| format!("{} cannot be read", self.path.display()))?;
-        let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        self.file.set_len(end as u64).with_context(|| self.problem())
+        let mut file = &self.file;
+        let mut cut = || -> std::io::Result<()> {
+            let length = file.seek(SeekFrom::End(0))?;
+            let start = file.seek(SeekFrom::Start(length.saturating_sub(LONGEST_LINE_BYTES)))?;
+            let mut end = Vec::new();
+            file.read_to_end(&mut end)?;
+            let whole = end.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            file.set_len(start + whole as u64)
+        };
+        cut().with_context(|| self.problem())
     }
 
     /// The directory of the outputs, which exists.

@@ -192,6 +192,11 @@ impl<'a, W: Work> Run<'a, W> {
         }
     }
 
+    /// Stops the run, for a reason other than a target's.
+    pub(crate) fn stop(&mut self, why: String) {
+        self.report.stopped.get_or_insert(why);
+    }
+
     /// Works on a few targets first, among which one failure stops the run, and then on the others.
     pub(crate) async fn canary_and_rest(&mut self, mut targets: Vec<Target>) {
         let rest = targets.split_off(self.options.canary.min(targets.len()));

@@ -3,8 +3,10 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use serde_json::{Value, json};
-use standin::xata::platform::NewDatabase;
+use standin::fault::{CannedResponse, Effect, Fault};
+use standin::xata::platform::{Call, NewDatabase};
 use tokio_postgres::NoTls;
 
 use super::world::{Fleet, REGION};
@@ -171,6 +173,21 @@ fn a_database_made_meanwhile_is_migrated_at_the_end() {
         fleet.sql(&late, "select max(version)::int v from _sqlx_migrations"),
         json!([{ "v": 2 }])
     );
+}
+
+#[test]
+fn a_run_whose_last_look_fails_says_what_it_has_done() {
+    let Some(fleet) = fleet(2) else { return };
+    let refusal = CannedResponse::new(StatusCode::FORBIDDEN);
+    fleet.world.xata.faults().push(Fault {
+        on: Call::ListBranches,
+        skip: 2, // the first list of each project
+        times: u32::MAX,
+        effect: Effect::Answer(refusal),
+    });
+    let outcome = fleet.run(&["migrate", "schema", "--yes"]);
+    assert!(outcome.code == 1 && outcome.out.contains("4 databases: 4 changed"), "{}", outcome.out);
+    assert!(outcome.error.contains("those created meanwhile are not known"), "{}", outcome.error);
 }
 
 #[test]
