@@ -164,3 +164,21 @@ impl Organization {
         self.ready_credentials(project, branch).await?.connect().await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_certificate_of_a_real_database_is_checked() {
+        let credentials = |is_local| Credentials {
+            host: "abc.eu-central-1.xata.tech".to_owned(),
+            port: PORT,
+            database: "xata".to_owned(),
+            password: "fake".to_owned().into(),
+            is_local,
+        };
+        assert!(matches!(credentials(false).options().get_ssl_mode(), PgSslMode::VerifyFull));
+        assert!(matches!(credentials(true).options().get_ssl_mode(), PgSslMode::Disable));
+    }
+}

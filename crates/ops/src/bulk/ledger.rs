@@ -16,6 +16,8 @@ use crate::failure::{Failure, FailureKind};
 /// What a run was started with.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RunInfo {
+    /// The command line, but for the program of `each` and its arguments, which may hold a secret.
+    arguments: Vec<String>,
     /// Such as `migrate`.
     pub(crate) verb: String,
     /// Of the files or the command that the run applies.
@@ -28,7 +30,9 @@ impl RunInfo {
     /// A run over everything.
     pub(crate) fn new(context: &Context, verb: &str, digest: String) -> Self {
         let organization = context.fleet.organization.id.as_str().to_owned();
-        Self { verb: verb.to_owned(), digest, organization, selection: Selection::default() }
+        let arguments = std::env::args().skip(1).take_while(|it| it != "--").collect();
+        let (verb, selection) = (verb.to_owned(), Selection::default());
+        Self { arguments, verb, digest, organization, selection }
     }
 }
 

@@ -23,15 +23,19 @@ pub(crate) fn sql(runtime: &Runtime, xata: &Platform, branch: &str, statement: &
 
 /// Puts a branch to sleep, as an idle one with scale to zero is.
 pub(crate) fn hibernate(runtime: &Runtime, xata: &Platform, url: &str, branch: &str) {
+    let scale_to_zero = json!({ "enabled": true, "inactivityPeriodMinutes": 30 });
+    patch(runtime, xata, url, branch, &json!({ "hibernate": true, "scaleToZero": scale_to_zero }));
+}
+
+/// Changes a branch, as an operator does.
+pub(crate) fn patch(runtime: &Runtime, xata: &Platform, url: &str, branch: &str, change: &Value) {
     let all = xata.databases();
     let project = &all.iter().find(|it| it.id == branch).unwrap().project;
     let path = format!("organizations/org123/projects/{project}/branches/{branch}");
-    let scale_to_zero = json!({ "enabled": true, "inactivityPeriodMinutes": 30 });
-    let sleep = json!({ "hibernate": true, "scaleToZero": scale_to_zero });
     let key = Options::default().api_key;
     runtime.block_on(async {
         let request = crate::client().patch(format!("{url}/{path}"));
-        let answer = request.bearer_auth(key).json(&sleep).send().await.unwrap();
+        let answer = request.bearer_auth(key).json(change).send().await.unwrap();
         assert!(answer.status().is_success());
     });
 }

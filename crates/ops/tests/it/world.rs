@@ -167,8 +167,16 @@ impl World {
 
     /// Puts a branch to sleep, as an idle one with scale to zero is.
     pub(crate) fn hibernate(&self, branch: &str) {
-        let url = self.settings.iter().find(|(name, _)| *name == "XATA_API_URL").unwrap();
-        branches::hibernate(&self.runtime, &self.xata, &url.1, branch);
+        branches::hibernate(&self.runtime, &self.xata, self.url(), branch);
+    }
+
+    /// Changes a branch, as an operator does.
+    pub(crate) fn patch(&self, branch: &str, change: &Value) {
+        branches::patch(&self.runtime, &self.xata, self.url(), branch, change);
+    }
+
+    fn url(&self) -> &str {
+        &self.settings.iter().find(|(name, _)| *name == "XATA_API_URL").unwrap().1
     }
 
     /// The passwords of all branches.

@@ -2,9 +2,11 @@
 
 use std::time::SystemTime;
 
+use http::StatusCode;
 use serde_json::json;
 use standin::clerk::{SignUp, user_id, user_id_at};
-use standin::xata::platform::Quotas;
+use standin::fault::{CannedResponse, Effect, Fault};
+use standin::xata::platform::{Call, Quotas};
 
 use super::world::{Fleet, REGION};
 
@@ -104,6 +106,21 @@ fn a_quota_that_is_used_up_stops_the_run_which_can_go_on() {
 }
 
 #[test]
+fn the_quota_of_an_hour_is_waited_for() {
+    let (fleet, _) = fleet(4);
+    let message = "organization [org123] has reached the limit of 50 branch creations per hour";
+    // A shorter pause is taken for that of a busy project.
+    let full =
+        CannedResponse::message(StatusCode::TOO_MANY_REQUESTS, message).with_retry_after("6");
+    let full = Fault { on: Call::CreateBranch, skip: 2, times: 1, effect: Effect::Answer(full) };
+    fleet.world.xata.faults().push(full);
+    let report = fleet.document(&["backfill", "--yes", "--retries", "0", "--canary", "0"], 0);
+    assert_eq!(report["count"]["changed"], 4, "{report}");
+    let (_, ledger) = fleet.ledger();
+    assert!(ledger.iter().any(|line| line["code"] == "hourly_quota"), "{ledger:?}");
+}
+
+#[test]
 fn another_instance_s_key_or_a_short_list_changes_nothing() {
     let (fleet, _) = fleet(1);
     let other = fleet.run_with(&["backfill", "--yes"], &[("CLERK_INSTANCE_ID", "ins_other")]);
@@ -115,10 +132,9 @@ fn another_instance_s_key_or_a_short_list_changes_nothing() {
     let none = fleet
         .run_with(&["backfill", "--yes"], &[("CLERK_SECRET_KEY", ""), ("CLERK_INSTANCE_ID", "")]);
     assert!(none.code == 1 && none.error.contains("CLERK_SECRET_KEY is missing"), "{}", none.error);
-    let short = standin::fault::CannedResponse::new(http::StatusCode::OK)
-        .with_body("application/json", "[]");
+    let short = CannedResponse::new(StatusCode::OK).with_body("application/json", "[]");
     let list = standin::clerk::backend::Call::GetUserList;
-    let short = standin::fault::Fault::always(list, standin::fault::Effect::Answer(short));
+    let short = Fault::always(list, Effect::Answer(short));
     fleet.world.clerk.faults().push(short);
     let short = fleet.run(&["backfill", "--yes"]);
     assert!(

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use serde_json::{Value, json};
+use standin::clerk::SignUp;
 use standin::fault::{CannedResponse, Effect, Fault};
 use standin::xata::platform::{Call, NewDatabase};
 use tokio_postgres::NoTls;
@@ -361,6 +362,38 @@ fn a_record_of_an_earlier_version_is_adopted_by_the_contents_of_its_files() {
             json!([{ "v": 2, "n": 2 }])
         );
     }
+}
+
+#[test]
+fn a_database_that_is_being_created_is_waited_for_and_one_asleep_by_hand_is_named() {
+    let Some(fleet) = migrated(2) else { return };
+    let (half_made, asleep) = (standin::clerk::user_id(60), fleet.users[1].clone());
+    fleet.world.clerk.insert(SignUp::new(&half_made));
+    fleet.document(&["backfill", "--yes"], 0);
+    let id = fleet.database(&asleep).id;
+    let scale_to_zero = json!({ "enabled": false, "inactivityPeriodMinutes": 30 });
+    fleet.world.patch(&id, &json!({ "hibernate": true, "scaleToZero": scale_to_zero }));
+    fs::remove_dir_all(fleet.world.directory.path().join(".ops")).unwrap();
+    fleet.write("schema/2_add_title.sql", TITLE);
+    let report = migrate(&fleet, &["--canary", "0"], 1);
+    let failure = &report["failures"]["57P01"];
+    assert_eq!((&failure["users"], &report["count"]["failed"]), (&json!([asleep]), &json!(1)));
+    assert!(failure["message"].as_str().unwrap().contains("wake it in Xata"), "{failure}");
+    let (_, ledger) = fleet.ledger();
+    let steps = steps(&ledger, &fleet.database(&half_made).id);
+    assert_eq!(steps.last().unwrap(), "done", "{steps:?}");
+}
+
+#[test]
+fn a_key_without_the_scope_is_told_at_the_first_template() {
+    let fleet = Fleet::start(3);
+    fleet.write("schema/1_a.sql", "select 1;");
+    let refusal = Effect::Answer(CannedResponse::message(StatusCode::FORBIDDEN, "access denied"));
+    fleet.world.xata.faults().push(Fault::always(Call::GetCredentials, refusal));
+    let report = migrate(&fleet, &["--parallel", "1"], 1);
+    let failure = &report["failures"]["http_403"];
+    assert_eq!(failure["count"], 1, "{report}");
+    assert!(failure["message"].as_str().unwrap().contains("its scopes"), "{failure}");
 }
 
 #[test]
