@@ -8,9 +8,11 @@
 //! | `events` | `cargo dev events`: writes the files in `events/` |
 //! | `simulate` | `cargo dev simulate`: thousands of sign-ups, with faults drawn from a seed |
 //!
+//! `console` is the page that `cargo dev` serves.
 //! `services` makes the stand-ins of Xata and Clerk; `server` puts the function behind a Function
 //! URL.
 
+mod console;
 mod events;
 mod send;
 mod server;
