@@ -26,7 +26,7 @@ const EXPERIMENTS = [
     fault: 'xata_down',
   },
   {
-    title: 'Everything arrives three times',
+    title: 'Each event three times',
     text: 'Hookdeck delivers each event three times at once. Xata refuses a second database of one name, so there is one.',
     fault: 'hookdeck_duplicates',
   },

@@ -1,12 +1,14 @@
 // The databases: a map with a circle for each region, and a table.
 
 import { byId, calm, element, setAttribute, setChildren, setText, svg } from './dom.js';
-import { newest, on, store } from './store.js';
+import { mark, newest, on, store } from './store.js';
 import { HEIGHT, WIDTH, landPath, project } from './world.js';
 import { count, plural, regionName } from './words.js';
 import { deleteUser } from './actions.js';
 
 const MOST = 200;
+/** New rows of one frame, as in deliveries.js. */
+const MOST_NEW = 30;
 const shown = new Map(); // by id: the row's nodes
 const circles = new Map(); // by region
 const STATES = { creating: 'move', ready: 'ok', asleep: 'quiet', parked: 'quiet' };
@@ -35,12 +37,20 @@ function showTable() {
   const { shown: databases, matching } = newest(store.databases, (each) => !user || each.user.includes(user), MOST);
   const ids = new Set(databases.map(({ id }) => id));
   for (const id of shown.keys()) if (!ids.has(id)) shown.delete(id);
-  setChildren(byId('databases'), databases.map((database) => {
+  let made = 0;
+  const nodes = [];
+  for (const database of databases) {
     let item = shown.get(database.id);
-    if (!item) shown.set(database.id, item = make(database));
+    if (!item) {
+      if (made === MOST_NEW) continue;
+      made += 1;
+      shown.set(database.id, item = make(database));
+    }
     if (item.database !== database) paint(item, database);
-    return item.node;
-  }));
+    nodes.push(item.node);
+  }
+  setChildren(byId('databases'), nodes);
+  if (nodes.length < databases.length) mark('databases');
   for (const node of document.querySelectorAll('.for-psql')) node.hidden = !store.postgres;
   byId('no-databases').hidden = databases.length > 0;
   setText(byId('databases-shown'), databases.length ? `showing ${count(databases.length)} of ${count(user ? matching : store.databasesTotal)}` : '');

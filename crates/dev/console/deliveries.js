@@ -4,11 +4,13 @@
 // unless many move at once or the reader asks for less motion.
 
 import { byId, calm, setAttribute, setChildren, setText } from './dom.js';
-import { newest, on, rowListeners, store } from './store.js';
+import { mark, newest, on, rowListeners, store } from './store.js';
 import { count, countdown, describe, isMoving, lastAnswer, phase, placementWords, regionName, sentence, title } from './words.js';
 import { openDetail } from './detail.js';
 
 const MOST = 200;
+/** New rows of one frame: more wait for the next, so that no frame takes long. */
+const MOST_NEW = 30;
 const STEP_MS = 170;
 /** More rows than this that move at once are not played back. */
 const MOST_PLAYED = 40;
@@ -50,12 +52,20 @@ function render() {
   const ids = new Set(rows.map((row) => row.id));
   const hadFocus = list.contains(document.activeElement) ? list.querySelector(':focus')?.closest('li')?.dataset.id : null;
   for (const id of shown.keys()) if (!ids.has(id)) shown.delete(id);
-  setChildren(list, rows.map((row) => {
+  let made = 0;
+  const nodes = [];
+  for (const row of rows) {
     let item = shown.get(row.id);
-    if (!item) shown.set(row.id, item = make(row));
+    if (!item) {
+      if (made === MOST_NEW) continue;
+      made += 1;
+      shown.set(row.id, item = make(row));
+    }
     if (item.row !== row || item.paused !== store.paused) paint(item, row);
-    return item.node;
-  }));
+    nodes.push(item.node);
+  }
+  setChildren(list, nodes);
+  if (nodes.length < rows.length) mark('rows');
   if (!ids.has(current)) choose(rows[0]?.id);
   if (hadFocus && !ids.has(hadFocus)) shown.get(current)?.open.focus();
   const all = wanted === 'all' && !user ? store.rowsTotal : matching;
@@ -82,8 +92,8 @@ function paint(item, row) {
   setText(item.user, row.user ?? '');
   setText(item.answer, lastAnswer(row));
   setText(item.region, row.region ? regionName(row.region) : row.from ? `from ${row.from}` : '');
-  setText(item.why, row.region ? [placementWords(row.placement), row.from && `from ${row.from}`].filter(Boolean).join(', ') : '');
-  setAttribute(item.answer, 'title', item.answer.textContent);
+  setText(item.why, row.region ? [row.from && `from ${row.from}`, placementWords(row.placement)].filter(Boolean).join(', ') : '');
+  for (const cut of [item.answer, item.why]) setAttribute(cut, 'title', cut.textContent);
   setAttribute(item.node, 'data-tone', tone);
   paintWait(item);
   if (!journeys.has(row.id)) item.station = stationOf(row);

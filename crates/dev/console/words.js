@@ -23,7 +23,7 @@ export const time = (ms) => clock.format(ms);
 export const regionName = (id) => store.regions.find((region) => region.id === id)?.label ?? id ?? '';
 
 const PLACEMENTS = {
-  geo: 'by the address',
+  geo: 'by address',
   default: 'the default',
   private_metadata: 'asked for by the backend',
   public_metadata: 'asked for by the backend',
@@ -47,7 +47,7 @@ export function phase(row) {
 export function describe(row) {
   if (isMoving(row)) return { tone: 'move', words: STATIONS[row.stage] };
   if (row.status === 'hold') return { tone: 'wait', words: 'held: delivery is paused' };
-  if (row.next_at != null) return { tone: 'wait', words: row.attempts ? 'retry' : 'delivery', waits: true };
+  if (row.next_at != null) return { tone: 'wait', words: `attempt ${row.attempts + 1}`, waits: true };
   if (row.status === 'successful') {
     return { tone: row.outcome === 'ignored' ? 'quiet' : 'ok', words: row.outcome ?? 'acknowledged' };
   }
@@ -63,12 +63,12 @@ export function countdown(row) {
   return left > 500 ? `in ${left < 120_000 ? `${Math.round(left / 1000)} s` : duration(left)}` : 'now';
 }
 
-/** The last answer in few words: 503 xata_unreachable, attempt 2, Retry-After 30. */
+/** The last answer in few words: 503 xata_unreachable, Retry-After 30. */
 export function lastAnswer(row) {
   const parts = [];
   if (row.http_status) parts.push(`${row.http_status}${row.reason ? ` ${row.reason}` : ''}`);
   else if (row.reason) parts.push(row.reason);
-  if (row.attempts) parts.push(`attempt ${row.attempts}`);
+  if (row.attempts && row.next_at == null) parts.push(`attempt ${row.attempts}`);
   if (row.retry_after && phase(row) !== 'done') parts.push(`Retry-After ${row.retry_after}`);
   if (row.took_ms != null) parts.push(`after ${duration(row.took_ms)}`);
   return parts.join(', ');
