@@ -17,12 +17,12 @@ const EXPERIMENTS = [
   },
   {
     title: 'Xata answers too late',
-    text: 'Xata creates the database, but the answer is lost. The function looks for the name before it answers, or answers 503, and the retry finds the database: still one.',
+    text: 'Xata creates the database, but its answer is lost. The function asks Xata for a database of this name and finds it: one database, not two. Open the row to see both calls.',
     fault: 'xata_lost_answer',
   },
   {
     title: 'Xata is down',
-    text: 'The function answers 503, and Hookdeck waits and tries again. End it: the next attempt creates the database.',
+    text: 'The function answers 503, and Hookdeck waits and delivers again. End it, and the next attempt creates the database.',
     fault: 'xata_down',
   },
   {

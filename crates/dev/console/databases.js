@@ -1,6 +1,6 @@
 // The databases: a map with a circle for each region, and a table.
 
-import { byId, calm, element, setAttribute, setChildren, setText, svg } from './dom.js';
+import { byId, calm, element, roving, setAttribute, setText, svg } from './dom.js';
 import { mark, newest, on, store } from './store.js';
 import { HEIGHT, WIDTH, landPath, project } from './world.js';
 import { count, plural, regionName } from './words.js';
@@ -10,6 +10,7 @@ const MOST = 200;
 /** New rows of one frame, as in deliveries.js. */
 const MOST_NEW = 30;
 const shown = new Map(); // by id: the row's nodes
+const rows = roving(byId('databases'));
 const circles = new Map(); // by region
 const STATES = { creating: 'move', ready: 'ok', asleep: 'quiet', parked: 'quiet' };
 const ENTRIES = { agrees: 'ok', differs: 'bad', missing: 'wait', none: 'quiet' };
@@ -49,7 +50,7 @@ function showTable() {
     if (item.database !== database) paint(item, database);
     nodes.push(item.node);
   }
-  setChildren(byId('databases'), nodes);
+  rows.show(nodes);
   if (nodes.length < databases.length) mark('databases');
   for (const node of document.querySelectorAll('.for-psql')) node.hidden = !store.postgres;
   byId('no-databases').hidden = databases.length > 0;
@@ -60,7 +61,7 @@ function make({ user }) {
   const cells = ['', 'region', 'state', 'entry', 'psql', ''].map((label) => element('td', { role: 'cell', 'data-label': label || false }));
   cells[0].className = 'mono';
   cells[4].className = 'for-psql';
-  cells[5].append(element('button', { type: 'button', class: 'small', 'data-user': user, 'aria-label': `Delete ${user}` }, 'delete'));
+  cells[5].append(element('button', { type: 'button', class: 'small', tabindex: -1, 'data-user': user, 'aria-label': `Delete ${user}` }, 'delete'));
   return { node: element('tr', { role: 'row' }, ...cells), cells };
 }
 
@@ -73,7 +74,9 @@ function paint(item, database) {
   setText(entry, database.entry === 'none' ? '–' : database.entry);
   setAttribute(state, 'data-tone', STATES[database.state] ?? 'quiet');
   setAttribute(entry, 'data-tone', ENTRIES[database.entry] ?? 'quiet');
-  psql.replaceChildren(database.connect ? element('input', { class: 'mono', readonly: true, value: database.connect, 'aria-label': `psql command for ${database.user}` }) : '');
+  if (psql.firstChild?.value !== database.connect) {
+    psql.replaceChildren(database.connect ? element('input', { class: 'mono', readonly: true, tabindex: -1, value: database.connect, 'aria-label': `psql command for ${database.user}`, onfocus: ({ target }) => target.select() }) : '');
+  }
 }
 
 function drawMap() {

@@ -3,7 +3,7 @@
 // The services of this machine answer within a millisecond. So a row plays the stages back slowly enough to see them,
 // unless many move at once or the reader asks for less motion.
 
-import { byId, calm, setAttribute, setChildren, setText } from './dom.js';
+import { byId, calm, roving, setAttribute, setText } from './dom.js';
 import { mark, newest, on, rowListeners, store } from './store.js';
 import { count, countdown, describe, isMoving, lastAnswer, phase, placementWords, regionName, sentence, title } from './words.js';
 import { openDetail } from './detail.js';
@@ -23,7 +23,7 @@ const list = byId('deliveries');
 const template = byId('delivery-template').content.firstElementChild;
 const shown = new Map(); // by id: the row's nodes
 const journeys = new Map(); // by id: the stations still to show
-let current = null; // the id of the row that Tab reaches
+const rows = roving(list);
 let playing = null;
 
 /** Starts the list. */
@@ -37,8 +37,6 @@ export function start() {
     const row = event.target.closest('li');
     if (row) openDetail(row.dataset.id, row.querySelector('button'));
   });
-  list.addEventListener('focusin', (event) => choose(event.target.closest('li')?.dataset.id));
-  list.addEventListener('keydown', move);
   setInterval(tick, 500);
 }
 
@@ -48,13 +46,12 @@ function render() {
   const wanted = filter();
   const user = byId('user-filter').value.trim();
   const matches = (row) => (wanted === 'all' || phase(row) === wanted) && (!user || row.user?.includes(user));
-  const { shown: rows, matching } = newest(store.rows, matches, MOST);
-  const ids = new Set(rows.map((row) => row.id));
-  const hadFocus = list.contains(document.activeElement) ? list.querySelector(':focus')?.closest('li')?.dataset.id : null;
+  const { shown: found, matching } = newest(store.rows, matches, MOST);
+  const ids = new Set(found.map((row) => row.id));
   for (const id of shown.keys()) if (!ids.has(id)) shown.delete(id);
   let made = 0;
   const nodes = [];
-  for (const row of rows) {
+  for (const row of found) {
     let item = shown.get(row.id);
     if (!item) {
       if (made === MOST_NEW) continue;
@@ -64,14 +61,12 @@ function render() {
     if (item.row !== row || item.paused !== store.paused) paint(item, row);
     nodes.push(item.node);
   }
-  setChildren(list, nodes);
-  if (nodes.length < rows.length) mark('rows');
-  if (!ids.has(current)) choose(rows[0]?.id);
-  if (hadFocus && !ids.has(hadFocus)) shown.get(current)?.open.focus();
+  rows.show(nodes);
+  if (nodes.length < found.length) mark('rows');
   const all = wanted === 'all' && !user ? store.rowsTotal : matching;
-  setText(byId('shown'), rows.length ? `showing ${count(rows.length)} of ${count(all)}` : '');
-  byId('no-deliveries').hidden = rows.length > 0;
-  if (!rows.length) setText(byId('no-deliveries'), !store.rowsTotal ? 'Nobody has signed up yet.' : 'No delivery is like that.');
+  setText(byId('shown'), found.length ? `showing ${count(found.length)} of ${count(all)}` : '');
+  byId('no-deliveries').hidden = found.length > 0;
+  if (!found.length) setText(byId('no-deliveries'), !store.rowsTotal ? 'Nobody has signed up yet.' : 'No delivery is like that.');
 }
 
 function make(row) {
@@ -84,6 +79,7 @@ function make(row) {
 }
 
 function paint(item, row) {
+  if (item.row?.stage !== row.stage) item.since = Date.now();
   item.row = row;
   item.paused = store.paused;
   const { tone } = describe(row);
@@ -102,7 +98,8 @@ function paint(item, row) {
 
 function paintWait(item) {
   const { words, waits } = describe(item.row);
-  setText(item.state, waits ? `${words} ${store.paused ? 'held: paused' : countdown(item.row)}` : words);
+  const at = isMoving(item.row) && Math.floor((Date.now() - item.since) / 1000);
+  setText(item.state, waits ? `${words} ${store.paused ? 'held: paused' : countdown(item.row)}` : at >= 2 ? `${words} for ${at} s` : words);
 }
 
 function paintStation(item) {
@@ -111,7 +108,7 @@ function paintStation(item) {
 
 /** Once per half second: the times that pass. */
 function tick() {
-  for (const item of shown.values()) if (item.row.next_at != null) paintWait(item);
+  for (const item of shown.values()) if (item.row.next_at != null || isMoving(item.row)) paintWait(item);
 }
 
 function stationOf(row) {
@@ -151,22 +148,4 @@ function play(at) {
     }
   }
   if (journeys.size) playing = requestAnimationFrame(play);
-}
-
-/** Makes this row the one that Tab reaches. */
-function choose(id) {
-  if (id === undefined || id === current && shown.get(id)?.open.tabIndex === 0) return;
-  if (shown.has(current)) shown.get(current).open.tabIndex = -1;
-  current = id;
-  if (shown.has(id)) shown.get(id).open.tabIndex = 0;
-}
-
-/** The arrow keys, Home, End and the page keys go from row to row. */
-function move(event) {
-  const nodes = [...list.children];
-  const at = nodes.findIndex((node) => node.dataset.id === current);
-  const steps = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: nodes.length - 1, PageDown: at + 10, PageUp: at - 10 };
-  if (!(event.key in steps)) return;
-  event.preventDefault();
-  nodes[Math.max(0, Math.min(nodes.length - 1, steps[event.key]))]?.querySelector('button').focus();
 }

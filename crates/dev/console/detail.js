@@ -77,18 +77,21 @@ async function show() {
   const focused = dialog.contains(document.activeElement) ? document.activeElement.closest('details')?.dataset.part : null;
   byId('detail-body').replaceChildren(
     attempts.length ? '' : element('p', { class: 'note' }, 'Not delivered yet.'),
-    ...attempts.toReversed().map((attempt, index) => attemptSection(attempt, index === 0)),
+    ...attempts.map((attempt, index) => attemptSection(attempt, index, copyOf(attempts, index), index === attempts.length - 1)).toReversed(),
     part('event', 'The event, as Clerk sent it', false, code(pretty(event.body))),
   );
   if (focused) dialog.querySelector(`[data-part="${focused}"] summary`)?.focus();
 }
 
-function attemptSection(attempt, isLast) {
-  const key = `attempt-${attempt.number}`;
+/** Which of several deliveries of the same attempt this is: 1 for the first. */
+const copyOf = (attempts, index) => attempts.slice(0, index + 1).filter(({ number }) => number === attempts[index].number).length;
+
+function attemptSection(attempt, index, copy, isLast) {
+  const key = `attempt-${index}`;
   const answer = attempt.status ?? (attempt.error ? `no answer: ${attempt.error}` : 'under way');
   const took = attempt.duration_ms != null ? `, ${duration(attempt.duration_ms)}` : '';
   const why = { INITIAL: '', MANUAL: ', by hand', AUTOMATIC: ', a retry' }[attempt.trigger] ?? '';
-  return part(key, `Attempt ${attempt.number}${why}, at ${time(attempt.at)}: ${answer}${took}`, isLast,
+  return part(key, `Attempt ${attempt.number}${copy > 1 ? `, delivery ${copy}` : ''}${why}, at ${time(attempt.at)}: ${answer}${took}`, isLast,
     element('h3', {}, 'Calls to Xata and Clerk'), waterfall(attempt, key),
     element('h3', {}, 'Answer'),
     code(attempt.response ? `${attempt.status ?? ''}\n${headers(attempt.response.headers)}\n\n${pretty(attempt.response.body)}` : String(answer)),

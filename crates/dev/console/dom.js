@@ -33,15 +33,42 @@ export function setAttribute(node, name, value) {
   if (node.getAttribute(name) !== value) node.setAttribute(name, value);
 }
 
-/** Makes the children of `parent` exactly `nodes`, in this order, with as few moves as possible. */
-export function setChildren(parent, nodes) {
-  const wanted = new Set(nodes);
-  for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
-  let next = parent.firstElementChild;
-  for (const node of nodes) {
-    if (node === next) next = next.nextElementSibling;
-    else parent.insertBefore(node, next);
-  }
+/**
+ * The rows of a list, of which Tab reaches one; the arrow keys, Home, End and the page keys go to the others.
+ * `show(nodes)` makes the rows exactly these, with as few moves as possible, and keeps the focus in the list.
+ */
+export function roving(list) {
+  let current = null;
+  const controls = (row) => [...(row?.querySelectorAll('button, input') ?? [])];
+  const choose = (row) => {
+    for (const control of controls(current)) control.tabIndex = -1;
+    for (const control of controls(row)) control.tabIndex = 0;
+    current = row;
+  };
+  const rowOf = (node) => [...list.children].find((row) => row.contains(node));
+  list.addEventListener('focusin', (event) => choose(rowOf(event.target)));
+  list.addEventListener('keydown', (event) => {
+    const at = [...list.children].indexOf(current);
+    const last = list.children.length - 1;
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: last, PageDown: at + 10, PageUp: at - 10 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    const column = controls(current).indexOf(event.target);
+    controls(list.children[Math.max(0, Math.min(last, to))])[column]?.focus();
+  });
+  const show = (nodes) => {
+    const hadFocus = list.contains(document.activeElement);
+    const wanted = new Set(nodes);
+    for (const child of [...list.children]) if (!wanted.has(child)) child.remove();
+    let next = list.firstElementChild;
+    for (const node of nodes) {
+      if (node === next) next = next.nextElementSibling;
+      else list.insertBefore(node, next);
+    }
+    if (!wanted.has(current)) choose(nodes[0]);
+    if (hadFocus && !list.contains(document.activeElement)) controls(current)[0]?.focus();
+  };
+  return { show };
 }
 
 /** Whether the reader asks for less motion. */

@@ -8,6 +8,8 @@ const WIDTH = 400;
 const HEIGHT = 130;
 const FLOOR = 108;
 const TOP = 18;
+/** Buckets of the histogram, at least. */
+const FEWEST = 8;
 let drawn = '';
 
 /** Starts the charts. */
@@ -34,18 +36,28 @@ function picture(label, ...children) {
 
 const label = (x, y, text, anchor = 'middle') => svg('text', { x, y, 'text-anchor': anchor }, text);
 
-function latencyChart(latency) {
+/** The buckets from the first to the last that is not empty, and some beside them. */
+function inUse(latency) {
+  const used = latency.map(([, n]) => n > 0);
+  const first = Math.max(0, used.indexOf(true));
+  const last = Math.max(used.lastIndexOf(true), first);
+  const from = Math.max(0, Math.min(first, latency.length - FEWEST));
+  return latency.slice(from, Math.max(last + 1, from + FEWEST));
+}
+
+function latencyChart(all) {
+  const latency = inUse(all);
   const total = latency.reduce((sum, [, n]) => sum + n, 0);
   const most = Math.max(1, ...latency.map(([, n]) => n));
   const step = WIDTH / Math.max(1, latency.length);
-  const upTo = (upper) => (upper == null ? 'longer' : duration(upper));
+  const upTo = (upper) => (upper == null ? 'longer' : upper < 100 ? `${upper} ms` : upper < 60_000 ? `${upper / 1000} s` : duration(upper));
   const bars = latency.flatMap(([upper, n], index) => {
     const height = ((FLOOR - TOP) * n) / most;
     const middle = (index + 0.5) * step;
     return [
       svg('rect', { class: 'bar ok', x: index * step + 2, y: FLOOR - height, width: Math.max(1, step - 4), height, rx: 2 }),
       n ? label(middle, FLOOR - height - 4, count(n)) : '',
-      n || latency.length < 8 || index % 2 === 0 ? label(middle, FLOOR + 15, upTo(upper)) : '',
+      latency.length <= FEWEST || index % 2 === 0 ? label(middle, FLOOR + 15, upTo(upper)) : '',
     ];
   });
   const text = total ? `${plural(total, 'sign-up')}. Half took at most ${upTo(median(latency, total))}.` : 'No sign-up yet.';
