@@ -177,6 +177,29 @@ const checks = {
     await close(page);
   },
 
+  'When each event is delivered three times, there is one database': async () => {
+    const page = await open();
+    await turn(page, 'hookdeck_duplicates', true);
+    const user = await signUp(page);
+    await outcome(page, user, /created|exists/);
+    await turn(page, 'hookdeck_duplicates', false);
+    await oneDatabase(page, user);
+    await holds();
+    await close(page);
+  },
+
+  'While delivery is paused, a delivery waits, and then it is made': async () => {
+    const page = await open();
+    await page.click('#pause');
+    await page.getByRole('button', { name: 'Resume delivery' }).waitFor();
+    const user = await signUp(page);
+    await outcome(page, user, /paused/);
+    await page.click('#pause');
+    await outcome(page, user, /created/);
+    await oneDatabase(page, user);
+    await close(page);
+  },
+
   'A deleted user loses the database, or it is parked': async () => {
     const page = await open();
     const user = await signUp(page);
@@ -387,12 +410,16 @@ const checks = {
   },
 
   'The pictures of the documentation': async () => {
-    await settled();
-    await post('burst', { count: 8 });
-    await settled();
-    await post('switches/xata_down', { on: true });
-    await post('time-scale', { value: 1 });
-    for (const name of ['Mara Lindgren', 'Tomás Oliveira']) await post('sign-ups', { place: 'berlin', ip: null, name, region: null, by: 'browser' });
+    const { places } = await state();
+    const people = ['Aiko Tanaka', 'Noah Williams', 'Zanele Dube', 'Lucas Martin', 'Priya Raman', 'Elin Berg', 'Tomás Oliveira', 'Mara Lindgren'];
+    for (const [index, name] of people.entries()) {
+      if (index === people.length - 2) {
+        await settled();
+        await post('switches/xata_down', { on: true });
+        await post('time-scale', { value: 1 });
+      }
+      await post('sign-ups', { place: places[(5 * index + 3) % places.length].id, ip: null, name, region: null, by: 'browser' });
+    }
     await until(async () => (await state()).rows.filter((row) => row.next_at != null).length >= 2, 'two deliveries wait');
     for (const colorScheme of ['light', 'dark']) {
       const page = await open({ width: 1280, height: 800, colorScheme, reducedMotion: 'reduce' });

@@ -17,7 +17,7 @@ const EXPERIMENTS = [
   },
   {
     title: 'Xata answers too late',
-    text: 'Xata creates the database, but its answer is lost. The function asks Xata for a database of this name and finds it: one database, not two. Open the row to see both calls.',
+    text: 'Xata creates the database, but its answer is lost. The function asks for the name and finds it: one database, not two. Open the row to see both calls.',
     fault: 'xata_lost_answer',
   },
   {
