@@ -38,6 +38,8 @@ on('snapshot', () => {
     ? 'The function runs on this machine, and the other services are real.'
     : 'Here the function is the real one. Clerk, Hookdeck and Xata are stand-ins on this machine, so you may break them.');
   byId('live').hidden = !isLive;
+  // The real Hookdeck has its own clock.
+  document.querySelector('.clock').hidden = isLive;
   setText(byId('live'), 'Real services: a sign-up creates a database that costs money. You see what passes through the function on this machine. You do not see other deliveries, Hookdeck’s waits, or databases made elsewhere.');
 });
 
