@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
@@ -12,7 +13,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use futures_util::stream;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -63,6 +64,24 @@ impl IntoResponse for Refusal {
     }
 }
 
+impl From<PathRejection> for Refusal {
+    fn from(_: PathRejection) -> Self {
+        Self::bad_request("The address cannot be read.")
+    }
+}
+
+impl From<QueryRejection> for Refusal {
+    fn from(_: QueryRejection) -> Self {
+        Self::bad_request("The part of the address after the question mark cannot be read.")
+    }
+}
+
+/// The id in the path, or why it cannot be read.
+type Id = Result<Path<String>, PathRejection>;
+
+/// What stands in the query, or why it cannot be read.
+type In<T> = Result<Query<T>, QueryRejection>;
+
 type Answer = Result<Json<Value>, Refusal>;
 type Console = State<Arc<World>>;
 
@@ -98,16 +117,13 @@ async fn method_not_allowed() -> Refusal {
 
 /// Reads the JSON of a request. No body at all is an empty object.
 async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Refusal> {
-    let length =
-        request.headers().get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
     let too_large = || {
         let text = format!("The body is larger than {BODY_LIMIT_BYTES} bytes.");
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, text)
     };
-    if length.is_some_and(|it: usize| it > BODY_LIMIT_BYTES) {
-        return Err(too_large());
-    }
-    let body = to_bytes(request.into_body(), BODY_LIMIT_BYTES).await.map_err(|_| too_large())?;
+    // A little more is read, because a client that is cut off while it sends sees no answer.
+    let body = to_bytes(request.into_body(), 4 * BODY_LIMIT_BYTES).await;
+    let body = body.ok().filter(|it| it.len() <= BODY_LIMIT_BYTES).ok_or_else(too_large)?;
     let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
     serde_json::from_slice(&body)
         .map_err(|error| Refusal::bad_request(format!("The body cannot be read: {error}.")))
@@ -123,8 +139,9 @@ struct After {
 async fn follow(
     State(world): Console,
     headers: HeaderMap,
-    Query(After { after }): Query<After>,
+    after: In<After>,
 ) -> Result<Response, Refusal> {
+    let Query(After { after }) = after?;
     let messages = world.journal.subscribe();
     let header = headers.get("last-event-id").map(|it| it.to_str().unwrap_or_default().to_owned());
     let seen = match header.or(after) {
@@ -160,19 +177,17 @@ impl Follower {
         let seen = self.seen;
         // The number of another process may be larger; it has to be answered, too.
         let news = self.messages.wait_for(|last| *last != seen);
-        match timeout(ALIVE_INTERVAL, news).await {
-            Err(_) => Bytes::from_static(b": alive\n\n"),
-            Ok(_) => {
-                let (piece, seen) = self.world.journal.after(self.seen);
-                self.seen = seen;
-                piece
-            }
+        if timeout(ALIVE_INTERVAL, news).await.is_err() {
+            return Bytes::from_static(b": alive\n\n");
         }
+        let (piece, seen) = self.world.journal.after(self.seen);
+        self.seen = seen;
+        piece
     }
 }
 
-async fn event(State(world): Console, Path(id): Path<String>) -> Answer {
-    world.detail(&id).map(Json)
+async fn event(State(world): Console, id: Id) -> Answer {
+    world.detail(&id?).map(Json)
 }
 
 #[derive(Deserialize)]
@@ -180,15 +195,11 @@ struct Form {
     r#as: Option<String>,
 }
 
-async fn copy(
-    State(world): Console,
-    Path(id): Path<String>,
-    Query(form): Query<Form>,
-) -> Result<Response, Refusal> {
-    let form = form.r#as.unwrap_or_default().parse();
+async fn copy(State(world): Console, id: Id, form: In<Form>) -> Result<Response, Refusal> {
+    let form = form?.0.r#as.unwrap_or_default().parse();
     let form =
         form.map_err(|_| Refusal::bad_request("A copy is as=curl, as=sam or as=fixture."))?;
-    let copy = world.copy(&id, form)?;
+    let copy = world.copy(&id?, form)?;
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], copy).into_response())
 }
 
@@ -196,12 +207,12 @@ fn done() -> Json<Value> {
     Json(json!({ "ok": true }))
 }
 
-async fn retry(State(world): Console, Path(id): Path<String>) -> Answer {
-    world.retry(&id).map(|()| done())
+async fn retry(State(world): Console, id: Id) -> Answer {
+    world.retry(&id?).map(|()| done())
 }
 
-async fn cancel(State(world): Console, Path(id): Path<String>) -> Answer {
-    world.cancel(&id).map(|()| done())
+async fn cancel(State(world): Console, id: Id) -> Answer {
+    world.cancel(&id?).map(|()| done())
 }
 
 /// What allows an action that costs money.
@@ -236,8 +247,8 @@ async fn burst(State(world): Console, request: Request) -> Answer {
     Ok(Json(json!({ "ok": true, "users": count })))
 }
 
-async fn delete(State(world): Console, Path(user): Path<String>) -> Answer {
-    world.delete(&user).map(|()| done())
+async fn delete(State(world): Console, user: Id) -> Answer {
+    world.delete(&user?).map(|()| done())
 }
 
 #[derive(Deserialize)]
@@ -245,14 +256,14 @@ struct OnOff {
     on: bool,
 }
 
-async fn switch(State(world): Console, Path(id): Path<String>, request: Request) -> Answer {
+async fn switch(State(world): Console, id: Id, request: Request) -> Answer {
     let OnOff { on } = read(request).await?;
-    world.switch(&id, on).map(|()| done())
+    world.switch(&id?, on).map(|()| done())
 }
 
-async fn act(State(world): Console, Path(id): Path<String>, request: Request) -> Answer {
+async fn act(State(world): Console, id: Id, request: Request) -> Answer {
     let Confirmation { confirm } = read(request).await?;
-    world.act(&id, confirm.as_deref()).map(|()| done())
+    world.act(&id?, confirm.as_deref()).map(|()| done())
 }
 
 async fn pause(State(world): Console, request: Request) -> Answer {

@@ -138,7 +138,9 @@ mod tests {
     #[test]
     fn a_latency_counts_in_the_bucket_whose_limit_it_does_not_exceed() {
         let mut tally = Tally::default();
-        [0, 1, 2, 3, 60_001, u64::MAX].into_iter().for_each(|it| tally.latency(it));
+        for took_ms in [0, 1, 2, 3, 60_001, u64::MAX] {
+            tally.latency(took_ms);
+        }
         let latency = tally.counts(0, Stored::default()).latency;
         let expected = [(1, 2), (2, 1), (5, 1), (3_600_000, 2)];
         assert_eq!(latency.into_iter().filter(|it| it.1 > 0).collect::<Vec<_>>(), expected);

@@ -178,8 +178,8 @@ struct State {
     /// The users whose entry may have changed, and when.
     touched: HashMap<String, Instant>,
     touched_at: Instant,
-    read_at: Instant,
-    counted_at: Instant,
+    read_at: Option<Instant>,
+    counted_at: Option<Instant>,
     tally: Tally,
     counts: Counts,
     stored: Stored,
@@ -205,8 +205,8 @@ impl Journal {
             users: HashMap::new(),
             touched: HashMap::new(),
             touched_at: now,
-            read_at: now,
-            counted_at: now,
+            read_at: None,
+            counted_at: None,
             tally,
             counts,
             stored: Stored::default(),
@@ -248,7 +248,7 @@ impl Journal {
             "rows_total": state.n_events,
             "databases": databases.filter_map(|it| state.databases.get(&it.id)).collect::<Vec<_>>(),
             "databases_total": state.databases.len(),
-            "counts": state.counts,
+            "counts": state.tally.counts(now_ms(), state.stored.clone()),
             "runs": state.runs,
         })
     }
@@ -348,7 +348,7 @@ impl Journal {
     /// Whether it is time to read the databases.
     pub(super) fn is_due(&self) -> bool {
         let state = self.state();
-        let since = state.read_at.elapsed();
+        let Some(since) = state.read_at.map(|at| at.elapsed()) else { return true };
         let is_creating = || state.listed.iter().rev().take(SHOWN).any(|it| it.state == "creating");
         let is_busy = || state.touched_at.elapsed() < READ_ON || is_creating();
         since >= IDLE_INTERVAL || since >= READ_INTERVAL && is_busy()
@@ -409,13 +409,13 @@ impl State {
     }
 
     fn publish_counts(&mut self) {
-        if self.counted_at.elapsed() < READ_INTERVAL {
+        if self.counted_at.is_some_and(|at| at.elapsed() < READ_INTERVAL) {
             return;
         }
         let counts = self.tally.counts(now_ms(), self.stored.clone());
         if counts != self.counts {
             self.counts = counts;
-            self.counted_at = Instant::now();
+            self.counted_at = Some(Instant::now());
             self.history.push("counts", &self.counts);
         }
     }
@@ -576,7 +576,7 @@ impl State {
     }
 
     fn update(&mut self, reading: &Reading<'_>) {
-        self.read_at = Instant::now();
+        self.read_at = Some(Instant::now());
         let before: HashMap<String, Listed> =
             std::mem::take(&mut self.listed).into_iter().map(|it| (it.id.clone(), it)).collect();
         for listed in &reading.databases {

@@ -31,9 +31,15 @@ impl Masks {
                 {
                     MASK.clone_into(value);
                 }
-                values.iter_mut().for_each(|it| self.value(it));
+                for value in values {
+                    self.value(value);
+                }
             }
-            Value::Object(members) => members.values_mut().for_each(|it| self.value(it)),
+            Value::Object(members) => {
+                for value in members.values_mut() {
+                    self.value(value);
+                }
+            }
             _ => {}
         }
     }

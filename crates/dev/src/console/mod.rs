@@ -36,13 +36,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval};
 
 pub(crate) use self::function::Function;
 pub(crate) use self::world::{Setup, World, read};
 
+use self::runs::Runs;
 use crate::server;
 use crate::services::LOOPBACK;
 
@@ -52,10 +53,19 @@ const PORT: u16 = 4000;
 /// How often the rows that wait are sent, and the journal is asked whether to read the databases.
 const REFRESH_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Where the fleet commands of `cargo ops` keep their runs, below the current directory; and how many
+/// refreshes pass until it is read again.
+const RUNS: &str = ".ops/runs";
+const RUNS_EVERY: u64 = 10;
+
 /// Listens on this port, or else on the usual one, or on a free one where that is taken.
 pub(crate) fn listen(port: Option<u16>) -> anyhow::Result<TcpListener> {
     match port {
-        Some(port) => server::listen(LOOPBACK, port).context("choose one with --console-port"),
+        Some(port) => server::listen(LOOPBACK, port).map_err(|_| {
+            anyhow!(
+                "cannot use port {port} for the console; choose another one with --console-port"
+            )
+        }),
         None => server::listen(LOOPBACK, PORT).or_else(|_| server::listen(LOOPBACK, 0)),
     }
 }
@@ -64,6 +74,8 @@ pub(crate) fn listen(port: Option<u16>) -> anyhow::Result<TcpListener> {
 pub(crate) fn serve(listener: TcpListener, world: Arc<World>) -> anyhow::Result<SocketAddr> {
     let address = listener.local_addr()?;
     let listener = listener.into_std()?;
+    // The first page sees the databases of the samples.
+    world.refresh();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let run = async move {
         let Ok(listener) = TcpListener::from_std(listener) else { return };
@@ -80,9 +92,13 @@ pub(crate) fn serve(listener: TcpListener, world: Arc<World>) -> anyhow::Result<
 async fn refresh(world: Arc<World>) {
     let mut ticks = interval(REFRESH_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    loop {
+    let mut runs = Runs::new(RUNS.as_ref());
+    for n in 0_u64.. {
         ticks.tick().await;
         world.refresh();
+        if n % RUNS_EVERY == 0 {
+            world.journal.show_runs(runs.read());
+        }
     }
 }
 

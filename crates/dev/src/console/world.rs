@@ -31,7 +31,6 @@ use super::function::Function;
 use super::journal::{Journal, Listed, Reading};
 use super::mask::Masks;
 use super::places::{self, PLACES};
-use super::runs::Runs;
 use super::switches::{self, Switch};
 use super::trace;
 use crate::services::{Api, Services};
@@ -57,9 +56,6 @@ const MOST_SIGN_UPS: usize = 500;
 /// What an action that costs money must say.
 const CONFIRMATION: &str = "creates a real database, which costs money";
 
-/// The runs are read so often.
-const RUNS_INTERVAL: Duration = Duration::from_secs(1);
-
 /// What the console is made of.
 pub(crate) struct Setup {
     pub(crate) api: Api,
@@ -82,7 +78,6 @@ pub(crate) struct World {
     pub(super) journal: Arc<Journal>,
     clock: Arc<ScaledClock>,
     controls: Mutex<Controls>,
-    runs: Mutex<(Runs, Instant)>,
     masks: Masks,
     /// Where the function runs. The console has a thread of its own.
     runtime: Handle,
@@ -204,7 +199,6 @@ impl World {
                 is_paused: false,
                 time_scale: TIME_SCALE,
             }),
-            runs: Mutex::new((Runs::new(".ops/runs".as_ref()), Instant::now() - RUNS_INTERVAL)),
             runtime: Handle::current(),
             regions: settings.policy.allowed.clone(),
             is_log_quiet: Arc::new(AtomicBool::new(true)),
@@ -284,17 +278,15 @@ impl World {
         })
     }
 
-    /// Reads what the stand-ins have, and the runs.
+    /// Sends the rows that wait, and reads what the stand-ins have where it is time.
     pub(super) fn refresh(&self) {
-        self.journal.flush();
-        {
-            let (runs, read_at) = &mut *lock(&self.runs);
-            if read_at.elapsed() >= RUNS_INTERVAL {
-                *read_at = Instant::now();
-                self.journal.show_runs(runs.read());
-            }
+        if let Some(services) = self.services().filter(|_| self.journal.is_due()) {
+            self.read(services);
         }
-        let Some(services) = self.services().filter(|_| self.journal.is_due()) else { return };
+        self.journal.flush();
+    }
+
+    fn read(&self, services: &Services) {
         let began = Instant::now();
         self.journal.update(&Reading {
             began,

@@ -34,7 +34,9 @@ struct Shared {
 }
 
 /// Is shown each event, with its body, when it comes in and whenever something about it changes.
-struct Observer(Box<dyn Fn(&Event, &Bytes) + Send + Sync>);
+struct Observer(Box<Observe>);
+
+type Observe = dyn Fn(&Event, &Bytes) + Send + Sync;
 
 impl fmt::Debug for Observer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
