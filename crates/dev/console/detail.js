@@ -156,12 +156,13 @@ async function act(action) {
 }
 
 async function copyAs(kind, label) {
+  byId('copy-text').value = '';
+  byId('copy-field').hidden = true;
   try {
     const text = await get(`/api/events/${encodeURIComponent(id)}/copy?as=${kind}`);
     byId('copy-text').value = typeof text === 'string' ? text : JSON.stringify(text, null, 2);
     await navigator.clipboard.writeText(byId('copy-text').value);
     setText(result, `${label.replace('Copy as', 'Copied:')}`);
-    byId('copy-field').hidden = true;
   } catch (error) {
     if (!byId('copy-text').value) {
       setText(result, error.message);
