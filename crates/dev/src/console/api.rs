@@ -14,7 +14,7 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -101,8 +101,8 @@ pub(super) fn router(world: Arc<World>, port: u16) -> Router {
         .route("/api/actions/{id}", post(act))
         .route("/api/pause", post(pause))
         .route("/api/time-scale", post(time_scale))
-        .fallback(async |uri: Uri, method: http::Method| match assets::respond(uri.path()) {
-            Some(file) if method == http::Method::GET => Ok(file),
+        .fallback(async |uri: Uri, method: Method| match assets::respond(uri.path()) {
+            Some(file) if matches!(method, Method::GET | Method::HEAD) => Ok(file),
             Some(_) => Err(method_not_allowed().await),
             None => Err(Refusal::not_found("There is no such page.")),
         })

@@ -283,11 +283,6 @@ impl Journal {
         found.map(|it| it.body.clone())
     }
 
-    /// Whether this user has signed up, and is not deleted.
-    pub(super) fn has_user(&self, user: &str) -> bool {
-        self.state().users.get(user).is_some_and(|it| !it.is_deleted)
-    }
-
     /// Shows the runs of the fleet commands.
     pub(super) fn show_runs(&self, runs: Vec<Value>) {
         self.change(|state| {
