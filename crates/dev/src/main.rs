@@ -29,7 +29,8 @@ use clap::{Parser, Subcommand};
 ///
 /// Without a command, it sends sample events through Hookdeck's delivery engine, a dozen sign-ups
 /// from around the world and one deletion, and shows a table of the results. Then it serves the
-/// function on port 9000, at / and at /webhooks/clerk, for `hookdeck listen` or curl.
+/// function on port 9000, at / and at /webhooks/clerk, for `hookdeck listen` or curl, and a console on
+/// port 4000, which shows what happens.
 ///
 /// Example: cargo dev --once --api lite
 #[derive(Parser)]
