@@ -22,7 +22,7 @@ const DONE = {
 
 /** The counts that are shown; those with `zero` must be 0. */
 const INVARIANTS = [
-  ['users', 'users'],
+  ['users', 'users in events'],
   ['databases', 'databases'],
   ['entries', 'entries at Clerk'],
   ['duplicates', 'users with two databases', true],
