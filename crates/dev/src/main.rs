@@ -8,9 +8,11 @@
 //! | `events` | `cargo dev events`: writes the files in `events/` |
 //! | `simulate` | `cargo dev simulate`: thousands of sign-ups, with faults drawn from a seed |
 //!
+//! `console` is the page that `cargo dev` serves.
 //! `services` makes the stand-ins of Xata and Clerk; `server` puts the function behind a Function
 //! URL.
 
+mod console;
 mod events;
 mod send;
 mod server;
@@ -27,7 +29,8 @@ use clap::{Parser, Subcommand};
 ///
 /// Without a command, it sends sample events through Hookdeck's delivery engine, a dozen sign-ups
 /// from around the world and one deletion, and shows a table of the results. Then it serves the
-/// function on port 9000, at / and at /webhooks/clerk, for `hookdeck listen` or curl.
+/// function on port 9000, at / and at /webhooks/clerk, for `hookdeck listen` or curl, and a console on
+/// port 4000, which shows what happens.
 ///
 /// Example: cargo dev --once --api lite
 #[derive(Parser)]

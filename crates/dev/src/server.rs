@@ -12,8 +12,11 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use per_user_db::telemetry::InvocationIds;
 use per_user_db::worker::{Invocation, TIMEOUT, Worker};
+use standin::fault::Reset;
 use standin::function_url::{self, BodyEncoding};
 use tokio::net::TcpListener;
+
+use crate::console::Function;
 
 /// The largest payload that a Function URL accepts.
 const PAYLOAD_LIMIT_BYTES: usize = 6 * 1024 * 1024;
@@ -32,20 +35,24 @@ pub(crate) fn listen(ip: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
 }
 
 /// The function as an HTTP server.
-pub(crate) fn router(worker: Arc<Worker>) -> Router {
-    Router::new().fallback(respond).with_state(worker)
+pub(crate) fn router(function: Arc<Function>) -> Router {
+    Router::new().fallback(respond).with_state(function)
 }
 
+/// Where the function ends before it answers, the connection is reset.
 async fn respond(
-    State(worker): State<Arc<Worker>>,
+    State(function): State<Arc<Function>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, StatusCode> {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, PAYLOAD_LIMIT_BYTES).await;
     let request = Request::from_parts(head, body.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?);
-    let response = invoke(&worker, &request, SystemTime::now()).await;
-    let response = function_url::response(&response.to_lambda());
-    Ok(response.map_err(|_| StatusCode::BAD_GATEWAY)?.map(Body::from))
+    let response = function.invoke(request, None).await.map(|it| it.map(Body::from));
+    Ok(response.unwrap_or_else(|_| {
+        let mut reset = Response::new(Body::empty());
+        reset.extensions_mut().insert(Reset);
+        reset
+    }))
 }
 
 /// Invokes the function as its Function URL does.

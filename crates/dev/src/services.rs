@@ -73,13 +73,17 @@ impl Services {
         Ok(Self { api, xata, clerk, placement, regions })
     }
 
-    /// Keeps the data of the platform's databases on the PostgreSQL server that the environment names, if it does.
-    pub(crate) async fn use_postgres(&self) -> anyhow::Result<()> {
+    /// Keeps the data of the platform's databases on the PostgreSQL server that the environment names, and
+    /// tells whether it names one.
+    pub(crate) async fn use_postgres(&self) -> anyhow::Result<bool> {
         let url = std::env::var(VARIABLE).ok().filter(|url| !url.is_empty());
-        let (Some(url), Xata::Platform(platform)) = (url, &self.xata) else { return Ok(()) };
+        let (Some(url), Xata::Platform(platform)) = (url, &self.xata) else {
+            return Ok(false);
+        };
         let server = Server::connect(&url).await;
         let server = server.map_err(|error| anyhow!("{VARIABLE} cannot be used: {error}"))?;
-        Ok(platform.use_postgres(server).await?)
+        platform.use_postgres(server).await?;
+        Ok(true)
     }
 
     pub(crate) fn router(&self) -> Router {

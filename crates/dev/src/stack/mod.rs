@@ -3,17 +3,13 @@ mod sample_events;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::SystemTime;
 
 use anyhow::{Context, bail};
 use cli::{environment, output};
-use per_user_db::handler::Handler;
-use per_user_db::settings::Settings;
-use per_user_db::worker::Worker;
-use per_user_db::{Clock, http_client, telemetry};
+use per_user_db::telemetry;
 
 use self::report::Report;
+use crate::console::{self, Setup, World};
 use crate::services::{Api, LOOPBACK, PORT, SIGNING_SECRET, Services};
 use crate::{server, standins};
 
@@ -42,6 +38,15 @@ pub(crate) struct Arguments {
     /// Send the sample events with --live, too. They create real databases, which cost money
     #[arg(long, requires = "live")]
     samples: bool,
+    /// The port of the console on 127.0.0.1; 0 takes any free one. Without it: 4000, or any free one
+    #[arg(long, value_name = "PORT", conflicts_with_all = ["once", "no_console"])]
+    console_port: Option<u16>,
+    /// Serve no console
+    #[arg(long)]
+    no_console: bool,
+    /// Open the console in the browser
+    #[arg(long, conflicts_with_all = ["once", "no_console"])]
+    open: bool,
 }
 
 /// The settings of the environment that a run with stand-ins uses, too.
@@ -68,43 +73,55 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         bail!("--once with --live needs --samples: without samples, it has nothing to show");
     }
     let variables = environment::variables()?;
-    let secret = variables.get("HOOKDECK_WEBHOOK_SECRET").filter(|_| arguments.live);
-    let secret = secret.map_or(SIGNING_SECRET, |setting| environment::first_secret(setting));
-    let (settings, services) = if arguments.live {
-        (live(&variables)?, None)
+    let setup = if arguments.live {
+        live(variables)
     } else {
         let unused = UNUSED_SETTINGS.iter().filter(|(name, _)| variables.contains_key(*name));
         unused.for_each(|(_, note)| output::note(note));
         with_stand_ins(arguments.api, arguments.docker, &variables).await?
     };
+    let settings = console::read(&setup.variables);
+    let settings = if arguments.live {
+        settings.context("--live takes the settings from the environment and .env")?
+    } else {
+        settings?
+    };
     settings.warnings.iter().for_each(output::note);
 
     let listener = server::listen(LOOPBACK, arguments.port)?;
     let address = listener.local_addr()?;
-    let clock: Clock = Arc::new(SystemTime::now);
-    let (log_level, default_region) = (settings.log_level, settings.policy.default.clone());
-    let handler = Handler::new(settings, http_client::live(), clock.clone());
-    let router = server::router(Arc::new(Worker::new(handler, clock, None)));
-    let serving = tokio::spawn(standin::serve::serve(listener, router.clone()));
+    let world = World::start(setup, &settings)?;
+    telemetry::init(settings.log_level, world.log_writer());
+    let serving = standin::serve::serve(listener, server::router(world.function()));
+    let serving = tokio::spawn(serving);
 
     if with_samples {
-        let runs =
-            sample_events::send_all(&router, secret, &default_region, services.as_ref()).await?;
-        let report = Report::new(&runs, services.as_ref());
+        let runs = sample_events::send_all(&world, &settings.policy.default).await?;
+        let report = Report::new(&runs, world.services());
         report.print(arguments.json)?;
         if arguments.once {
             return Ok(output::holds(report.holds()));
         }
     }
     // From now on: the log does not mix with the table.
-    telemetry::init(log_level, std::io::stderr);
+    world.unmute_log();
+    let function_url = format!("http://{address}/");
+    world.set_function_url(&function_url);
     output::note(format_args!(
-        "The function listens on http://{address}/ and http://{address}/webhooks/clerk; Ctrl-C ends it.\n\
+        "The function listens on {function_url} and {function_url}webhooks/clerk; Ctrl-C ends it.\n\
          Try it:\n  \
-           cargo dev send events/user-created.json --to http://{address}/\n  \
+           cargo dev send events/user-created.json --to {function_url}\n  \
            hookdeck listen {} clerk --path /webhooks/clerk\n",
         address.port(),
     ));
+    if !arguments.no_console {
+        let console = console::serve(console::listen(arguments.console_port)?, world)?;
+        let console_url = format!("http://{console}/");
+        output::note(format_args!("The console is at {console_url}"));
+        if arguments.open {
+            console::open(&console_url);
+        }
+    }
     tokio::select! {
         ended = serving => ended??,
         interrupted = tokio::signal::ctrl_c() => interrupted?,
@@ -119,13 +136,13 @@ async fn with_stand_ins(
     api: Api,
     docker: bool,
     variables: &BTreeMap<String, String>,
-) -> anyhow::Result<(Settings, Option<Services>)> {
+) -> anyhow::Result<Setup> {
     let placement = PLACEMENT_SETTINGS.iter().filter_map(|&name| {
         let value = variables.get(name).filter(|value| *value != "ip-api")?;
         Some((name, value.clone()))
     });
     let services = Services::new(api, 1, placement.collect())?;
-    services.use_postgres().await?;
+    let has_postgres = services.use_postgres().await?;
     // The port that the files in `events/` name, unless other stand-ins have it.
     let listener = server::listen(LOOPBACK, PORT).or_else(|_| server::listen(LOOPBACK, 0))?;
     let address = listener.local_addr()?;
@@ -144,11 +161,25 @@ async fn with_stand_ins(
         let listener = server::listen(bridge, address.port())?;
         tokio::spawn(standin::serve::serve(listener, services.router()));
     }
-    Ok((environment::settings(&settings)?, Some(services)))
+    Ok(Setup {
+        api,
+        services: Some(services),
+        variables: settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        secret: SIGNING_SECRET.to_owned(),
+        has_postgres,
+    })
 }
 
-fn live(variables: &BTreeMap<String, String>) -> anyhow::Result<Settings> {
-    let variables = variables.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-    environment::settings(&variables)
-        .context("--live takes the settings from the environment and .env")
+/// The settings of the environment, which lead to the real services.
+fn live(variables: BTreeMap<String, String>) -> Setup {
+    let secret = variables.get("HOOKDECK_WEBHOOK_SECRET");
+    let secret = secret.map_or(SIGNING_SECRET, |setting| environment::first_secret(setting));
+    let is_lite = variables.contains_key("XATA_WORKSPACE_SLUG");
+    Setup {
+        api: if is_lite { Api::Lite } else { Api::Platform },
+        services: None,
+        secret: secret.to_owned(),
+        has_postgres: false,
+        variables,
+    }
 }

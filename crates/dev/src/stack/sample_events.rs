@@ -2,7 +2,6 @@
 
 use std::time::SystemTime;
 
-use axum::Router;
 use bytes::Bytes;
 use cli::output;
 use http::{HeaderMap, StatusCode};
@@ -10,9 +9,9 @@ use per_user_db::region::Region;
 use serde_json::{Value, json};
 use standin::clerk::{SignUp, user_id};
 use standin::fault::{CannedResponse, Effect, Fault};
-use standin::hookdeck::{Connection, Engine, RetryRule, from_router};
 use standin::xata::Call;
 
+use crate::console::World;
 use crate::services::{Api, Services};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -70,20 +69,20 @@ pub(crate) struct SampleRun {
 
 /// Sends the samples one after the other, so that each fault hits the sample it is meant for.
 pub(crate) async fn send_all(
-    function: &Router,
-    secret: &str,
+    world: &World,
     default_region: &Region,
-    services: Option<&Services>,
 ) -> anyhow::Result<Vec<SampleRun>> {
+    let services = world.services();
     // Xata Lite and `--live` keep the database of a deleted user.
     let deletes = services.is_some_and(|it| it.api == Api::Platform);
     let bar = output::bar("sample events", SAMPLES.len() as u64);
     let mut runs = Vec::new();
     for (sample, seed) in bar.wrap_iter(SAMPLES.into_iter()).zip(1..) {
         if sample.2 != Case::Deleted || deletes {
-            runs.push(send(sample, seed, function, secret, default_region, services).await?);
+            runs.push(send(sample, seed, world, default_region).await?);
         }
     }
+    world.restore_connection();
     bar.finish_and_clear();
     Ok(runs)
 }
@@ -91,11 +90,10 @@ pub(crate) async fn send_all(
 async fn send(
     (from, client_ip, case): Sample,
     seed: u64,
-    function: &Router,
-    secret: &str,
+    world: &World,
     default_region: &Region,
-    services: Option<&Services>,
 ) -> anyhow::Result<SampleRun> {
+    let services = world.services();
     let sign_up = sign_up(client_ip, case, seed, default_region)?;
     if let Some(Services { xata, clerk, .. }) = services {
         clerk.insert(sign_up.clone());
@@ -104,17 +102,18 @@ async fn send(
         }
     }
     let is_forged = case == Case::Forged;
-    let connection = Connection {
-        path: "/webhooks/clerk".to_owned(),
-        secret: if is_forged { "a guess" } else { secret }.to_owned(),
-        // Without a retry rule, an event is delivered once.
-        retry: (!is_forged).then(RetryRule::default),
-        concurrency: Some(2),
+    world.restore_connection();
+    let engine = world.engine();
+    engine.change(|connection| {
         // Retries come after 30 s and more; a demonstration takes seconds.
-        time_scale: 100.0,
-        ..Connection::default()
-    };
-    let engine = Engine::new(connection, from_router(function.clone()));
+        connection.time_scale = 100.0;
+        if is_forged {
+            "a guess".clone_into(&mut connection.secret);
+            // Without a retry rule, an event is delivered once.
+            connection.retry = None;
+        }
+    });
+    let n_before = engine.events().len();
     let deliver = async |body: Vec<u8>| {
         engine.ingest(HeaderMap::new(), Bytes::from(body));
         engine.settle().await;
@@ -136,7 +135,7 @@ async fn send(
         Case::Session => deliver(sign_up.session_created(sign_up.timestamp_ms)).await,
         _ => deliver(created).await,
     }
-    let attempts = engine.events().into_iter().flat_map(|event| event.attempts);
+    let attempts = engine.events().into_iter().skip(n_before).flat_map(|event| event.attempts);
     let response = |body: Bytes| serde_json::from_slice(&body).unwrap_or_default();
     Ok(SampleRun {
         user_id: sign_up.user_id,

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
 mod connect;
+mod console;
 mod dev;
 mod events;
 mod send;

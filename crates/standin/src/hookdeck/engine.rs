@@ -1,6 +1,7 @@
 //! Deliveries, the schedule, pause, manual retries.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,6 +30,18 @@ struct Shared {
     /// How many tasks deliver or wait to.
     pending: watch::Sender<usize>,
     clock: Clock,
+    observer: OnceLock<Observer>,
+}
+
+/// Is shown each event, with its body, when it comes in and whenever something about it changes.
+struct Observer(Box<Observe>);
+
+type Observe = dyn Fn(&Event, &Bytes) + Send + Sync;
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Observer")
+    }
 }
 
 /// A task that has not ended. Being dropped, even by an abort, is its end.
@@ -49,7 +62,14 @@ impl Engine {
             state: Mutex::new(State::new(connection)),
             destination,
             pending: watch::Sender::new(0),
+            observer: OnceLock::new(),
         }))
+    }
+
+    /// Shows this function each event, with its body, when it comes in and after each change of it.
+    /// It must be quick and must not call the engine, which waits for it. A second one is not used.
+    pub fn observe(&self, observer: impl Fn(&Event, &Bytes) + Send + Sync + 'static) {
+        let _second = self.0.observer.set(Observer(Box::new(observer)));
     }
 
     /// Changes the connection for the attempts to come, but not its concurrency and clock.
@@ -71,6 +91,7 @@ impl Engine {
         } else if !is_paused {
             self.launch(&mut record, index, Trigger::Initial);
         }
+        self.show(&record);
         state.events.push(record);
         id
     }
@@ -92,6 +113,7 @@ impl Engine {
         let mut state = self.state();
         let index = state.index(id);
         self.launch(&mut state.events[index], index, Trigger::Manual);
+        self.show(&state.events[index]);
     }
 
     /// Cancels an event that waits for an attempt: no automatic attempt follows.
@@ -107,6 +129,7 @@ impl Engine {
         if matches!(record.event.status, EventStatus::Scheduled | EventStatus::Hold) {
             record.event.status = EventStatus::Cancelled;
         }
+        self.show(record);
     }
 
     /// Holds back new events and retries that come due. Attempts under way go on.
@@ -121,6 +144,7 @@ impl Engine {
         for (index, record) in state.events.iter_mut().enumerate() {
             if record.event.status == EventStatus::Hold {
                 self.launch(record, index, Trigger::Unpause);
+                self.show(record);
             }
         }
     }
@@ -174,6 +198,7 @@ impl Engine {
             return false;
         }
         record.event.status = if is_paused { EventStatus::Hold } else { EventStatus::Queued };
+        self.show(record);
         !is_paused
     }
 
@@ -208,6 +233,7 @@ impl Engine {
             let copy = Attempt::new(number, trigger, started_after, copy, None);
             record.event.attempts.push(copy);
         }
+        self.show(record);
     }
 
     /// On tokio's clock, so a paused clock takes no time. The call is a task of its own, because a
@@ -258,6 +284,12 @@ impl Engine {
             (_, Some(_)) => EventStatus::Scheduled,
             (_, None) => EventStatus::Failed,
         };
+    }
+
+    fn show(&self, record: &Record) {
+        if let Some(Observer(observe)) = self.0.observer.get() {
+            observe(&record.event, &record.body);
+        }
     }
 
     fn pending(&self) -> Pending {

@@ -27,7 +27,7 @@ pub(super) struct Record {
     pub(super) event: Event,
     request_id: String,
     headers: HeaderMap,
-    body: Bytes,
+    pub(super) body: Bytes,
     pub(super) came_in: Duration,
     n_started: u32,
     /// Automatic retries made or scheduled.

@@ -306,3 +306,40 @@ async fn ids_are_the_same_in_every_run() {
     assert_eq!(ids(), ids());
     assert_ne!(ids()[0], ids()[1]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_sees_an_event_come_in_and_each_change_of_it() {
+    let (destination, _) = scripted(&[(503, ""), (200, "")]);
+    let engine = Engine::new(retrying(3), destination);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    engine.observe({
+        let seen = Arc::clone(&seen);
+        move |event, body| {
+            assert_eq!(body, BODY);
+            seen.lock().unwrap().push((event.status, event.attempts.len()));
+        }
+    });
+    let body = || Bytes::from_static(BODY.as_bytes());
+    engine.ingest(HeaderMap::new(), body());
+    engine.settle().await;
+    let expected = [
+        (EventStatus::Queued, 0),
+        (EventStatus::Scheduled, 1),
+        (EventStatus::Queued, 1),
+        (EventStatus::Successful, 2),
+    ];
+    assert_eq!(std::mem::take(&mut *seen.lock().unwrap()), expected);
+
+    engine.pause();
+    let held = engine.ingest(HeaderMap::new(), body());
+    engine.cancel(&held);
+    engine.retry(&held);
+    engine.settle().await;
+    let expected = [
+        (EventStatus::Hold, 0),
+        (EventStatus::Cancelled, 0),
+        (EventStatus::Queued, 0),
+        (EventStatus::Successful, 1),
+    ];
+    assert_eq!(*seen.lock().unwrap(), expected);
+}

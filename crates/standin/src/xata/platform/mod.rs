@@ -84,6 +84,8 @@ pub struct Database {
     pub parent: Option<String>,
     /// When it is hibernated.
     pub scale_to_zero: ScaleToZero,
+    /// Whether it is hibernated by hand.
+    pub hibernated: bool,
     /// Whether it reports itself healthy and has credentials.
     pub ready: bool,
 }
@@ -215,6 +217,7 @@ fn database(project: &Project, branch: &Branch, now: Duration) -> Database {
         region: branch.region.clone(),
         parent: branch.parent.clone(),
         scale_to_zero: branch.scale_to_zero,
+        hibernated: branch.hibernated,
         ready: now >= branch.credentials_at,
     }
 }
