@@ -14,7 +14,7 @@ export function start() {
 function show() {
   const panel = byId('runs');
   if (!store.runs.length) {
-    panel.replaceChildren(element('p', { class: 'empty' }, 'There is none yet. A command such as ', element('code', {}, 'cargo ops migrate'), ' that runs in this directory appears here.'));
+    panel.replaceChildren(element('p', { class: 'empty' }, 'There is none yet. A command such as ', element('code', {}, 'cargo ops migrate'), ' or ', element('code', {}, 'cargo dev simulate --watch'), ' that runs in this directory appears here.'));
     return;
   }
   const focused = panel.contains(document.activeElement) ? document.activeElement.closest('details')?.dataset.id : null;

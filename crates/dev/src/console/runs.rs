@@ -1,5 +1,5 @@
-//! The runs of the fleet commands (`cargo ops migrate`, `each` and others), read from `.ops/runs` as they
-//! grow.
+//! The runs of the fleet commands (`cargo ops migrate`, `each` and others) and of `cargo dev simulate
+//! --watch`, read from `.ops/runs` as they grow.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::File;
@@ -23,6 +23,8 @@ pub(super) struct Runs {
 #[derive(Default)]
 struct Run {
     verb: String,
+    /// How many targets there are, where the run knows.
+    total: Option<u64>,
     /// How much of the ledger has been read, up to the end of a line.
     offset: u64,
     /// The last step of each target.
@@ -67,12 +69,14 @@ impl Run {
             let info = std::fs::read(directory.join("run.json"))?;
             let info: Value = serde_json::from_slice(&info).unwrap_or_default();
             info["verb"].as_str().unwrap_or_default().clone_into(&mut self.verb);
+            self.total = info["total"].as_u64();
         }
         let mut file = File::open(directory.join("ledger.jsonl"))?;
         let length = file.metadata()?.len();
         if length < self.offset {
             // It is another file.
-            *self = Self { verb: std::mem::take(&mut self.verb), ..Self::default() };
+            let (verb, total) = (std::mem::take(&mut self.verb), self.total);
+            *self = Self { verb, total, ..Self::default() };
         }
         if length == self.offset {
             return Ok(());
@@ -117,7 +121,7 @@ impl Run {
             "done": count(Step::Done),
             "failed": count(Step::Failed),
             "started": count(Step::Started),
-            "total": null,
+            "total": self.total,
             "lines": self.lines,
         })
     }
@@ -161,7 +165,7 @@ mod tests {
         assert_eq!(runs.read(), [Value::Null; 0]);
         let run = directory.path().join("2026-11-29T15-30-12-345678");
         std::fs::create_dir(&run)?;
-        std::fs::write(run.join("run.json"), r#"{"verb":"migrate"}"#)?;
+        std::fs::write(run.join("run.json"), r#"{"verb":"migrate","total":7}"#)?;
         let mut ledger = File::create(run.join("ledger.jsonl"))?;
         let mut append = |text: &str| -> std::io::Result<(Value, Value, Value)> {
             ledger.write_all(text.as_bytes())?;
@@ -176,7 +180,10 @@ mod tests {
         assert_eq!(append("{\"step\":\"done\",\"user\":\"user_a\",\"br")?, counts(1, 0, 0));
         assert_eq!(append("anch\":\"a\"}\nno JSON\n")?, counts(0, 1, 0));
         assert_eq!(append("{\"step\":\"unclear\",\"user\":\"user_b\"}\n")?, counts(0, 1, 1));
-        assert_eq!(runs.read()[0]["verb"], "migrate");
+        assert_eq!(
+            (&runs.read()[0]["verb"], &runs.read()[0]["total"]),
+            (&json!("migrate"), &json!(7))
+        );
         assert_eq!(runs.read()[0]["lines"].as_array().map(Vec::len), Some(3));
         Ok(())
     }

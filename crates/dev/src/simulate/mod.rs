@@ -2,6 +2,7 @@ mod counts;
 mod faults;
 mod fixture;
 mod invariants;
+mod ledger;
 mod record;
 mod report;
 mod run;
@@ -19,6 +20,7 @@ use indicatif::ParallelProgressIterator;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use self::counts::Counts;
+use self::ledger::Ledger;
 use self::report::{Failure, Report};
 use self::scenario::{Plan, Scenario};
 
@@ -44,6 +46,9 @@ pub(crate) struct Arguments {
     seed: Option<u64>,
     #[command(flatten)]
     plan: Plan,
+    /// Keep a ledger in .ops/runs, which the console of `cargo dev` shows while the seeds run
+    #[arg(long)]
+    watch: bool,
     /// Print one JSON document instead of the table
     #[arg(long)]
     json: bool,
@@ -56,10 +61,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         None => (0..arguments.seeds).collect(),
     };
     let n_seeds = seeds.len() as u64;
+    let ledger = arguments.watch.then(|| Ledger::create(n_seeds)).transpose()?;
     let runs = seeds.into_par_iter().progress_with(output::bar("seeds", n_seeds)).map(|seed| {
         let simulate = || run::simulate(Scenario::draw(seed, plan), with_trace);
         let run = catch_unwind(AssertUnwindSafe(simulate));
-        (seed, run.unwrap_or_else(|_| bail!("a panic; its message is above")))
+        let run = run.unwrap_or_else(|_| bail!("a panic; its message is above"));
+        if let Some(ledger) = &ledger {
+            match &run {
+                Ok(run) => ledger.ended(seed, &run.violations),
+                Err(error) => ledger.ended(seed, &[format!("{error:#}")]),
+            }
+        }
+        (seed, run)
     });
     let (mut counts, mut failures, mut trace) = (Counts::default(), Vec::new(), None);
     // In the order of the seeds, whatever the order in which the runs ended.
@@ -77,6 +90,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     let report = Report::new(plan, n_seeds, counts, failures, trace);
+    if let Some(ledger) = &ledger {
+        ledger.report(&report);
+    }
     report.print(arguments.json)?;
     Ok(output::holds(report.holds()))
 }

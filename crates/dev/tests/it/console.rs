@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -31,7 +32,19 @@ impl Console {
 
     fn start_with<const N: usize>(flags: &[&str], settings: [(&str, &str); N]) -> Self {
         let mut command = dev(&[&["--port", "0"], flags].concat());
-        let command = command.envs(settings).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.envs(settings);
+        Self::start_command(command)
+    }
+
+    /// In this directory.
+    fn start_in(directory: &Path) -> Self {
+        let mut command = dev(&["--port", "0", "--console-port", "0"]);
+        command.current_dir(directory);
+        Self::start_command(command)
+    }
+
+    fn start_command(mut command: Command) -> Self {
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut process = Background(command.spawn().unwrap());
         let mut lines =
             BufReader::new(process.0.stderr.take().unwrap()).lines().map(Result::unwrap);
@@ -691,14 +704,7 @@ fn details_and_copies_hold_no_secret_and_a_copy_is_delivered_as_it_is() {
 fn the_runs_of_the_fleet_commands_are_shown_as_they_grow() {
     let directory = tempfile::tempdir().unwrap();
     let runs = directory.path().join(".ops/runs/2026-11-29T15-30-12-345678");
-    let mut command = dev(&["--port", "0", "--console-port", "0"]);
-    command.current_dir(directory.path()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut process = Background(command.spawn().unwrap());
-    let mut lines = BufReader::new(process.0.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let line = lines.find(|line| line.starts_with("The console is at")).unwrap();
-    let url = line.rsplit_once(' ').unwrap().1.trim_end_matches('/').to_owned();
-    let (client, runtime) = (client(), runtime());
-    let console = Console { url, function_url: String::new(), client, runtime, _process: process };
+    let console = Console::start_in(directory.path());
     console.test(async {
         let mut stream = console.stream().await;
         std::fs::create_dir_all(&runs).unwrap();
@@ -782,4 +788,24 @@ fn there_is_none_with_once_or_where_it_is_not_wanted() {
     // An empty line ends the notes.
     let notes: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
     assert!(!notes.join("\n").contains("console"), "{notes:?}");
+}
+
+#[test]
+fn a_watched_simulation_is_shown_with_its_report() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut simulate = dev(&["simulate", "--seeds", "5", "--users", "2", "--watch", "--json"]);
+    let (code, report, errors) = run(simulate.current_dir(&directory));
+    assert_eq!((code, errors.as_str()), (0, ""), "{report}");
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let console = Console::start_in(directory.path());
+    console.test(async {
+        let mut stream = console.stream().await;
+        let mut shown = console.json("/api/state").await;
+        if shown["runs"][0]["done"] != 5 {
+            shown = stream.find("runs", |it| it["runs"][0]["done"] == 5).await;
+        }
+        let run = &shown["runs"][0];
+        assert_eq!((&run["verb"], &run["total"]), (&json!("simulate"), &json!(5)));
+        assert_eq!(run["lines"][5]["report"], report);
+    });
 }

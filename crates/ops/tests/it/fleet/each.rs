@@ -103,11 +103,11 @@ fn a_program_that_was_cut_off_is_run_again_only_on_demand() {
     assert!(other.error.contains("start a new run"), "{}", other.error);
     fs::write(&mark, "").unwrap();
     let script = script.as_str();
-    let resumed = each(&fleet, &["--resume", &run, "--timeout", "1s", "--canary", "0"], script, 1);
+    let resumed = each(&fleet, &["--resume", &run, "--timeout", "5s", "--canary", "0"], script, 1);
     assert_eq!(resumed["count"]["unclear"], 2, "{resumed}");
     assert_eq!(resumed["failures"]["cut_off"]["count"], 1, "{resumed}");
     assert_eq!(fs::read_to_string(&mark).unwrap(), "x\n");
-    let flags = ["--resume", &run, "--rerun-unclear", "--timeout", "1s", "--canary", "0"];
+    let flags = ["--resume", &run, "--rerun-unclear", "--timeout", "5s", "--canary", "0"];
     each(&fleet, &flags, script, 1);
     assert_eq!(fs::read_to_string(&mark).unwrap(), "x\nx\nx\n");
 }
