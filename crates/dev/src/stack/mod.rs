@@ -154,7 +154,10 @@ async fn with_stand_ins(
         settings.insert("LOG_LEVEL", level.clone());
     }
     if api == Api::Platform {
-        settings.insert("ON_USER_DELETED", "delete".to_owned());
+        // The samples show a user who leaves.
+        let parks = variables.get("ON_USER_DELETED").is_some_and(|value| value == "park");
+        let on_deleted = if parks { "park" } else { "delete" };
+        settings.insert("ON_USER_DELETED", on_deleted.to_owned());
     }
     tokio::spawn(standin::serve::serve(listener, services.router()));
     if let Some(bridge) = standins::bridge(docker)? {

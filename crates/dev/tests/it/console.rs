@@ -809,3 +809,17 @@ fn a_watched_simulation_is_shown_with_its_report() {
         assert_eq!(run["lines"][5]["report"], report);
     });
 }
+
+#[test]
+fn the_database_of_a_deleted_user_is_parked_where_the_environment_says_so() {
+    let console = Console::start_with(&["--console-port", "0"], [("ON_USER_DELETED", "park")]);
+    console.test(async {
+        let mut stream = console.stream().await;
+        let user = console.sign_up(json!({ "place": "berlin" })).await;
+        stream.find("row", |it| it["user"] == *user && it["outcome"] == "created").await;
+        console.done(&format!("/api/users/{user}/delete"), json!({})).await;
+        let parked = |it: &Value| it["user"] == *user && it["state"] == "parked";
+        let database = stream.find("database", parked).await;
+        assert_eq!(database["entry"], "none");
+    });
+}
