@@ -66,7 +66,7 @@ function render() {
   const all = wanted === 'all' && !user ? store.rowsTotal : matching;
   setText(byId('shown'), found.length ? `showing ${count(found.length)} of ${count(all)}` : '');
   byId('no-deliveries').hidden = found.length > 0;
-  if (!found.length) setText(byId('no-deliveries'), !store.rowsTotal ? 'Nobody has signed up yet.' : 'No delivery is like that.');
+  if (!found.length) setText(byId('no-deliveries'), !store.rowsTotal ? 'There is no sign-up yet.' : 'No delivery is like that.');
 }
 
 function make(row) {

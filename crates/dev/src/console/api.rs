@@ -159,7 +159,7 @@ async fn follow(
 }
 
 /// A client of the stream. It is asked for the next piece only when the client has taken the last one,
-/// so a slow client holds nobody up: it falls behind, and is told to begin again.
+/// so a slow client delays no other one: it falls behind, and is told to begin again.
 struct Follower {
     world: Arc<World>,
     messages: watch::Receiver<u64>,

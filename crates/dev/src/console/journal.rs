@@ -655,9 +655,13 @@ fn compare(database: &Listed, entry: Option<&Value>) -> &'static str {
 
 /// The server's clock.
 pub(super) fn now_ms() -> u64 {
-    milliseconds(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+    since_epoch_ms(SystemTime::now())
 }
 
-fn milliseconds(duration: Duration) -> u64 {
+pub(super) fn since_epoch_ms(time: SystemTime) -> u64 {
+    milliseconds(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
+pub(super) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tower::{ServiceExt, service_fn};
 
-use super::journal::{Journal, Stage};
+use super::journal::{Journal, Stage, milliseconds};
 
 /// No more of a body is kept.
 const BODY_LIMIT_BYTES: usize = 16 * 1024;
@@ -61,7 +61,7 @@ impl Delivery {
     }
 
     pub(super) fn milliseconds(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        milliseconds(self.began.elapsed())
     }
 
     /// What it has done so far.

@@ -28,7 +28,7 @@ use super::api::Refusal;
 use super::copies::{self, Form};
 use super::delivery::{Carrier, FORGED, WRONG_SECRET};
 use super::function::Function;
-use super::journal::{Journal, Listed, Reading};
+use super::journal::{Journal, Listed, Reading, since_epoch_ms};
 use super::mask::Masks;
 use super::places::{self, PLACES};
 use super::switches::{self, Switch};
@@ -365,7 +365,7 @@ impl World {
         if matches!(by, Some(Origin::Server)) {
             "clerk/clerk-sdk-go@v3.0.0".clone_into(&mut sign_up.user_agent);
         }
-        Ok(self.send(sign_up))
+        Ok(self.send(sign_up, HeaderMap::new()))
     }
 
     /// Many sign-ups at once, from places at random.
@@ -378,17 +378,17 @@ impl World {
             let mut sign_up = self.new_user();
             let place = PLACES[fastrand::usize(..PLACES.len())];
             sign_up.client_ip = Some(place.ip.to_owned());
-            self.send(sign_up);
+            self.send(sign_up, HeaderMap::new());
         }
         Ok(())
     }
 
     /// A user who signs up now, without a name.
     fn new_user(&self) -> clerk::SignUp {
-        let now = self.clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let user = user_id_at(fastrand::u64(..), now.as_secs());
+        let now_ms = since_epoch_ms(self.clock.now());
+        let user = user_id_at(fastrand::u64(..), now_ms / 1000);
         clerk::SignUp {
-            timestamp_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+            timestamp_ms: now_ms,
             first_name: String::new(),
             last_name: String::new(),
             email_local_part: Some("someone".to_owned()),
@@ -396,13 +396,13 @@ impl World {
         }
     }
 
-    /// Signs a user up: Clerk stores the user, and tells Hookdeck.
-    fn send(&self, sign_up: clerk::SignUp) -> String {
+    /// Signs a user up: Clerk stores the user, and tells Hookdeck with these headers.
+    fn send(&self, sign_up: clerk::SignUp, headers: HeaderMap) -> String {
         let (user, event) = (sign_up.user_id.clone(), sign_up.user_created());
         if let Some(services) = self.services() {
             services.clerk.insert(sign_up);
         }
-        self.ingest(HeaderMap::new(), event.into());
+        self.ingest(headers, event.into());
         user
     }
 
@@ -420,9 +420,8 @@ impl World {
         let gone = || Refusal::not_found("There is no such user, or not any more.");
         let sign_up = services.clerk.user(user).ok_or_else(gone)?;
         services.clerk.remove(user);
-        let now = self.clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        self.ingest(HeaderMap::new(), sign_up.user_deleted(now).into());
+        let now_ms = since_epoch_ms(self.clock.now());
+        self.ingest(HeaderMap::new(), sign_up.user_deleted(now_ms).into());
         Ok(())
     }
 
@@ -464,17 +463,12 @@ impl World {
             "replay_old" => {
                 self.confirm(confirmation)?;
                 let event = self.journal.old_sign_up();
-                let event = event.ok_or_else(|| Refusal::conflict("Nobody has signed up yet."))?;
+                let event = event.ok_or_else(|| Refusal::conflict("There is no sign-up yet."))?;
                 self.ingest(HeaderMap::new(), event);
             }
             "wrong_secret_event" => {
-                let sign_up = self.new_user();
-                let event = sign_up.user_created();
-                if let Some(services) = self.services() {
-                    services.clerk.insert(sign_up);
-                }
                 let mark = (FORGED, HeaderValue::from_static("1"));
-                self.ingest(HeaderMap::from_iter([mark]), event.into());
+                self.send(self.new_user(), HeaderMap::from_iter([mark]));
             }
             _ => return Err(Refusal::not_found("There is no such action.")),
         }
