@@ -5,10 +5,12 @@
 //! | [`output`] | JSON, tables, progress and exit codes |
 //! | [`environment`] | the settings in the environment and in `.env` |
 //! | [`delivery`] | an event, signed and sent as Hookdeck does |
+//! | [`runs`] | where a command that takes long leaves what it has done |
 
 pub mod delivery;
 pub mod environment;
 pub mod output;
+pub mod runs;
 
 use std::process::ExitCode;
 

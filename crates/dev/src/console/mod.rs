@@ -53,9 +53,7 @@ const PORT: u16 = 4000;
 /// How often the rows that wait are sent, and the journal is asked whether to read the databases.
 const REFRESH_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Where the fleet commands of `cargo ops` keep their runs, below the current directory; and how many
-/// refreshes pass until it is read again.
-const RUNS: &str = ".ops/runs";
+/// How many refreshes pass until the runs are read again.
 const RUNS_EVERY: u64 = 10;
 
 /// Listens on this port, or else on the usual one, or on a free one where that is taken.
@@ -92,7 +90,7 @@ pub(crate) fn serve(listener: TcpListener, world: Arc<World>) -> anyhow::Result<
 async fn refresh(world: Arc<World>) {
     let mut ticks = interval(REFRESH_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut runs = Runs::new(RUNS.as_ref());
+    let mut runs = Runs::new(cli::runs::DIRECTORY.as_ref());
     for n in 0_u64.. {
         ticks.tick().await;
         world.refresh();

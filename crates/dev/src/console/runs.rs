@@ -6,7 +6,10 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use cli::runs;
 use serde_json::{Value, json};
+
+use super::journal::since_epoch_ms;
 
 /// How many runs are shown, and how many lines of each.
 const SHOWN: usize = 20;
@@ -66,12 +69,12 @@ impl Runs {
 impl Run {
     fn read(&mut self, directory: &Path) -> std::io::Result<()> {
         if self.verb.is_empty() {
-            let info = std::fs::read(directory.join("run.json"))?;
+            let info = std::fs::read(directory.join(runs::INFO))?;
             let info: Value = serde_json::from_slice(&info).unwrap_or_default();
             info["verb"].as_str().unwrap_or_default().clone_into(&mut self.verb);
             self.total = info["total"].as_u64();
         }
-        let mut file = File::open(directory.join("ledger.jsonl"))?;
+        let mut file = File::open(directory.join(runs::LEDGER))?;
         let length = file.metadata()?.len();
         if length < self.offset {
             // It is another file.
@@ -117,7 +120,7 @@ impl Run {
         json!({
             "id": id,
             "verb": self.verb,
-            "started_at": started_at(id),
+            "started_at": runs::started_at(id).map(since_epoch_ms),
             "done": count(Step::Done),
             "failed": count(Step::Failed),
             "started": count(Step::Started),
@@ -127,36 +130,10 @@ impl Run {
     }
 }
 
-/// The time in an id such as `2026-11-29T15-30-12-345678`, in milliseconds since the Unix epoch.
-fn started_at(id: &str) -> Option<u64> {
-    let number = |from: usize, to: usize| id.get(from..to)?.parse::<i64>().ok();
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    // Days since 1970-01-01 of the Gregorian calendar, whose years begin with March here.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let of_years = year * 365 + year / 4 - year / 100 + year / 400;
-    let days = of_years + (153 * month + 2) / 5 + day - 1 - 719_468;
-    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
-    u64::try_from(seconds * 1000).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Write;
-
-    #[test]
-    fn the_time_of_a_run_is_that_in_its_id() {
-        for (id, at) in [
-            ("2026-11-29T15-30-12-345678", Some(1_795_966_212_000)),
-            ("1970-01-01T00-00-00-000000", Some(0)),
-            ("2000-02-29T23-59-59-1", Some(951_868_799_000)),
-            ("2026", None),
-            ("é", None),
-        ] {
-            assert_eq!(started_at(id), at, "{id}");
-        }
-    }
 
     #[test]
     fn a_run_is_read_as_it_grows_and_a_line_counts_once_it_is_whole() -> std::io::Result<()> {

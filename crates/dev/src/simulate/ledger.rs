@@ -1,35 +1,23 @@
 //! The ledger of `--watch`: a line for each seed that has ended, and the report. The console shows it.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
 
 use anyhow::Context;
+use cli::runs;
 use serde_json::json;
 
 use super::report::Report;
-
-/// Beside the runs of `cargo ops`.
-const RUNS: &str = ".ops/runs";
 
 pub(crate) struct Ledger(Mutex<File>);
 
 impl Ledger {
     pub(crate) fn create(n_seeds: u64) -> anyhow::Result<Self> {
-        let now = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
-        let id = now.trim_end_matches('Z').replace([':', '.'], "-");
-        let directory = Path::new(RUNS).join(id);
-        let create = || -> std::io::Result<File> {
-            fs::create_dir_all(&directory)?;
-            fs::write(Path::new(RUNS).with_file_name(".gitignore"), "*\n")?;
-            let info = json!({ "verb": "simulate", "total": n_seeds });
-            fs::write(directory.join("run.json"), info.to_string())?;
-            File::create(directory.join("ledger.jsonl"))
-        };
-        let file = create();
-        let file = file.with_context(|| format!("{} cannot be created", directory.display()))?;
+        let (_, directory) = runs::create(&json!({ "verb": "simulate", "total": n_seeds }))?;
+        let path = directory.join(runs::LEDGER);
+        let file = File::create(&path);
+        let file = file.with_context(|| format!("{} cannot be created", path.display()))?;
         Ok(Self(Mutex::new(file)))
     }
 

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use cli::runs;
 use serde::{Deserialize, Serialize};
 
 use super::selection::Selection;
-use super::{Outcome, RUNS, Target};
+use super::{Outcome, Target};
 use crate::context::Context;
 use crate::failure::{Failure, FailureKind};
 
@@ -101,16 +102,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Begins a ledger.
     pub(crate) fn create(info: &RunInfo) -> Result<Self> {
-        let now = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
-        let id = now.trim_end_matches('Z').replace([':', '.'], "-");
-        let directory = Path::new(RUNS).join(&id);
-        let create = || -> std::io::Result<()> {
-            DirBuilder::new().mode(0o700).recursive(true).create(RUNS)?;
-            fs::write(Path::new(".ops/.gitignore"), "*\n")?;
-            DirBuilder::new().mode(0o700).create(&directory)?;
-            fs::write(directory.join("run.json"), serde_json::to_string_pretty(info)?)
-        };
-        create().with_context(|| format!("{} cannot be created", directory.display()))?;
+        let (id, directory) = runs::create(info)?;
         Self::open(id, &directory)
     }
 
@@ -140,10 +132,14 @@ impl Ledger {
     }
 
     /// What a run was started with.
-    pub(crate) fn info(id: &str) -> Result<RunInfo> {
-        let path = Self::directory(id)?.join("run.json");
+    fn info(id: &str) -> Result<RunInfo> {
+        let path = Self::directory(id)?.join(runs::INFO);
         let text = fs::read(&path).with_context(|| {
-            format!("there is no run {id}: {} cannot be read; see {RUNS}", path.display())
+            format!(
+                "there is no run {id}: {} cannot be read; see {}",
+                path.display(),
+                runs::DIRECTORY
+            )
         })?;
         serde_json::from_slice(&text)
             .with_context(|| format!("{} is of another version of this tool", path.display()))
@@ -151,7 +147,7 @@ impl Ledger {
 
     /// The last step of each target of a run. A line that a crash cut off is left out.
     pub(crate) fn states(id: &str) -> Result<States> {
-        let path = Self::directory(id)?.join("ledger.jsonl");
+        let path = Self::directory(id)?.join(runs::LEDGER);
         let unreadable = || format!("{} cannot be read", path.display());
         let file = File::open(&path).with_context(unreadable)?;
         let mut states = States::new();
@@ -166,12 +162,12 @@ impl Ledger {
 
     fn directory(id: &str) -> Result<PathBuf> {
         let is_id = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        ensure!(!id.is_empty() && id.bytes().all(is_id), "{id} is no run: see {RUNS}");
-        Ok(Path::new(RUNS).join(id))
+        ensure!(!id.is_empty() && id.bytes().all(is_id), "{id} is no run: see {}", runs::DIRECTORY);
+        Ok(Path::new(runs::DIRECTORY).join(id))
     }
 
     fn open(id: String, directory: &Path) -> Result<Self> {
-        let path = directory.join("ledger.jsonl");
+        let path = directory.join(runs::LEDGER);
         let open = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(&path);
         let file = open.with_context(|| format!("{} cannot be opened", path.display()))?;
         match file.try_lock() {

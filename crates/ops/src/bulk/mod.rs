@@ -32,9 +32,6 @@ pub(crate) use self::run::Run;
 pub(crate) use self::selection::{Selected, Selection, spread};
 pub(crate) use self::session::Session;
 
-/// Where the ledgers are, below the current directory.
-pub(crate) const RUNS: &str = ".ops/runs";
-
 /// How a run goes.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Run")]
