@@ -6,10 +6,11 @@ use anyhow::{Result, bail};
 use cli::output::{self, Status};
 use indicatif::ProgressBar;
 use per_user_db::clerk::UserId;
+use per_user_db::region::Preferences;
 use serde::Serialize;
 
 use crate::bulk::{
-    Effort, Ledger, Options, Preview, Report as RunReport, Run, RunInfo, States, Target,
+    Effort, Ledger, Options, Preview, Report as RunReport, Run, RunInfo, States, Target, Work,
     is_confirmed, spread,
 };
 use crate::context::Context;
@@ -146,8 +147,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
             report.databases
         ));
     } else if !fix.is_empty() {
-        let repair = || Repair::new(&context, directory, instance.id.clone());
-        report.repair(&context, &fix, cap, &options, repair).await?;
+        let repair = Repair::new(&context, directory, instance.id);
+        report.repair(&context, &fix, cap, &options, &repair).await?;
     }
     output::report(&report, options.json)
 }
@@ -166,7 +167,7 @@ impl Report {
             let region = context.policy.preferred(&user.preferences).ok().and_then(|(it, _)| it);
             let region = region
                 .map_or_else(|| context.policy.default.to_string(), |it| it.region.to_string());
-            let is_elsewhere = matches!(&theirs[..], [only] if region_asked_instead(&context.policy, &user.preferences, only).is_some());
+            let is_elsewhere = is_elsewhere(context, &user.preferences, &theirs);
             let kinds = found.into_iter().chain(is_elsewhere.then_some(Kind::WrongRegion));
             findings.extend(kinds.map(|kind| Finding {
                 kind,
@@ -226,7 +227,7 @@ impl Report {
                 UserLookup::Found { entry, preferences, .. } => {
                     let created_at = user_id.created_at().unwrap_or(SystemTime::UNIX_EPOCH);
                     if finding.kind == Kind::WrongRegion {
-                        matches!(&theirs[..], [only] if region_asked_instead(&context.policy, &preferences, only).is_some())
+                        is_elsewhere(context, &preferences, &theirs)
                     } else {
                         let kind = kind_of(created_at, entry.as_ref(), &theirs);
                         kind == Some(finding.kind)
@@ -253,13 +254,13 @@ impl Report {
         self.findings.iter().filter(move |finding| finding.kind == kind)
     }
 
-    async fn repair<'a>(
+    async fn repair(
         &mut self,
-        context: &'a Context,
+        context: &Context,
         fix: &[Fix],
         cap: usize,
         options: &Options,
-        repair: impl Fn() -> Repair<'a>,
+        repair: &Repair<'_>,
     ) -> Result<()> {
         let target = |finding: &Finding| match (finding.kind, &finding.databases[..]) {
             (Kind::MissingDatabase, []) => Some(Target {
@@ -301,27 +302,34 @@ impl Report {
         if !is_confirmed(&preview, options)? {
             return Ok(());
         }
-        let info = |verb| RunInfo::new(context, verb, String::new());
-        let command = ("cargo ops audit", "");
-        if !wanting.is_empty() {
-            let (work, ledger) = (repair(), Ledger::create(&info("audit --fix"))?);
-            let mut run = Run::new(&work, options, ledger, States::new(), command)?;
-            run.canary_and_rest(wanting).await;
-            self.add_repairs(run.finish_without_resume(), |kind| {
-                kind == Kind::MissingDatabase || kind.is_about_entry()
-            })?;
+        self.run(context, options, repair, "audit --fix", wanting, |kind| {
+            kind == Kind::MissingDatabase || kind.is_about_entry()
+        })
+        .await?;
+        if self.repairs.iter().any(|run| run.stopped.is_some()) {
+            return Ok(());
         }
-        if !orphans.is_empty() && self.repairs.iter().all(|run| run.stopped.is_none()) {
-            let (work, ledger) = (Park(repair()), Ledger::create(&info("audit --fix orphans"))?);
-            let mut run = Run::new(&work, options, ledger, States::new(), command)?;
-            run.canary_and_rest(orphans).await;
-            self.add_repairs(run.finish_without_resume(), |kind| kind == Kind::UserGone)?;
-        }
-        Ok(())
+        let is_orphan = |kind| kind == Kind::UserGone;
+        self.run(context, options, &Park(repair), "audit --fix orphans", orphans, is_orphan).await
     }
 
-    /// Takes what a run has repaired out of the findings, by its ledger.
-    fn add_repairs(&mut self, run: RunReport, is_theirs: impl Fn(Kind) -> bool) -> Result<()> {
+    /// Works on these targets, and takes what was repaired out of the findings, by the ledger.
+    async fn run(
+        &mut self,
+        context: &Context,
+        options: &Options,
+        work: &impl Work,
+        verb: &str,
+        targets: Vec<Target>,
+        is_theirs: impl Fn(Kind) -> bool,
+    ) -> Result<()> {
+        if targets.is_empty() {
+            return Ok(());
+        }
+        let ledger = Ledger::create(&RunInfo::new(context, verb, String::new()))?;
+        let mut run = Run::new(work, options, ledger, States::new(), ("cargo ops audit", ""))?;
+        run.canary_and_rest(targets).await;
+        let run = run.finish_without_resume();
         let states = Ledger::states(&run.run)?;
         let done: HashSet<_> =
             states.into_values().filter(|it| it.step.is_done()).map(|it| it.user).collect();
@@ -339,6 +347,12 @@ fn kind_of(created_at: SystemTime, entry: Option<&Entry>, databases: &[Branch]) 
         ([_], None) => is_settled(created_at).then_some(Kind::MissingEntry),
         ([only], Some(entry)) => (!entry.differences(only).is_empty()).then_some(Kind::WrongEntry),
     }
+}
+
+/// Whether the only database is in another region than the metadata asks for.
+fn is_elsewhere(context: &Context, preferences: &Preferences, databases: &[Branch]) -> bool {
+    let [only] = databases else { return false };
+    region_asked_instead(&context.policy, preferences, only).is_some()
 }
 
 impl output::Report for Report {

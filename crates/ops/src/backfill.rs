@@ -1,19 +1,20 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
-use bytes::Bytes;
+use anyhow::{Context as _, Result, ensure};
 use cli::output;
 use per_user_db::clerk::UserId;
 use per_user_db::region::{PlacementPolicy, PlacementReason, Region};
 use sha2::{Digest, Sha256};
 
-use crate::bulk::{Effort, Options, Run, Selected, Selection, Session, Target, quoted};
+use crate::bulk::{
+    Effort, Options, Run, Selected, Selection, Session, Target, for_each_line, quoted,
+};
 use crate::context::Context;
 use crate::directory::ListedUser;
+use crate::migrations::hex;
 use crate::reconcile::{Branches, Repair, is_settled};
 
 /// Give every user at Clerk a database and a directory entry: for an application that has users already
@@ -179,30 +180,18 @@ fn region_of(
 /// The same for the same regions of the same users.
 fn digest(regions: &HashMap<String, Region>) -> String {
     let sorted: BTreeMap<_, _> = regions.iter().map(|(user, it)| (user, it.as_str())).collect();
-    format!("{:x}", Bytes::copy_from_slice(&Sha256::digest(format!("{sorted:?}"))))
+    hex(&Sha256::digest(format!("{sorted:?}")))
 }
 
 fn read_regions(path: &Path, policy: &PlacementPolicy) -> Result<HashMap<String, Region>> {
-    let shown = path.display();
-    let text = fs::read_to_string(path).with_context(|| format!("{shown} cannot be read"))?;
     let mut regions = HashMap::new();
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim().trim_start_matches('\u{feff}');
+    for_each_line(path, |line| {
         let (user, region) = line.split_once(',').unwrap_or((line, ""));
-        let (user, region) = (user.trim().trim_matches('"'), region.trim().trim_matches('"'));
-        let is_heading = number == 0 && !user.starts_with("user_");
-        if line.is_empty() || line.starts_with('#') || is_heading {
-            continue;
-        }
-        let at =
-            |problem: &dyn std::fmt::Display| anyhow!("{shown}, line {}: {problem}", number + 1);
-        let user = UserId::try_from(user).map_err(|error| at(&error))?;
-        let region = Region::try_from(region).map_err(|error| at(&error))?;
-        ensure!(
-            policy.allowed.contains(&region),
-            at(&format_args!("{region} is not among ALLOWED_REGIONS"))
-        );
+        let [user, region] = [user, region].map(|it| it.trim().trim_matches('"'));
+        let (user, region) = (UserId::try_from(user)?, Region::try_from(region)?);
+        ensure!(policy.allowed.contains(&region), "{region} is not among ALLOWED_REGIONS");
         regions.insert(user.to_string(), region);
-    }
+        Ok(())
+    })?;
     Ok(regions)
 }

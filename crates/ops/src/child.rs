@@ -1,6 +1,5 @@
 //! A program that works on one database: its variables, its output, and its end.
 
-use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result};
@@ -20,11 +19,17 @@ const OURS: [&str; 4] = ["XATA_", "CLERK_", "HOOKDECK_", "IP_API_"];
 /// A program, and the group of processes that it starts, which ends with it.
 struct Group(Option<Pid>);
 
-impl Drop for Group {
-    fn drop(&mut self) {
+impl Group {
+    fn kill(&self) {
         if let Some(group) = self.0 {
             let _no_process_is_left = kill_process_group(group, Signal::KILL);
         }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 
@@ -51,10 +56,10 @@ pub(crate) async fn output(
     mut command: Command,
     secret: &SecretString,
 ) -> Result<(ExitStatus, String)> {
-    let name = command.as_std().get_program().to_owned();
+    let name = command.as_std().get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let child = command.kill_on_drop(true).spawn();
-    let mut child = child.with_context(|| format!("{} cannot be started", shown(&name)))?;
+    let mut child = child.with_context(|| format!("{name} cannot be started"))?;
     let id = child.id().and_then(|id| i32::try_from(id).ok());
     let group = Group(id.and_then(Pid::from_raw));
     let mut tail = Tail::default();
@@ -76,19 +81,14 @@ pub(crate) async fn output(
                 status = child.wait(), if ended.is_none() => {
                     ended = Some(status);
                     // What it has left behind would keep the output open.
-                    drop(Group(group.0));
+                    group.kill();
                 }
                 else => break,
             }
         }
         ended.context("the program did not end")??
     };
-    drop(group);
     Ok((status, tail.text(secret)))
-}
-
-fn shown(program: &std::ffi::OsStr) -> String {
-    OsString::from(program).to_string_lossy().into_owned()
 }
 
 async fn read(source: &mut Option<impl AsyncRead + Unpin>, buffer: &mut [u8]) -> usize {

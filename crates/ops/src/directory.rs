@@ -242,7 +242,7 @@ impl Directory {
             }
             before = page;
         }
-        // A list that ends early would make the databases of everybody after its end look like nobody's.
+        // To a list that ends early, the users after its end would look gone.
         if n_seen + total_count / 100 < total_count {
             return Err(anyhow!(
                 "Clerk counts {total_count} users and lists {n_seen}: try again later"
@@ -255,7 +255,7 @@ impl Directory {
     /// as the place to go on from; then the time of their sign-up is that place.
     async fn page_after(&self, last: Option<&ListedUser>) -> Result<Vec<ListedUser>, ApiError> {
         let path = format!("/users?limit={PAGE}&order_by=created_at");
-        let body: Box<RawValue> = match last {
+        let users: Vec<Box<RawValue>> = match last {
             None => self.clerk.get_patiently(&path).await?,
             Some(ListedUser { id, created_at, .. }) => {
                 let after = format!("{path}&starting_after={id}");
@@ -266,13 +266,11 @@ impl Directory {
                         let after = format!("{path}&created_at_after={since}");
                         self.clerk.get_patiently(&after).await?
                     }
-                    body => body?,
+                    users => users?,
                 }
             }
         };
-        let users: Option<Vec<_>> = serde_json::from_str::<Vec<&RawValue>>(body.get())
-            .ok()
-            .and_then(|users| users.iter().map(|user| ListedUser::read(user.get())).collect());
+        let users: Option<_> = users.iter().map(|user| ListedUser::read(user.get())).collect();
         users.ok_or_else(|| self.clerk.unreadable())
     }
 

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use bytes::Bytes;
 use cli::output;
 use sha2::{Digest, Sha256};
 use sqlx::Connection;
@@ -19,6 +18,7 @@ use crate::child;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::fleet::Branch;
+use crate::migrations::hex;
 
 /// How many lines of a failed program's output are shown.
 const SHOWN_LINES: usize = 3;
@@ -138,7 +138,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let context = Context::read()?;
     let words = command.iter().map(|word| word.to_string_lossy());
     let shown = shell_words::join(words);
-    let digest = format!("{:x}", Bytes::copy_from_slice(&Sha256::digest(&shown)));
+    let digest = hex(&Sha256::digest(&shown));
     let session = Session::open(&context, "each", digest, selection, &options)?;
     let spinner = output::spinner("asking Xata");
     let branches = context.fleet.branches().await;

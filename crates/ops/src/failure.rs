@@ -90,6 +90,7 @@ impl From<UpstreamError> for Failure {
 
 /// What Xata or Clerk says, and what to do about it.
 pub(crate) fn upstream_words(error: &UpstreamError) -> String {
+    let status = error.status.map(|status| format!(" ({status})")).unwrap_or_default();
     let (what, mend) = match error.kind {
         ErrorKind::KeyRefused => ("Xata refuses the key", "check XATA_API_KEY"),
         ErrorKind::AccessDenied => (
@@ -122,11 +123,9 @@ pub(crate) fn upstream_words(error: &UpstreamError) -> String {
         ErrorKind::ClerkUnavailable => ("Clerk is not available", "try again in a minute"),
         kind => {
             let word: &'static str = kind.into();
-            let status = error.status.map(|status| format!(" ({status})")).unwrap_or_default();
             return format!("Xata or Clerk fails, {word}{status}: see their status pages");
         }
     };
-    let status = error.status.map(|status| format!(" ({status})")).unwrap_or_default();
     format!("{what}{status}: {mend}")
 }
 
@@ -154,9 +153,11 @@ pub(crate) const UNREACHABLE: &str = "unreachable";
 
 /// Whether a connection was closed, as one to a database that does not wake is, without a word.
 fn is_closed(error: &io::Error) -> bool {
-    use io::ErrorKind as Kind;
-    let kinds = [Kind::ConnectionReset, Kind::ConnectionAborted, Kind::BrokenPipe];
-    [&kinds[..], &[Kind::UnexpectedEof, Kind::TimedOut]].concat().contains(&error.kind())
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
+    matches!(
+        error.kind(),
+        ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof | TimedOut
+    )
 }
 
 /// The error of PostgreSQL, where it is one.

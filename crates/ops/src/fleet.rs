@@ -10,7 +10,7 @@ use per_user_db::provision::parse_parked_name;
 use per_user_db::region::Region;
 use per_user_db::xata::{DatabaseName, ProjectId, Projects};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::organization::{BranchDescription, ListedBranch, Organization};
 use crate::service::ApiError;
@@ -53,6 +53,26 @@ pub(crate) struct UserDatabases {
     pub(crate) parked: Vec<ParkedDatabase>,
     /// Any of these may hold more databases of the user.
     pub(crate) unreadable: Vec<UnreadableProject>,
+}
+
+/// Why a database was not renamed.
+#[derive(Debug)]
+pub(crate) enum RenameError {
+    /// Nothing was changed.
+    Refused(ApiError),
+    /// It may have the name.
+    Unclear(String),
+}
+
+impl std::error::Error for RenameError {}
+
+impl std::fmt::Display for RenameError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused(error) => error.fmt(formatter),
+            Self::Unclear(why) => write!(formatter, "it is unclear whether it was done: {why}"),
+        }
+    }
 }
 
 /// A project whose branches could not be listed.
@@ -196,22 +216,28 @@ impl Fleet {
         })
     }
 
-    /// Renames a database. After an unclear response, looks whether it has the name.
-    pub(crate) async fn rename(&self, branch: &Branch, name: &str) -> anyhow::Result<()> {
-        let Err(error) = self.change(branch, &json!({ "name": name })).await else { return Ok(()) };
+    /// Renames a database, and wakes it where `is_woken`. After an unclear response, looks whether it has
+    /// the name.
+    pub(crate) async fn rename(
+        &self,
+        branch: &Branch,
+        name: &str,
+        is_woken: bool,
+    ) -> Result<(), RenameError> {
+        let mut change = json!({ "name": name });
+        if is_woken {
+            change["hibernate"] = false.into();
+        }
+        let changed = self.organization.patch_branch(&branch.project, &branch.id, &change).await;
+        let Err(error) = changed else { return Ok(()) };
         if !error.may_have_applied() {
-            return Err(error.into());
+            return Err(RenameError::Refused(error));
         }
         match self.describe(branch).await {
             Ok(now) if now.name == name => Ok(()),
-            Ok(_) => Err(error.into()),
-            Err(second) => Err(anyhow!("it is unclear whether it was: {error}; {second}")),
+            Ok(_) => Err(RenameError::Refused(error)),
+            Err(second) => Err(RenameError::Unclear(format!("{error}; {second}"))),
         }
-    }
-
-    /// Changes a database.
-    pub(crate) async fn change(&self, branch: &Branch, change: &Value) -> Result<(), ApiError> {
-        self.organization.patch_branch(&branch.project, &branch.id, change).await
     }
 }
 

@@ -155,7 +155,7 @@ impl Work for Repair<'_> {
 }
 
 /// Parks the databases of users who are gone, by the decisions with which the function parks them.
-pub(crate) struct Park<'a>(pub(crate) Repair<'a>);
+pub(crate) struct Park<'a>(pub(crate) &'a Repair<'a>);
 
 impl Work for Park<'_> {
     async fn perform(&self, target: &Target) -> Result<Outcome, Failure> {

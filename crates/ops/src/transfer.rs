@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use cli::output::{self, Status};
 use per_user_db::clerk::{UserId, UserStatus};
 use per_user_db::provision::parked_name;
@@ -180,14 +180,13 @@ impl Report {
         let again = "Run this again: it looks first";
         if let Some(replaced) = &self.replaced {
             let name = parked_name(to, SystemTime::now());
-            context.fleet.rename(replaced, &name).await.map_err(|error| {
-                error.context(format!("the empty database of {to} was not parked. {again}"))
-            })?;
+            let renamed = context.fleet.rename(replaced, &name, false).await;
+            renamed
+                .with_context(|| format!("the empty database of {to} was not parked. {again}"))?;
         }
         if !self.is_renamed {
-            context.fleet.rename(&self.database, to.as_str()).await.map_err(|error| {
-                error.context(format!("the database was not handed over. {again}"))
-            })?;
+            let renamed = context.fleet.rename(&self.database, to.as_str(), false).await;
+            renamed.with_context(|| format!("the database was not handed over. {again}"))?;
             self.database.name = to.to_string();
         }
         let Some(directory) = &context.directory else {

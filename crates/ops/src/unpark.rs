@@ -3,11 +3,10 @@ use std::process::ExitCode;
 use cli::output::{self, Status};
 use per_user_db::clerk::{UserId, UserStatus};
 use serde::Serialize;
-use serde_json::json;
 
 use crate::context::Context;
 use crate::directory::UserLookup;
-use crate::fleet::{Branch, ParkedDatabase, UnreadableProject, UserDatabases};
+use crate::fleet::{Branch, ParkedDatabase, RenameError, UnreadableProject, UserDatabases};
 
 /// Give a user their parked database back: its name, and its entry at Clerk
 ///
@@ -131,22 +130,14 @@ impl Report {
         let Some(ParkedDatabase { branch, .. }) = &self.copy else {
             return (self.outcome, self.message.clone());
         };
-        let again = "Run this again: it looks first";
-        let refused = |error| (Outcome::Refused, format!("nothing was done: {error}. {again}"));
-        let name = user.to_string();
-        let change = json!({ "name": name, "hibernate": false });
-        if let Err(error) = context.fleet.change(branch, &change).await {
-            if !error.may_have_applied() {
-                return refused(error);
+        let (again, name) = ("Run this again: it looks first", user.to_string());
+        match context.fleet.rename(branch, &name, true).await {
+            Ok(()) => {}
+            Err(error @ RenameError::Refused(_)) => {
+                return (Outcome::Refused, format!("nothing was done: {error}. {again}"));
             }
-            match context.fleet.describe(branch).await {
-                Ok(now) if now.name == name => {}
-                Ok(_) => return refused(error),
-                Err(second) => {
-                    let message =
-                        format!("it is unclear whether it was done: {error}; {second}. {again}");
-                    return (Outcome::Unclear, message);
-                }
+            Err(error @ RenameError::Unclear(_)) => {
+                return (Outcome::Unclear, format!("{error}. {again}"));
             }
         }
         self.write_entry(context, user, &Branch { name, ..branch.clone() }).await

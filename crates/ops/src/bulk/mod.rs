@@ -29,7 +29,7 @@ pub(crate) use self::ledger::{Ledger, RunInfo, States};
 pub(crate) use self::preview::{Effort, Preview, is_confirmed};
 pub(crate) use self::report::Report;
 pub(crate) use self::run::Run;
-pub(crate) use self::selection::{Selected, Selection, spread};
+pub(crate) use self::selection::{Selected, Selection, for_each_line, spread};
 pub(crate) use self::session::Session;
 
 /// How a run goes.

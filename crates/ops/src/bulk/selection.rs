@@ -3,7 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use per_user_db::clerk::UserId;
 use per_user_db::provision::parse_parked_name;
 use serde::{Deserialize, Serialize};
@@ -188,27 +188,33 @@ pub(crate) fn spread(targets: Vec<Target>) -> Vec<Target> {
     ordered.into_iter().map(|(_, target)| target).collect()
 }
 
-/// The users in a file: the first word of each line, up to a comma. Lines that begin with # are
-/// comments.
+/// The users in a file: the first word of each line, up to a comma.
 fn read_users(path: &Path) -> Result<Vec<String>> {
-    let shown = path.display();
-    let text = fs::read_to_string(path).with_context(|| format!("{shown} cannot be read"))?;
     let mut users = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim().trim_start_matches('\u{feff}');
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
+    for_each_line(path, |line| {
         let id = line.split(|it: char| it == ',' || it.is_whitespace()).next().unwrap_or_default();
-        match user_id(id.trim_matches('"')) {
-            Ok(id) => users.push(id),
-            // The first line of a table may name its columns.
-            Err(_) if number == 0 && !id.starts_with("user_") => {}
-            Err(error) => bail!("{shown}, line {}: {error}", number + 1),
-        }
-    }
+        users.push(user_id(id.trim_matches('"'))?);
+        Ok(())
+    })?;
+    let shown = path.display();
     ensure!(!users.is_empty(), "{shown} names no user: each line begins with a user's id");
     Ok(users)
+}
+
+/// Reads a file whose lines begin with a user's id. Lines that begin with # are comments, and the first
+/// one may name the columns of a table. An error names the line.
+pub(crate) fn for_each_line(path: &Path, mut read: impl FnMut(&str) -> Result<()>) -> Result<()> {
+    let shown = path.display();
+    let text = fs::read_to_string(path).with_context(|| format!("{shown} cannot be read"))?;
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim().trim_start_matches('\u{feff}');
+        let is_heading = number == 0 && !line.trim_start_matches('"').starts_with("user_");
+        if line.is_empty() || line.starts_with('#') || is_heading {
+            continue;
+        }
+        read(line).map_err(|error| anyhow!("{shown}, line {}: {error}", number + 1))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -280,5 +286,28 @@ mod tests {
         let regions: Vec<_> = sample.iter().map(|it| it.region.as_deref()).collect();
         let (eu, us) = (Some("eu-central-1"), Some("us-east-1"));
         assert_eq!(regions, [eu, us, eu, us]);
+    }
+    #[test]
+    fn only_a_first_line_that_begins_with_no_user_may_be_a_heading() {
+        let read = |text: &str| {
+            let file = tempfile::NamedTempFile::new().expect("a file");
+            fs::write(file.path(), text).expect("written");
+            read_users(file.path()).map_err(|error| error.to_string())
+        };
+        let users = Ok(vec!["user_aaaaaaaa03".to_owned()]);
+        for text in [
+            "user_aaaaaaaa03\n",
+            "user id,region\nuser_aaaaaaaa03,us-east-1\n",
+            "\u{feff}\"user id\"\r\n\"user_aaaaaaaa03\",\"us-east-1\"\r\n",
+            "# the first ones\n\nuser_aaaaaaaa03 # of Friday\n",
+        ] {
+            assert_eq!(read(text), users, "{text:?}");
+        }
+        for text in ["user_/\nuser_aaaaaaaa03\n", "\"user_/\"\n\"user_aaaaaaaa03\"\n"] {
+            let error = read(text).expect_err("an id that is none");
+            assert!(error.contains(", line 1: "), "{error}");
+        }
+        let error = read("user_aaaaaaaa03\nid\n").expect_err("a heading in the middle");
+        assert!(error.contains(", line 2: "), "{error}");
     }
 }

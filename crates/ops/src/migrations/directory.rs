@@ -147,7 +147,8 @@ impl File {
     }
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+/// As `sha256sum` writes a digest.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     format!("{:x}", Bytes::copy_from_slice(bytes))
 }
 

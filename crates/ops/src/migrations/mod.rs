@@ -12,4 +12,4 @@ mod directory;
 mod statements;
 
 pub(crate) use self::apply::{Change, Database};
-pub(crate) use self::directory::Directory;
+pub(crate) use self::directory::{Directory, hex};
