@@ -3,7 +3,7 @@
 //     node checks.mjs http://127.0.0.1:4000/ DIRECTORY_FOR_SCREENSHOTS [WORDS...]
 //
 // With words, only the checks whose sentence contains one of them run. Nothing here sleeps: each check waits for a
-// condition, until a deadline.
+// condition, until a deadline. At its end, or when it fails, each leaves its pictures, light and dark.
 
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -45,9 +45,19 @@ async function open({ width = 1440, height = 900, colorScheme = 'light', reduced
 
 const connected = (page) => page.waitForSelector('#connection[data-state="live"]');
 
+/** Takes the pictures of a check, named by its sentence. */
+async function photograph(page, sentence) {
+  const name = sentence.toLowerCase().replaceAll(/[^a-z]+/g, '-');
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme });
+    await page.screenshot({ path: join(pictures, `check-${name}-${colorScheme}.png`), fullPage: true });
+  }
+}
+
 /** Ends a page whose console must be empty and whose policy must not be violated. */
 async function close(page) {
   const violations = await page.evaluate(() => window.seen.violations);
+  await photograph(page, running);
   await page.context().close();
   insist(!violations.length, `the policy is violated: ${violations}`);
   insist(!page.troubles.length, `the browser's console has: ${page.troubles.join('; ')}`);
@@ -114,8 +124,14 @@ const checks = {
       if (!pathname.startsWith('/api/')) sizes.set(pathname, response.body().then((body) => body.length, () => 0));
     }) });
     const total = (await Promise.all(sizes.values())).reduce((sum, size) => sum + size, 0);
-    const paint = await until(() => page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime), 'a first paint');
-    console.log(`   ${sizes.size} files, ${total} bytes, first paint after ${Math.round(paint)} ms`);
+    const paints = [];
+    for (let pages = 0; pages < 5; pages += 1) {
+      const another = await open();
+      paints.push(await until(() => another.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime), 'a first paint'));
+      await another.context().close();
+    }
+    const paint = paints.sort((a, b) => a - b)[2];
+    console.log(`   ${sizes.size} files, ${total} bytes, first paint after ${Math.round(paint)} ms, of five pages the median`);
     insist(total < 100_000, `the page has ${total} bytes`);
     insist(paint < 1000, `the first paint is after ${paint} ms`);
     await close(page);
@@ -207,7 +223,7 @@ const checks = {
     await outcome(page, user, /created/);
     await databasesOf(page, user).getByRole('button', { name: `Delete ${user}` }).click();
     await until(async () => (await page.locator('#deliveries > li').filter({ hasText: user }).count()) === 2, 'user.deleted has a row of its own');
-    await until(async () => (await databasesOf(page, user).count()) === 0 || /parked/.test(await databasesOf(page, user).textContent()), 'the database is gone or parked');
+    await until(async () => (await databasesOf(page, user).allTextContents()).every((text) => /parked/.test(text)), 'the database is gone or parked');
     await close(page);
   },
 
@@ -433,12 +449,14 @@ const checks = {
 };
 
 await post('time-scale', { value: 100 });
+let running;
 let failed = 0;
 let ran = 0;
 for (const [sentence, check] of Object.entries(checks)) {
   if (words.length && !words.some((word) => sentence.includes(word))) continue;
   const start = Date.now();
   ran += 1;
+  running = sentence;
   try {
     await check();
     console.log(`ok ${sentence} (${((Date.now() - start) / 1000).toFixed(1)} s)`);
@@ -446,7 +464,7 @@ for (const [sentence, check] of Object.entries(checks)) {
     failed += 1;
     console.log(`FAILED ${sentence}\n   ${error.message}`);
     for (const context of browser.contexts()) {
-      for (const page of context.pages()) await page.screenshot({ path: join(pictures, `failed-${failed}.png`) }).catch(() => {});
+      for (const page of context.pages()) await photograph(page, `failed ${sentence}`).catch(() => {});
       await context.close();
     }
     for (const { id, on } of (await state()).switches) if (on) await post(`switches/${id}`, { on: false });
