@@ -1,16 +1,15 @@
 //! The binary: errors at start, and payloads that are no HTTP request.
 
-use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::SystemTime;
 
-use axum::Router;
-use axum::extract::State;
+use per_user_db::worker::TIMEOUT;
+use serde_json::Value;
+use standin::runtime_api::RuntimeApi;
 
-use axum::routing::{get, post};
-use tokio::net::TcpListener;
-use tokio::sync::{Mutex, mpsc};
-
-use crate::test_app::{delivery, payload, user_created};
+use crate::test_app::{SECRET, delivery, payload, user_created, without_header};
 
 fn command(variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_per-user-db"));
@@ -32,7 +31,7 @@ const IN_LAMBDA: (&str, &str) = ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1");
 /// The key is first.
 const SETTINGS: [(&str, &str); 4] = [
     ("XATA_API_KEY", "xau_fake"),
-    ("HOOKDECK_WEBHOOK_SECRET", "fake"),
+    ("HOOKDECK_WEBHOOK_SECRET", SECRET),
     ("XATA_ORGANIZATION_ID", "org123"),
     ("XATA_PROJECT_ID", "prj_a"),
 ];
@@ -51,70 +50,100 @@ fn an_invalid_setting_is_named_in_one_line() {
     assert!(line.contains("XATA_API_KEY") && !line.contains(secret), "{line}");
 }
 
-/// A stand-in of Lambda's Runtime API: the events to send, and the function's responses.
-#[derive(Clone)]
-struct RuntimeApi {
-    events: Arc<Mutex<mpsc::UnboundedReceiver<String>>>,
-    responses: mpsc::UnboundedSender<String>,
+/// The real program with this Runtime API. It is killed when it is dropped.
+pub struct Process {
+    child: Child,
+    stdout: Output,
+    stderr: Output,
 }
 
-impl RuntimeApi {
-    fn router(self) -> Router {
-        let next = async |State(api): State<Self>| {
-            let event = api.events.lock().await.recv().await.unwrap_or_default();
-            let headers = [
-                ("lambda-runtime-aws-request-id", "request-1"),
-                ("lambda-runtime-deadline-ms", "1"),
-                ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:x:1:function:y"),
-            ];
-            (headers, event)
-        };
-        let respond = async |State(api): State<Self>, body: String| {
-            let _ = api.responses.send(body);
-            http::StatusCode::ACCEPTED
-        };
-        Router::new()
-            .route("/2018-06-01/runtime/invocation/next", get(next))
-            .route("/2018-06-01/runtime/invocation/{id}/response", post(respond))
-            .with_state(self)
+type Output = Option<JoinHandle<String>>;
+
+impl Process {
+    pub fn start(api: &RuntimeApi, variables: &[(&str, &str)]) -> Self {
+        let mut command = command(variables);
+        command.envs(api.variables()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stdout = read(child.stdout.take().unwrap());
+        let stderr = read(child.stderr.take().unwrap());
+        Self { child, stdout: Some(stdout), stderr: Some(stderr) }
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+    }
+
+    /// Waits for its end: the exit code, and what it wrote to standard output and standard error.
+    pub fn output(mut self) -> (Option<i32>, String, String) {
+        let [stdout, stderr] =
+            [&mut self.stdout, &mut self.stderr].map(|it| it.take().unwrap().join().unwrap());
+        (self.child.wait().unwrap().code(), stdout, stderr)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _ended = self.child.wait();
+    }
+}
+
+/// Reads while the program writes: a full pipe would stop it.
+fn read(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        pipe.read_to_string(&mut text).unwrap();
+        text
+    })
+}
+
+/// A deadline that Lambda sets.
+pub fn deadline() -> SystemTime {
+    SystemTime::now() + TIMEOUT
+}
+
+#[tokio::test]
+async fn the_program_answers_what_the_runtime_api_hands_out_and_ends_with_its_connection() {
+    let api = RuntimeApi::start().unwrap();
+    let process = Process::start(&api, &SETTINGS);
+    let first_next = api.first_next().await;
+    let unsigned = without_header(delivery(user_created(1)), "x-hookdeck-signature");
+    let (unauthorized, invalid) = tokio::join!(
+        api.invoke(payload(&unsigned).into(), deadline()),
+        api.invoke(payload(&delivery("{}")).into(), deadline()),
+    );
+    assert!(first_next <= unauthorized.handed_out_at);
+    assert!(unauthorized.answered_at <= invalid.handed_out_at, "one after the other");
+    for (invoked, status) in [(&unauthorized, 401), (&invalid, 400)] {
+        let response: Value = serde_json::from_slice(invoked.result.as_ref().unwrap()).unwrap();
+        assert_eq!(response["statusCode"], status);
+    }
+    api.end();
+    let (code, stdout, _) = process.output();
+    assert_eq!(code, Some(1));
+    for invoked in [unauthorized, invalid] {
+        let id = format!("\"request_id\":\"{}\"", invoked.request_id);
+        assert_eq!(stdout.matches(&id).count(), 1, "{stdout}");
     }
 }
 
 #[tokio::test]
 async fn a_payload_that_lambda_http_cannot_adapt_is_answered_401_and_logs_no_panic() {
-    let (events, receiver) = mpsc::unbounded_channel();
-    let (sender, mut responses) = mpsc::unbounded_channel();
-    let api = RuntimeApi { events: Arc::new(Mutex::new(receiver)), responses: sender };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let server = tokio::spawn(standin::serve::serve(listener, api.router()));
-    let variables = [
-        ("AWS_LAMBDA_RUNTIME_API", &*address),
-        ("AWS_LAMBDA_FUNCTION_NAME", "per-user-db"),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
-        ("LOG_LEVEL", "trace"),
-    ];
-    let mut function = command(&[&variables[..], &SETTINGS].concat())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let api = RuntimeApi::start().unwrap();
+    let variables = [&SETTINGS[..], &[("LOG_LEVEL", "trace")]].concat();
+    let mut process = Process::start(&api, &variables);
     for host in ["a b", "[", "pl4nted:99999"] {
-        let mut event: serde_json::Value =
-            serde_json::from_str(&payload(&delivery(user_created(1)))).unwrap();
+        let mut event: Value = serde_json::from_str(&payload(&delivery(user_created(1)))).unwrap();
         event["headers"]["host"] = host.into();
-        events.send(event.to_string()).unwrap();
-        let response = responses.recv().await.unwrap();
-        assert!(response.contains("\"statusCode\":401"), "{host}: {response}");
+        let response = api.invoke(event.to_string().into(), deadline()).await.result.unwrap();
+        let response: Value = serde_json::from_slice(&response).unwrap();
+        assert_eq!(response["statusCode"], 401, "{host}: {response}");
     }
-    function.kill().unwrap();
-    server.abort();
-    let output = function.wait_with_output().unwrap();
-    let stdout = String::from_utf8(output.stdout).unwrap();
+    process.kill();
+    let (_, stdout, stderr) = process.output();
     assert!(stdout.contains("no_http_request"), "{stdout}");
     for text in ["panic at", "panicked", "pl4nted"] {
         assert!(!stdout.contains(text), "{stdout}");
     }
-    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert_eq!(stderr, "");
 }

@@ -10,6 +10,7 @@
 //! | [`hookdeck`] | Hookdeck's delivery engine: signature, headers, retries, concurrency; [`hookdeck::admin`], its admin API |
 //! | [`clerk`] | Clerk: the webhook events it sends; [`clerk::backend`], its Backend API |
 //! | [`function_url`] | a Lambda Function URL: HTTP to payload format 2.0 and back |
+//! | [`runtime_api`] | Lambda's Runtime API: hands invocations to a process of the function and takes its responses |
 //! | [`fault`] | what can go wrong between a client and a service, as data |
 //! | [`service`] | what the stand-ins of HTTP APIs share: routing, the record of requests, faults, error bodies |
 //! | [`interceptor`] | what happens to every request: record, observer, faults |
@@ -28,6 +29,7 @@ pub mod hookdeck;
 mod id;
 pub mod interceptor;
 pub mod record;
+pub mod runtime_api;
 pub mod serve;
 pub mod service;
 pub mod xata;

@@ -49,6 +49,8 @@ pub async fn serve(listener: TcpListener, router: Router) -> io::Result<()> {
     let mut connections = JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await?;
+        // Where the client has gone already, its request says so.
+        let _gone = stream.set_nodelay(true);
         while connections.try_join_next().is_some() {}
         let router = router.clone();
         // hyper closes the connection without a response when the service fails: that is the reset.

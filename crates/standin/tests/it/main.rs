@@ -15,4 +15,5 @@ mod list;
 mod lite;
 mod platform;
 mod postgres;
+mod runtime_api;
 mod socket;
