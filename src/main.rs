@@ -36,7 +36,8 @@ fn start() -> Result<(), lambda_runtime::Error> {
             "this is an AWS Lambda function and there is no Lambda around it; to try it here, run `cargo dev`".into()
         );
     }
-    // Lambda gives each delivery a process of its own, and one thread starts faster than a pool.
+    // One thread starts faster than a pool. It is enough for many deliveries at once, because they
+    // wait for Xata nearly all of their time.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(run())
 }
@@ -78,17 +79,20 @@ async fn run() -> Result<(), lambda_runtime::Error> {
         }
         None => worker,
     };
-    let worker = &worker;
+    let worker = Arc::new(worker);
     // lambda_http::run would turn odd payloads into Lambda's own error; see src/request.rs.
-    lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| async move {
-        let LambdaEvent { payload, context } = &event;
-        let ids = InvocationIds {
-            request_id: Some(context.request_id.clone()),
-            trace_id: context.xray_trace_id.clone(),
-        };
-        let (payload, deadline) = (payload.get(), context.deadline());
-        let response = worker.invoke(Invocation { payload, deadline, ids }).await;
-        Ok::<_, Infallible>(response.to_lambda())
+    lambda_runtime::run_concurrent(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
+        let worker = worker.clone();
+        async move {
+            let LambdaEvent { payload, context } = &event;
+            let ids = InvocationIds {
+                request_id: Some(context.request_id.clone()),
+                trace_id: context.xray_trace_id.clone(),
+            };
+            let (payload, deadline) = (payload.get(), context.deadline());
+            let response = worker.invoke(Invocation { payload, deadline, ids }).await;
+            Ok::<_, Infallible>(response.to_lambda())
+        }
     }))
     .await
 }

@@ -1,5 +1,5 @@
-//! One process of the function: its invocations one after the other, their deadlines, panics and
-//! lines, and secrets that change.
+//! One process of the function: its invocations, one after the other or many at once, their
+//! deadlines, panics and lines, and secrets that change.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, debug_span};
 
 use crate::Clock;
@@ -92,8 +92,9 @@ impl Worker {
         deadline: SystemTime,
         record: &mut DeliveryRecord,
     ) -> Response {
-        let mut handler = lock(&self.handler).clone();
-        let Some(refresher) = self.refresher.as_ref().filter(|it| it.is_due()) else {
+        // The whole delivery uses these settings, even where another one renews them meanwhile.
+        let handler = lock(&self.handler).clone();
+        let Some(refresher) = &self.refresher else {
             return handler.handle(payload, self.time_left(deadline), record).await;
         };
         let result = handler.try_handle(payload, self.time_left(deadline), record).await;
@@ -102,23 +103,37 @@ impl Worker {
             Err(refused) => refused,
         };
         let timeout = self.time_left(deadline).min(SECRETS_TIMEOUT);
-        let renewed = match refresher.refresh(&self.clock, timeout).await {
-            Some(Ok(renewed)) => {
-                handler = Arc::new(renewed);
-                lock(&self.handler).clone_from(&handler);
-                Some("renewed")
+        let problem = self.renew(refresher, &handler, timeout).await;
+        let handler_of_now = lock(&self.handler).clone();
+        let is_renewed = !Arc::ptr_eq(&handler, &handler_of_now);
+        match refused.response {
+            Some(response) if !is_renewed => {
+                record.secrets = problem;
+                response
             }
-            unusable => {
-                let problem = unusable.and_then(Result::err);
-                if let Some(response) = refused.response {
-                    record.secrets = problem;
-                    return response;
-                }
-                problem
+            _ => {
+                record.begin_again(if is_renewed { Some("renewed") } else { problem });
+                handler_of_now.handle(payload, self.time_left(deadline), record).await
             }
-        };
-        record.begin_again(renewed);
-        handler.handle(payload, self.time_left(deadline), record).await
+        }
+    }
+
+    /// Reads the secrets again, if they may be read and are still those of the handler that was
+    /// refused. Of the deliveries that are refused at once, one reads, and the others wait for it.
+    /// Returns what prevents the use of the secrets that were read.
+    async fn renew(
+        &self,
+        refresher: &SecretRefresher,
+        refused: &Arc<Handler>,
+        timeout: Duration,
+    ) -> Option<&'static str> {
+        let until = Instant::now() + timeout;
+        let mut last = timeout_at(until, refresher.last.lock()).await.ok()?;
+        if !Arc::ptr_eq(&lock(&self.handler), refused) {
+            return None;
+        }
+        let renewed = refresher.refresh(&mut last, &self.clock, until).await?;
+        renewed.map(|handler| *lock(&self.handler) = Arc::new(handler)).err()
     }
 
     /// The time until the response must be ready.
@@ -137,8 +152,14 @@ pub struct SecretRefresher {
     source: SecretsManager,
     variables: Variables,
     client: HttpClient,
-    /// The secrets, and the time of the last reading.
-    last: Mutex<(BTreeMap<String, String>, Instant)>,
+    /// Locked while they are read, so that nobody reads them at the same time.
+    last: tokio::sync::Mutex<LastReading>,
+}
+
+struct LastReading {
+    began_at: Instant,
+    /// The newest secrets that can be used.
+    secrets: BTreeMap<String, String>,
 }
 
 impl SecretRefresher {
@@ -149,30 +170,31 @@ impl SecretRefresher {
         client: HttpClient,
         secrets: BTreeMap<String, String>,
     ) -> Self {
-        Self { source, variables, client, last: Mutex::new((secrets, Instant::now())) }
+        let last = LastReading { began_at: Instant::now(), secrets }.into();
+        Self { source, variables, client, last }
     }
 
-    /// Whether the last reading is so long ago that the secrets may be read again.
-    fn is_due(&self) -> bool {
-        lock(&self.last).1.elapsed() >= MIN_REFRESH_INTERVAL
-    }
-
-    /// A handler with the secrets of now, or why there is none. `None` where they have not changed.
+    /// A handler with the secrets of now, or why there is none. `None` where they have not changed, or
+    /// were read less than a minute ago.
     async fn refresh(
         &self,
+        last: &mut LastReading,
         clock: &Clock,
-        timeout: Duration,
+        deadline: Instant,
     ) -> Option<Result<Handler, &'static str>> {
-        lock(&self.last).1 = Instant::now();
-        let Ok(secrets) = self.source.read(Instant::now() + timeout).await else {
+        if last.began_at.elapsed() < MIN_REFRESH_INTERVAL {
+            return None;
+        }
+        last.began_at = Instant::now();
+        let Ok(secrets) = self.source.read(deadline).await else {
             return Some(Err("unreadable"));
         };
-        if secrets == lock(&self.last).0 {
+        if secrets == last.secrets {
             return None;
         }
         let settings = Settings::read_with((self.variables)(), &secrets);
         let Ok(settings) = settings else { return Some(Err("unusable")) };
-        lock(&self.last).0 = secrets;
+        last.secrets = secrets;
         Some(Ok(Handler::new(settings, self.client.clone(), clock.clone())))
     }
 }

@@ -29,7 +29,7 @@ fn start_error(variables: &[(&str, &str)]) -> String {
 
 const IN_LAMBDA: (&str, &str) = ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1");
 /// The key is first.
-const SETTINGS: [(&str, &str); 4] = [
+pub const SETTINGS: [(&str, &str); 4] = [
     ("XATA_API_KEY", "xau_fake"),
     ("HOOKDECK_WEBHOOK_SECRET", SECRET),
     ("XATA_ORGANIZATION_ID", "org123"),

@@ -12,6 +12,7 @@ mod binary;
 mod cancellation;
 mod clerk_backend;
 mod clerk_events;
+mod concurrency;
 mod conformance;
 mod deletion;
 mod docs;

@@ -8,12 +8,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{HeaderMap, Request, StatusCode};
 use per_user_db::handler::Handler;
 use per_user_db::http_client::HttpClient;
 use per_user_db::secrets::{SecretsError, SecretsManager};
 use per_user_db::settings::{self, Settings, Variables};
-use per_user_db::worker::SecretRefresher;
+use per_user_db::worker::{SECRETS_TIMEOUT, SecretRefresher};
 use serde_json::{Value, json};
 use standin::clerk::{SignUp, user_id, user_id_at};
 use standin::hookdeck;
@@ -21,11 +23,9 @@ use tokio::time::Instant;
 
 use crate::svix_signature;
 use crate::test_app::{
-    CLERK, DELETE, MINUTE, SECRET, TestApp, TestResponse, client, delivery, retry, user_created,
-    with_header, worker,
+    CLERK, DELETE, KEY, MINUTE, SECRET, TestApp, TestResponse, client, delivery, retry,
+    user_created, with_header, worker,
 };
-
-const KEY: &str = "xau_fake_local_development_key";
 
 /// A stand-in of AWS Secrets Manager with one secret.
 #[derive(Clone, Default)]
@@ -35,6 +35,8 @@ struct StandInState {
     members: Value,
     refusal: Option<(u16, &'static str)>,
     n_reads: usize,
+    /// The time that each read takes.
+    latency: Duration,
     /// The session token of the role's credentials.
     session: String,
     /// What the endpoint of the credentials wants as `Authorization`.
@@ -47,6 +49,7 @@ impl Default for StandInState {
             members: Value::Null,
             refusal: None,
             n_reads: 0,
+            latency: Duration::ZERO,
             session: "a-token".to_owned(),
             authorization: "fake-authorization".to_owned(),
         }
@@ -84,8 +87,13 @@ impl SecretsManagerStandIn {
     fn router(&self) -> Router {
         let state = self.0.clone();
         let respond = move |headers: HeaderMap, body: String| async move {
-            let state = &mut *state.lock().unwrap();
-            state.n_reads += 1;
+            let latency = {
+                let mut state = state.lock().unwrap();
+                state.n_reads += 1;
+                state.latency
+            };
+            tokio::time::sleep(latency).await;
+            let state = state.lock().unwrap();
             assert_eq!(headers["x-amz-target"], "secretsmanager.GetSecretValue");
             assert_eq!(headers["content-type"], "application/x-amz-json-1.1");
             assert_eq!(headers["x-amz-security-token"], state.session);
@@ -165,10 +173,19 @@ async fn app_with(
     app.with_worker(worker)
 }
 
-async fn deliver(app: &TestApp, seed: u64, signing_secret: &str) -> TestResponse {
+fn signed(seed: u64, signing_secret: &str) -> Request<Bytes> {
     let body = user_created(seed);
     let signature = hookdeck::signature(signing_secret, &body);
-    app.send(with_header(delivery(body), "x-hookdeck-signature", &signature)).await
+    with_header(delivery(body), "x-hookdeck-signature", &signature)
+}
+
+async fn deliver(app: &TestApp, seed: u64, signing_secret: &str) -> TestResponse {
+    app.send(signed(seed, signing_secret)).await
+}
+
+/// The outcomes of eight deliveries at once.
+async fn deliver_eight(app: &TestApp, signing_secret: &str) -> Vec<&'static str> {
+    join_all((1..=8).map(|seed| app.outcome(signed(seed, signing_secret)))).await
 }
 
 /// Lets the minimum interval between two reads pass.
@@ -427,6 +444,58 @@ async fn forged_deliveries_cause_at_most_one_read_per_minute() {
         assert_eq!(response.row(), (401, "unauthorized", None, None));
     }
     assert_eq!(manager.n_reads(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn eight_deliveries_that_are_refused_at_once_wait_for_one_read() {
+    let manager = SecretsManagerStandIn::new("old", KEY);
+    let app = app(&manager).await;
+    manager.rotate(SECRET, KEY);
+    manager.0.lock().unwrap().latency = Duration::from_secs(3);
+    pass_interval().await;
+    assert_eq!(deliver_eight(&app, SECRET).await, ["created"; 8]);
+    assert_eq!(manager.n_reads(), 2);
+
+    // A key that Xata refuses is read again as the signing secret is.
+    app.platform().change(|it| it.api_key = "xau_newer".to_owned());
+    manager.rotate(SECRET, "xau_newer");
+    pass_interval().await;
+    assert_eq!(deliver_eight(&app, SECRET).await, ["exists"; 8]);
+    assert_eq!(manager.n_reads(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_that_begins_while_the_secrets_are_read_is_handled_with_the_new_ones() {
+    let manager = SecretsManagerStandIn::new("old", KEY);
+    let app = app(&manager).await;
+    manager.rotate(SECRET, KEY);
+    manager.0.lock().unwrap().latency = Duration::from_secs(3);
+    pass_interval().await;
+    let began_at = Instant::now();
+    let later = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // One that is not refused does not wait.
+        assert_eq!(app.outcome(signed(2, "old")).await, "created");
+        assert_eq!(began_at.elapsed(), Duration::from_secs(1));
+        app.outcome(signed(3, SECRET)).await
+    };
+    let outcomes = tokio::join!(app.outcome(signed(1, SECRET)), later);
+    assert_eq!(outcomes, ("created", "created"));
+    assert_eq!((began_at.elapsed(), manager.n_reads()), (Duration::from_secs(3), 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn eight_refused_deliveries_are_answered_when_the_secrets_cannot_be_read() {
+    let manager = SecretsManagerStandIn::new(SECRET, KEY);
+    let app = app(&manager).await;
+    manager.0.lock().unwrap().latency = MINUTE;
+    pass_interval().await;
+    let began_at = Instant::now();
+    assert_eq!(deliver_eight(&app, "wrong").await, ["unauthorized"; 8]);
+    assert_eq!(began_at.elapsed(), SECRETS_TIMEOUT);
+    // Within a minute nobody tries again, or waits.
+    assert_eq!(deliver_eight(&app, "wrong").await, ["unauthorized"; 8]);
+    assert_eq!((began_at.elapsed(), manager.n_reads()), (SECRETS_TIMEOUT, 2));
 }
 
 #[tokio::test(start_paused = true)]

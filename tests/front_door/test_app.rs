@@ -28,6 +28,8 @@ use standin::xata::{Database, Xata};
 use tracing_subscriber::filter::LevelFilter;
 
 pub const SECRET: &str = "fake-signing-secret";
+/// The key of Xata's platform.
+pub const KEY: &str = "xau_fake_local_development_key";
 /// The settings of the Clerk stand-in.
 pub const CLERK: [(&str, &str); 2] = [
     ("CLERK_SECRET_KEY", "sk_test_fake_local_development_key"),
@@ -73,7 +75,7 @@ impl Api {
         ];
         let own: &[_] = match self {
             Self::Platform => &[
-                ("XATA_API_KEY", "xau_fake_local_development_key"),
+                ("XATA_API_KEY", KEY),
                 ("XATA_ORGANIZATION_ID", "org123"),
                 ("XATA_PROJECT_ID", "prj_a"),
                 ("XATA_TEMPLATES", "us-east-1=tpl-a-0,eu-central-1=tpl-a-1,ap-southeast-2=tpl-a-2"),
@@ -273,7 +275,8 @@ impl TestResponse {
     }
 }
 
-fn platform() -> Platform {
+/// Three projects, each with a template per region.
+pub fn platform() -> Platform {
     let xata = Platform::new(platform::Options::default().with_region("ap-southeast-2"));
     for project in PROJECTS {
         xata.insert_project(project, project);
