@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_runtime::{LambdaEvent, Runtime, service_fn};
 use per_user_db::handler::Handler;
 use per_user_db::secrets::SecretsManager;
 use per_user_db::settings::{self, Settings, Variables};
@@ -81,7 +81,8 @@ async fn run() -> Result<(), lambda_runtime::Error> {
     };
     let worker = Arc::new(worker);
     // lambda_http::run would turn odd payloads into Lambda's own error; see src/request.rs.
-    lambda_runtime::run_concurrent(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
+    // lambda_runtime::run would add a span for each invocation, which the log leaves out.
+    let runtime = Runtime::new(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let worker = worker.clone();
         async move {
             let LambdaEvent { payload, context } = &event;
@@ -93,8 +94,9 @@ async fn run() -> Result<(), lambda_runtime::Error> {
             let response = worker.invoke(Invocation { payload, deadline, ids }).await;
             Ok::<_, Infallible>(response.to_lambda())
         }
-    }))
-    .await
+    }));
+    // Without AWS_LAMBDA_MAX_CONCURRENCY, as on default Lambda, one invocation after the other.
+    runtime.run_concurrent().await
 }
 
 /// Ignores write errors: a closed standard output must not fail a delivery.
