@@ -1,16 +1,18 @@
 //! Xata and Clerk in memory, the client that reaches them, and the function with its settings.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use anyhow::Context;
 use fastrand::Rng;
 use http::{HeaderValue, Method};
 use per_user_db::handler::Handler;
 use per_user_db::http_client::{self, HttpClient};
 use per_user_db::provision::MAX_FRESH_AGE;
-use per_user_db::worker::Worker;
+use per_user_db::secrets::SecretsManager;
+use per_user_db::settings::{self, Settings, Variables};
+use per_user_db::worker::{SecretRefresher, Worker};
 use serde_json::json;
 use standin::clerk::backend;
 use standin::clock::Clock;
@@ -26,6 +28,22 @@ use crate::services::Services;
 
 /// Clerk's key after its rotation.
 pub(super) const ROTATED_KEY: &str = "sk_test_fake_rotated_key";
+
+/// The members of the function's secret.
+type Secret = BTreeMap<String, String>;
+
+const CLERK_KEY: &str = "CLERK_SECRET_KEY";
+
+/// The environment of a function whose secret is in AWS Secrets Manager.
+const SECRETS_MANAGER: [(&str, &str); 4] = [
+    ("SECRETS_ID", "per-user-db"),
+    ("AWS_REGION", "us-east-1"),
+    ("AWS_ACCESS_KEY_ID", "AKIAFAKE"),
+    ("AWS_SECRET_ACCESS_KEY", "fake"),
+];
+
+/// The time that AWS Secrets Manager takes.
+const SECRETS_LATENCY: Duration = Duration::from_secs(1);
 
 /// Everything around the function.
 pub(super) struct Fixture {
@@ -82,15 +100,52 @@ impl Fixture {
         let mut settings = self.services.settings("localhost", n_projects);
         settings.insert("ON_USER_DELETED", self.scenario.on_user_deleted.to_owned());
         settings.retain(|name, _| self.scenario.has_clerk_key || !name.starts_with("CLERK_"));
-        let is_rotated = |it: &Range<Duration>| self.started_at.elapsed() >= it.end;
-        if self.scenario.has_clerk_key && self.scenario.wrong_key.as_ref().is_some_and(is_rotated) {
-            settings.insert("CLERK_SECRET_KEY", ROTATED_KEY.to_owned());
-        }
+        settings.extend(SECRETS_MANAGER.map(|(name, value)| (name, value.to_owned())));
+        let first_key = settings.remove(CLERK_KEY);
+        let (started_at, wrong_key) = (self.started_at, self.scenario.wrong_key.clone());
+        let secret = move || {
+            let is_rotated = wrong_key.as_ref().is_some_and(|it| started_at.elapsed() >= it.end);
+            let key = first_key.as_deref().map(|key| if is_rotated { ROTATED_KEY } else { key });
+            key.map(|key| (CLERK_KEY.to_owned(), key.to_owned())).into_iter().collect::<Secret>()
+        };
+        let variables: Variables = Arc::new(move || {
+            settings.iter().map(|(name, value)| (name.into(), value.into())).collect()
+        });
         let clock = self.clock;
         let clock: per_user_db::Clock = Arc::new(move || SystemTime::UNIX_EPOCH + clock.now());
-        let settings = cli::environment::settings(&settings)?;
+        let of_start = secret();
+        let settings = Settings::read_with(variables(), &of_start)?;
         let handler = Handler::new(settings, self.client.clone(), clock.clone());
-        Ok(Worker::new(handler, clock, None))
+        let worker = Worker::new(handler, clock.clone(), None);
+        if !self.scenario.one_process {
+            return Ok(worker);
+        }
+        let source = settings::secrets(variables())?.context("SECRETS_ID is set")?;
+        let manager = self.secrets_manager(secret);
+        let source = SecretsManager::new(source, variables.clone(), manager, clock);
+        let refresher = SecretRefresher::new(source, variables, self.client.clone(), of_start);
+        Ok(worker.with_secret_refresher(refresher))
+    }
+
+    /// AWS Secrets Manager as one process sees it, which reads the secret at most once a minute.
+    fn secrets_manager(
+        &self,
+        secret: impl Fn() -> Secret + Clone + Send + Sync + 'static,
+    ) -> HttpClient {
+        let last = Arc::new(Mutex::new(Instant::now()));
+        let record = self.record.clone();
+        http_client::boxed(service_fn(move |_: reqwest::Request| {
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            if std::mem::replace(&mut *last, Instant::now()).elapsed() < Duration::from_mins(1) {
+                record.lock().add_violation(0, "the secret was read twice in a minute");
+            }
+            let secret = secret.clone();
+            async move {
+                sleep(SECRETS_LATENCY).await;
+                let body = json!({ "SecretString": json!(secret()).to_string() });
+                Ok::<_, BoxError>(http::Response::new(body.to_string()).into())
+            }
+        }))
     }
 
     pub(super) fn databases(&self, user: &User) -> Vec<Database> {

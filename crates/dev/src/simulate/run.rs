@@ -11,6 +11,7 @@ use per_user_db::provision::{MAX_FRESH_AGE, is_fresh};
 use per_user_db::worker::Worker;
 use standin::function_url;
 use standin::hookdeck::{Connection, Engine, Event, EventStatus, RetryRule, from_fn};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower::BoxError;
 
@@ -37,7 +38,14 @@ const OPERATOR_RETRY_COUNT: u32 = 24;
 struct Simulation {
     fixture: Fixture,
     /// None while the function is stopped; replaced when its process dies or its settings change.
-    function: Mutex<Option<Arc<Worker>>>,
+    function: Mutex<Option<Arc<Process>>>,
+}
+
+/// A process of the function.
+struct Process {
+    worker: Worker,
+    /// Whether all that it handles ends without a response.
+    is_dead: watch::Sender<bool>,
 }
 
 /// A run that is over.
@@ -75,8 +83,9 @@ pub(crate) fn simulate(scenario: Scenario, with_trace: bool) -> anyhow::Result<S
 impl Simulation {
     fn new(scenario: Scenario) -> anyhow::Result<Self> {
         let fixture = Fixture::new(scenario)?;
-        let function = Mutex::new(Some(Arc::new(fixture.function()?)));
-        Ok(Self { fixture, function })
+        let simulation = Self { fixture, function: Mutex::default() };
+        simulation.start_function()?;
+        Ok(simulation)
     }
 
     /// Sends the events, and waits until Hookdeck has delivered everything.
@@ -164,7 +173,8 @@ impl Simulation {
         self.start_function()
     }
 
-    /// Clerk's key is rotated; later the function starts with the new one, if it is not stopped.
+    /// Clerk's key is rotated; later the function starts with the new one, if it is not stopped, or can
+    /// read it.
     async fn rotate_key(&self) -> anyhow::Result<()> {
         let Fixture { scenario, services, record, started_at, .. } = &self.fixture;
         let Some(wrong_key) = &scenario.wrong_key else { return Ok(()) };
@@ -173,12 +183,14 @@ impl Simulation {
         services.clerk.change(|it| ROTATED_KEY.clone_into(&mut it.secret_key));
         sleep_until(*started_at + wrong_key.end).await;
         let is_stopped = self.function().is_none();
-        if is_stopped { Ok(()) } else { self.start_function() }
+        if is_stopped || scenario.one_process { Ok(()) } else { self.start_function() }
     }
 
     /// Starts the function in a new process.
     fn start_function(&self) -> anyhow::Result<()> {
-        *self.function() = Some(Arc::new(self.fixture.function()?));
+        let process =
+            Process { worker: self.fixture.function()?, is_dead: watch::Sender::default() };
+        *self.function() = Some(Arc::new(process));
         Ok(())
     }
 
@@ -194,10 +206,14 @@ impl Simulation {
         match fault {
             None => self.invoke(request).await,
             Some(0) => {
+                let process = self.function().clone();
                 if let Ok(response) = timeout(dies_after, self.invoke(request)).await {
                     return response;
                 }
                 count(Fault::ProcessesDied);
+                if let Some(process) = process.filter(|_| self.fixture.scenario.one_process) {
+                    process.is_dead.send_replace(true);
+                }
                 let is_stopped = self.function().is_none();
                 if !is_stopped {
                     self.start_function()?;
@@ -234,8 +250,13 @@ impl Simulation {
         let is_fresh = is_fresh(is_first, Some(age));
         let delivery = fixture.record.lock().begin(user, event_type, is_fresh);
         let began_at = Instant::now();
-        let invocation = server::invoke(&function, request, fixture.now());
-        let response = DELIVERY.scope(delivery, invocation).await;
+        let invocation = server::invoke(&function.worker, request, fixture.now());
+        let mut is_dead = function.is_dead.subscribe();
+        let response = tokio::select! {
+            biased; // the same seed is the same run
+            _ = is_dead.wait_for(|it| *it) => return Err("the process died".into()),
+            response = DELIVERY.scope(delivery, invocation) => response,
+        };
         invariants::check_response(fixture, delivery, &response, began_at.elapsed());
         Ok(function_url::response(&response.to_lambda())?)
     }
@@ -293,7 +314,7 @@ impl Simulation {
     }
 
     /// Never held over an await.
-    fn function(&self) -> MutexGuard<'_, Option<Arc<Worker>>> {
+    fn function(&self) -> MutexGuard<'_, Option<Arc<Process>>> {
         self.function.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -28,6 +28,10 @@ pub(crate) struct Plan {
     /// How many deliveries Hookdeck keeps open at a time; `ops setup hookdeck` sets two
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) concurrency: u32,
+    /// One process of the function handles all open deliveries, as on Lambda Managed Instances: its
+    /// death ends them all, and it learns Clerk's new key from AWS Secrets Manager
+    #[arg(long)]
+    pub(crate) one_process: bool,
     /// For how many hours Xata is down, from the first sign-up on. It responds with `Retry-After: 30`
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=168))]
     pub(crate) outage_hours: Option<u8>,
@@ -36,11 +40,12 @@ pub(crate) struct Plan {
 impl Plan {
     /// The command that repeats the run of a seed.
     pub(crate) fn replay(&self, seed: u64) -> String {
-        let Self { users, faults_per_cent, concurrency, outage_hours } = self;
+        let Self { users, faults_per_cent, concurrency, one_process, outage_hours } = self;
+        let one_process = if *one_process { " --one-process" } else { "" };
         let outage = outage_hours.map(|it| format!(" --outage-hours {it}")).unwrap_or_default();
         format!(
             "cargo dev simulate --seed {seed} --users {users} --faults {faults_per_cent} \
-             --concurrency {concurrency}{outage}"
+             --concurrency {concurrency}{one_process}{outage}"
         )
     }
 }
@@ -56,6 +61,7 @@ pub(crate) struct Scenario {
     /// When the last project is added.
     pub(crate) grows_after: Option<Duration>,
     pub(crate) concurrency: u32,
+    pub(crate) one_process: bool,
     pub(crate) create_latency: Duration,
     /// What Xata does with two creates at a time in one project.
     pub(crate) contention: Contention,
@@ -110,6 +116,7 @@ impl Scenario {
             n_projects,
             grows_after: grows.then(|| at.mul_f64(rng.f64())),
             concurrency: plan.concurrency,
+            one_process: plan.one_process,
             create_latency: Duration::from_millis(*one_of(&mut rng, &[0, 300, 2_000, 8_000])),
             contention: *one_of(&mut rng, &contentions),
             duplicate: *one_of(&mut rng, &duplicates),

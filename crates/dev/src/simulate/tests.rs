@@ -8,7 +8,8 @@ use standin::clock::START;
 use super::run;
 use super::scenario::{Plan, Scenario};
 
-const PLAN: Plan = Plan { users: 5, faults_per_cent: 10, concurrency: 2, outage_hours: None };
+const PLAN: Plan =
+    Plan { users: 5, faults_per_cent: 10, concurrency: 2, one_process: false, outage_hours: None };
 
 /// The violations in some scenarios with deleted users, after this change to each.
 fn violations(change: fn(&mut Scenario)) -> Vec<String> {
@@ -29,6 +30,14 @@ fn assert_has(violations: &[String], text: &str) {
 #[test]
 fn unchanged_scenarios_violate_nothing() {
     assert_eq!(violations(|_| {}), <[String; 0]>::default());
+}
+
+#[test]
+fn eight_deliveries_at_once_in_one_process_violate_nothing() {
+    let violations = violations(|scenario| {
+        (scenario.concurrency, scenario.one_process) = (8, true);
+    });
+    assert_eq!(violations, <[String; 0]>::default());
 }
 
 #[test]
