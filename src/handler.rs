@@ -11,7 +11,7 @@ use crate::error::{ErrorKind, Retryability, UpstreamError};
 use crate::http_client::HttpClient;
 use crate::provision::{self, EnsureOutcome, Provisioner, RemoveOutcome, TimeBudget, UserAtClerk};
 use crate::region::{Decision, Hints, Placement, RegionNotAllowed};
-use crate::request::{self, BODY_LIMIT_BYTES, NO_HTTP_REQUEST};
+use crate::request::{self, BODY_LIMIT_BYTES, NO_HTTP_REQUEST, Payload};
 use crate::response::{Response, RetryAfter};
 use crate::settings::{OnUserDeleted, Settings};
 use crate::telemetry::DeliveryRecord;
@@ -61,13 +61,13 @@ impl Handler {
         }
     }
 
-    /// Answers the Function URL event in a payload within the time that is left.
+    /// Answers a Function URL event within the time that is left.
     ///
     /// # Panics
     /// Never: no refusal stops it.
     pub async fn handle(
         &self,
-        payload: &str,
+        payload: &Payload,
         time_left: Duration,
         record: &mut DeliveryRecord,
     ) -> Response {
@@ -81,7 +81,7 @@ impl Handler {
     /// When one is refused.
     pub async fn try_handle(
         &self,
-        payload: &str,
+        payload: &Payload,
         time_left: Duration,
         record: &mut DeliveryRecord,
     ) -> Result<Response, SecretRefused> {
@@ -95,13 +95,13 @@ impl Handler {
     /// The response; none where a refusal stops the delivery.
     async fn answer(
         &self,
-        payload: &str,
+        payload: &Payload,
         time_left: Duration,
         record: &mut DeliveryRecord,
         on_refusal: OnRefusal,
     ) -> Option<Response> {
         let budget = TimeBudget::new(time_left);
-        let Some(request) = request::read(payload) else {
+        let Some(request) = &payload.0 else {
             record.detail = Some(NO_HTTP_REQUEST);
             return Some(Response::Unauthorized);
         };

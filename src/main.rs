@@ -9,12 +9,12 @@ use std::time::SystemTime;
 
 use lambda_runtime::{LambdaEvent, Runtime, service_fn};
 use per_user_db::handler::Handler;
+use per_user_db::request::{self, Payload};
 use per_user_db::secrets::SecretsManager;
 use per_user_db::settings::{self, Settings, Variables};
 use per_user_db::telemetry::{self, InvocationIds, Metrics};
 use per_user_db::worker::{Invocation, SECRETS_TIMEOUT, SecretRefresher, Worker};
-use per_user_db::{Clock, http_client, request};
-use serde_json::value::RawValue;
+use per_user_db::{Clock, http_client};
 use tokio::time::Instant;
 
 fn main() -> ExitCode {
@@ -82,15 +82,15 @@ async fn run() -> Result<(), lambda_runtime::Error> {
     let worker = Arc::new(worker);
     // lambda_http::run would turn odd payloads into Lambda's own error; see src/request.rs.
     // lambda_runtime::run would add a span for each invocation, which the log leaves out.
-    let runtime = Runtime::new(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
+    let runtime = Runtime::new(service_fn(move |event: LambdaEvent<Payload>| {
         let worker = worker.clone();
         async move {
-            let LambdaEvent { payload, context } = &event;
+            let LambdaEvent { payload, context } = event;
+            let deadline = context.deadline();
             let ids = InvocationIds {
-                request_id: Some(context.request_id.clone()),
-                trace_id: context.xray_trace_id.clone(),
+                request_id: Some(context.request_id),
+                trace_id: context.xray_trace_id,
             };
-            let (payload, deadline) = (payload.get(), context.deadline());
             let response = worker.invoke(Invocation { payload, deadline, ids }).await;
             Ok::<_, Infallible>(response.to_lambda())
         }

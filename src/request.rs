@@ -2,15 +2,17 @@
 //!
 //! `lambda_http::run` is not used. It turns each payload that `lambda_http` cannot adapt into
 //! Lambda's own error: a body that is not the base64 it claims to be makes it panic, and a control
-//! character in a header or in a scanner's path makes it fail. Here [`read`] catches both, and the
+//! character in a header or in a scanner's path makes it fail. Here [`Payload`] catches both, and the
 //! handler answers 401 with a response of ours.
 
 use std::cell::Cell;
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::HeaderMap;
 use http::header::USER_AGENT;
 use lambda_http::Request;
+use lambda_http::request::LambdaRequest;
+use serde::{Deserialize, Deserializer};
 
 /// The largest body that is handled, after base64 decoding. Clerk's events are a few KB.
 pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
@@ -27,19 +29,31 @@ pub fn is_doctor(headers: &HeaderMap) -> bool {
     headers.get(USER_AGENT).is_some_and(|agent| agent == DOCTOR)
 }
 
-/// Reads an invocation's payload; none where it is no HTTP request that `lambda_http` can adapt.
-pub fn read(payload: &str) -> Option<Request> {
-    IS_READING.set(true);
-    let request = catch_unwind(|| lambda_http::request::from_str(payload));
-    IS_READING.set(false);
-    request.ok()?.ok()
+/// The payload of an invocation; none where it is no HTTP request that `lambda_http` can adapt.
+#[derive(Debug)]
+pub struct Payload(pub Option<Request>);
+
+impl<'de> Deserialize<'de> for Payload {
+    /// Reads the payload while Lambda's runtime does, so that it is scanned and copied once less.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IS_READING.set(true);
+        let read = || LambdaRequest::deserialize(deserializer).map(Request::from);
+        let request = catch_unwind(AssertUnwindSafe(read));
+        IS_READING.set(false);
+        Ok(Self(request.ok().and_then(Result::ok)))
+    }
+}
+
+/// Reads the text of a payload.
+pub fn read(payload: &str) -> Payload {
+    serde_json::from_str(payload).unwrap_or(Payload(None))
 }
 
 thread_local! {
     static IS_READING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread is inside [`read`]. Its panics are about the payload and are not logged.
+/// Whether this thread reads a [`Payload`]. Its panics are about the payload and are not logged.
 pub fn is_reading() -> bool {
     IS_READING.get()
 }
@@ -68,7 +82,7 @@ mod tests {
     fn a_base64_body_is_decoded_and_a_text_body_is_not() {
         let body = |text: &str, is_base64: bool| {
             let event = event(&json!({ "body": text, "isBase64Encoded": is_base64 }));
-            read(&event).expect("a request").into_body().to_vec()
+            read(&event).0.expect("a request").into_body().to_vec()
         };
         assert_eq!(body(&STANDARD.encode(b"\xffhi"), true), b"\xffhi");
         assert_eq!(body("aGk=", false), b"aGk=");
@@ -80,14 +94,14 @@ mod tests {
         let control = event(&json!({ "headers": { "x": "\n" } }));
         let host = event(&json!({ "headers": { "host": "a b" } }));
         for payload in ["null", "[]", "7", "{}", r#"{"rawPath":7}"#, &not_base64, &control, &host] {
-            assert!(read(payload).is_none(), "{payload}");
+            assert!(read(payload).0.is_none(), "{payload}");
         }
     }
 
     #[test]
     fn a_header_that_is_not_text_counts_as_absent() {
         let event = event(&json!({ "headers": { "X-Name": "Zoe", "x": "Zo\u{eb}", "y": "" } }));
-        let request = read(&event).expect("a request");
+        let request = read(&event).0.expect("a request");
         let value = |name| header(request.headers(), name);
         assert_eq!((value("x-name"), value("x"), value("y")), (Some("Zoe"), None, None));
     }

@@ -7,9 +7,10 @@
 //! `CloudWatch` reads metrics from lines in its embedded format, so there is no agent and no call. A
 //! log level that hides a delivery's line leaves its metrics.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Value, json};
+use serde::Serialize;
 use tracing::{Level, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -237,59 +238,101 @@ impl Metrics {
         duration: Duration,
         now: SystemTime,
     ) {
-        (self.write)(&format!("{}\n", self.line(record, response, duration, now)));
-    }
-
-    /// The embedded format, version 0: `_aws` says which members are metrics and dimensions.
-    fn line(
-        &self,
-        record: &DeliveryRecord,
-        response: &Response,
-        duration: Duration,
-        now: SystemTime,
-    ) -> Value {
-        let one_if = |is_so: bool| json!(is_so.then_some(1));
-        let calls = |outcome| {
-            let count = record.progress.calls.0.iter().filter(|(it, _)| *it == outcome).count();
-            json!((count > 0).then_some(count))
-        };
-        let is_created = matches!(response, Response::Created { .. });
-        let latencies: Vec<_> =
-            record.progress.calls.0.iter().map(|(_, latency)| milliseconds(*latency)).collect();
-        let values = [
-            json!(1),
-            one_if(*response == Response::Unauthorized && !record.is_doctor),
-            one_if(matches!(response, Response::Misconfigured { .. })),
-            one_if(record.is_lost(response)),
-            one_if(is_foreign(response)),
-            one_if(matches!(record.progress.entry, Some(EntryResult::Failed(_)))),
-            json!(record.event_age.filter(|_| is_created).map(|age| milliseconds(age + duration))),
-            calls(CallOutcome::Done),
-            calls(CallOutcome::Refused),
-            calls(CallOutcome::Unclear),
-            json!((!latencies.is_empty()).then_some(latencies)),
-        ];
-        let mut line = json!({ "function": self.function, "outcome": <&str>::from(response) });
-        let mut metrics = Vec::new();
-        for ((name, unit), value) in METRICS.into_iter().zip(values) {
-            if !value.is_null() {
-                metrics.push(json!({ "Name": name, "Unit": unit }));
-                line[name] = value;
-            }
-        }
+        let values = values(record, response, duration);
+        let given = || METRICS.iter().zip(&values).filter(|(_, value)| value.is_some());
+        let metrics = given().map(|(&(name, unit), _)| Metric { name, unit }).collect();
         let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        line["_aws"] = json!({
-            "Timestamp": milliseconds(since_epoch),
-            "CloudWatchMetrics": [
-                { "Namespace": NAMESPACE, "Dimensions": [["function"]], "Metrics": metrics },
-                {
-                    "Namespace": NAMESPACE, "Dimensions": [["function", "outcome"]],
-                    "Metrics": [{ "Name": "Deliveries", "Unit": "Count" }],
-                },
-            ],
-        });
-        line
+        let line = Line {
+            function: &self.function,
+            outcome: response.into(),
+            values: given().map(|((name, _), value)| (*name, value.as_ref())).collect(),
+            metadata: Metadata {
+                timestamp: milliseconds(since_epoch),
+                cloud_watch_metrics: [
+                    Directive { namespace: NAMESPACE, dimensions: [&["function"]], metrics },
+                    Directive {
+                        namespace: NAMESPACE,
+                        dimensions: [&["function", "outcome"]],
+                        metrics: vec![Metric { name: "Deliveries", unit: "Count" }],
+                    },
+                ],
+            },
+        };
+        if let Ok(mut line) = serde_json::to_string(&line) {
+            line.push('\n');
+            (self.write)(&line);
+        }
     }
+}
+
+/// The values of [`METRICS`], in its order; none where a delivery has none.
+fn values(
+    record: &DeliveryRecord,
+    response: &Response,
+    duration: Duration,
+) -> [Option<MetricValue>; METRICS.len()] {
+    let one_if = |is_so: bool| is_so.then_some(MetricValue::One(1));
+    let calls = &record.progress.calls.0;
+    let count = |outcome| {
+        let count = calls.iter().filter(|(it, _)| *it == outcome).count() as u64;
+        (count > 0).then_some(MetricValue::One(count))
+    };
+    let latencies = || calls.iter().map(|(_, latency)| milliseconds(*latency)).collect();
+    let is_created = matches!(response, Response::Created { .. });
+    let time_to_database = record.event_age.filter(|_| is_created).map(|age| age + duration);
+    [
+        one_if(true),
+        one_if(*response == Response::Unauthorized && !record.is_doctor),
+        one_if(matches!(response, Response::Misconfigured { .. })),
+        one_if(record.is_lost(response)),
+        one_if(is_foreign(response)),
+        one_if(matches!(record.progress.entry, Some(EntryResult::Failed(_)))),
+        time_to_database.map(|it| MetricValue::One(milliseconds(it))),
+        count(CallOutcome::Done),
+        count(CallOutcome::Refused),
+        count(CallOutcome::Unclear),
+        (!calls.is_empty()).then(|| MetricValue::Many(latencies())),
+    ]
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum MetricValue {
+    One(u64),
+    Many(Vec<u64>),
+}
+
+/// A line in the embedded format, version 0: `_aws` says which members are metrics and dimensions.
+#[derive(Serialize)]
+struct Line<'a> {
+    function: &'a str,
+    outcome: &'a str,
+    #[serde(flatten)]
+    values: BTreeMap<&'a str, Option<&'a MetricValue>>,
+    #[serde(rename = "_aws")]
+    metadata: Metadata,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metadata {
+    timestamp: u64,
+    cloud_watch_metrics: [Directive; 2],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Directive {
+    namespace: &'static str,
+    dimensions: [&'static [&'static str]; 1],
+    metrics: Vec<Metric>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metric {
+    name: &'static str,
+    unit: &'static str,
 }
 
 fn milliseconds(duration: Duration) -> u64 {

@@ -13,6 +13,7 @@ use tracing::{Instrument, debug_span};
 use crate::Clock;
 use crate::handler::Handler;
 use crate::http_client::HttpClient;
+use crate::request::Payload;
 use crate::response::Response;
 use crate::secrets::SecretsManager;
 use crate::settings::{Settings, Variables};
@@ -36,10 +37,10 @@ const MIN_REFRESH_INTERVAL: Duration = Duration::from_mins(1);
 pub const SECRETS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What Lambda passes to the function.
-#[derive(Debug, Clone)]
-pub struct Invocation<'a> {
-    /// The Function URL's event, as JSON.
-    pub payload: &'a str,
+#[derive(Debug)]
+pub struct Invocation {
+    /// The Function URL's event.
+    pub payload: Payload,
     /// When Lambda ends the invocation.
     pub deadline: SystemTime,
     /// Its ids, for the log.
@@ -67,12 +68,12 @@ impl Worker {
     }
 
     /// Answers an invocation before its deadline, whatever its payload is, and logs it.
-    pub async fn invoke(&self, invocation: Invocation<'_>) -> Response {
+    pub async fn invoke(&self, invocation: Invocation) -> Response {
         let started_at = Instant::now();
         let Invocation { payload, deadline, ids } = invocation;
         let span = debug_span!("invocation", request_id = ids.request_id, trace_id = ids.trace_id);
         let mut record = DeliveryRecord { ids, ..DeliveryRecord::default() };
-        let handling = self.handle(payload, deadline, &mut record).instrument(span);
+        let handling = self.handle(&payload, deadline, &mut record).instrument(span);
         // A panic must not become Lambda's own error. Answered with 503, the event is retried.
         let response = AssertUnwindSafe(handling)
             .catch_unwind()
@@ -88,7 +89,7 @@ impl Worker {
 
     async fn handle(
         &self,
-        payload: &str,
+        payload: &Payload,
         deadline: SystemTime,
         record: &mut DeliveryRecord,
     ) -> Response {

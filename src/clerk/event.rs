@@ -4,7 +4,7 @@
 //! and a handled one a well-formed `data.id`. A member of another JSON type than documented counts as
 //! absent, and the depth of an unknown member does not matter.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
@@ -105,7 +105,7 @@ impl Instances {
 }
 
 /// The members of a JSON object, each parsed when it is read.
-struct Object<'a>(HashMap<String, &'a RawValue>);
+struct Object<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'a> Object<'a> {
     fn read(text: &'a str) -> Option<Self> {
@@ -135,11 +135,11 @@ impl Event {
     /// # Errors
     /// When these bytes can never be handled.
     pub fn read(body: &[u8], instances: &Instances) -> Result<Self, InvalidReason> {
-        // The whole text is checked first, because the parser does not validate members it skips.
         let text = std::str::from_utf8(body).map_err(|_| InvalidReason::InvalidJson)?;
-        let whole: &RawValue =
-            serde_json::from_str(text).map_err(|_| InvalidReason::InvalidJson)?;
-        let envelope = Object::read(whole.get()).ok_or(InvalidReason::InvalidPayload)?;
+        let envelope = Object::read(text).ok_or_else(|| {
+            let is_json = serde_json::from_str::<&RawValue>(text).is_ok();
+            if is_json { InvalidReason::InvalidPayload } else { InvalidReason::InvalidJson }
+        })?;
         let kind: String = envelope.get("type").ok_or(InvalidReason::InvalidPayload)?;
         let occurred_at = envelope.get("timestamp").map(time_of);
         let instance: Option<String> = envelope.get("instance_id");
@@ -154,13 +154,19 @@ impl Event {
 }
 
 impl Preferences {
-    /// Reads those of a user, as an event and Clerk's API describe one.
+    /// Reads those of a user, as Clerk's API describes one.
     pub fn of_user(json: &str) -> Self {
-        Object::read(json).map_or_else(Self::default, |user| Self {
+        Object::read(json).as_ref().map(Self::from).unwrap_or_default()
+    }
+}
+
+impl From<&Object<'_>> for Preferences {
+    fn from(user: &Object<'_>) -> Self {
+        Self {
             private_metadata: user.preference("private_metadata"),
             public_metadata: user.preference("public_metadata"),
             unsafe_metadata: user.preference("unsafe_metadata"),
-        })
+        }
     }
 }
 
@@ -171,8 +177,7 @@ fn user_intent(
     instance: Option<&str>,
     instances: &Instances,
 ) -> Result<Intent, InvalidReason> {
-    let data = envelope.0.get("data").ok_or(InvalidReason::InvalidPayload)?.get();
-    let user = Object::read(data).ok_or(InvalidReason::InvalidPayload)?;
+    let user = envelope.object("data").ok_or(InvalidReason::InvalidPayload)?;
     let raw_id = user.0.get("id").map(|raw| raw.get()).filter(|raw| *raw != "null");
     let raw_id = raw_id.ok_or(InvalidReason::MissingUserId)?;
     let id: String = serde_json::from_str(raw_id).map_err(|_| InvalidReason::InvalidPayload)?;
@@ -194,7 +199,7 @@ fn user_intent(
     Ok(Intent::Provision(SignUp {
         user_id,
         hints: Hints {
-            preferences: Preferences::of_user(data),
+            preferences: Preferences::from(&user),
             client_ip: request.as_ref().and_then(|request| request.get("client_ip")),
             user_agent: request.as_ref().and_then(|request| request.get("user_agent")),
         },

@@ -1,4 +1,5 @@
 use std::net::{IpAddr, SocketAddr};
+use std::sync::LazyLock;
 
 use ipnet::IpNet;
 
@@ -133,8 +134,10 @@ fn is_server_side(user_agent: &str) -> bool {
 }
 
 fn is_public(ip: IpAddr) -> bool {
-    let mut networks = NON_PUBLIC.split(' ').map(|network| network.parse().expect("a network"));
-    !networks.any(|network: IpNet| network.contains(&ip))
+    static NETWORKS: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
+        NON_PUBLIC.split(' ').map(|network| network.parse().expect("a network")).collect()
+    });
+    !NETWORKS.iter().any(|network| network.contains(&ip))
 }
 
 #[cfg(test)]

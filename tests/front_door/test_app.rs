@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, StatusCode};
 use per_user_db::handler::Handler;
 use per_user_db::http_client::HttpClient;
+use per_user_db::request;
 use per_user_db::response::Response;
 use per_user_db::settings::{Settings, SettingsError};
 use per_user_db::telemetry::{InvocationIds, Metrics};
@@ -227,6 +228,7 @@ impl TestApp {
     /// Invokes the function without reading the log, so that invocations can run at once.
     pub async fn handle(&self, payload: &str, deadline: SystemTime) -> Response {
         let ids = InvocationIds { request_id: Some("request-1".into()), trace_id: None };
+        let payload = request::read(payload);
         self.worker.invoke(Invocation { payload, deadline, ids }).await
     }
 

@@ -22,7 +22,7 @@ pub(crate) fn check(data: &[u8]) {
 
 /// 401 where the payload is no HTTP request. Otherwise the order is path, method, size, signature.
 fn expected(payload: &str) -> u16 {
-    let Some(request) = request::read(payload) else { return 401 };
+    let Some(request) = request::read(payload).0 else { return 401 };
     match request.raw_http_path() {
         "/" | "/webhooks/clerk" if request.method() != "POST" => 405,
         "/" | "/webhooks/clerk" if request.body().len() > BODY_LIMIT_BYTES => 413,
@@ -45,7 +45,8 @@ fn status(payload: &str) -> u16 {
     let client = http_client::boxed(tower::service_fn(unexpected_request));
     let clock: Clock = Arc::new(move || now);
     let worker = Worker::new(Handler::new(settings, client, clock.clone()), clock, None);
-    let invocation = Invocation { payload, deadline: now + TIMEOUT, ids: InvocationIds::default() };
+    let (payload, deadline) = (request::read(payload), now + TIMEOUT);
+    let invocation = Invocation { payload, deadline, ids: InvocationIds::default() };
     let response = worker.invoke(invocation).now_or_never();
     response.expect("a response without a wait").status()
 }

@@ -82,7 +82,7 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// The bytes to deliver: the file's own, or the body of the Function URL event in it.
 fn event(file: Vec<u8>) -> Bytes {
-    match per_user_db::request::read(&String::from_utf8_lossy(&file)) {
+    match per_user_db::request::read(&String::from_utf8_lossy(&file)).0 {
         Some(request) => request.into_body().to_vec().into(),
         None => file.into(),
     }

@@ -10,6 +10,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+use per_user_db::request;
 use per_user_db::telemetry::InvocationIds;
 use per_user_db::worker::{Invocation, TIMEOUT, Worker};
 use standin::fault::Reset;
@@ -61,7 +62,8 @@ pub(crate) async fn invoke(
     request: &Request<Bytes>,
     now: SystemTime,
 ) -> per_user_db::response::Response {
-    let payload = &function_url::event(request, BodyEncoding::Text).to_string();
+    let event = function_url::event(request, BodyEncoding::Text).to_string();
+    let payload = request::read(&event);
     let ids = InvocationIds::default();
     worker.invoke(Invocation { payload, deadline: now + TIMEOUT, ids }).await
 }

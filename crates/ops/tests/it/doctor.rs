@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{Request, Response, StatusCode};
+use per_user_db::request;
 use per_user_db::settings::Settings;
 use per_user_db::telemetry::{InvocationIds, Metrics};
 use per_user_db::worker::{Invocation, TIMEOUT};
@@ -109,7 +110,8 @@ impl World {
         let invoke = async move |request: Request<Body>| {
             let (head, body) = request.into_parts();
             let request = Request::from_parts(head, to_bytes(body, 1 << 20).await.unwrap());
-            let payload = &function_url::event(&request, BodyEncoding::Text).to_string();
+            let event = function_url::event(&request, BodyEncoding::Text).to_string();
+            let payload = request::read(&event);
             let deadline = SystemTime::now() + TIMEOUT;
             let answer = worker
                 .invoke(Invocation { payload, deadline, ids: InvocationIds::default() })

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
+use per_user_db::request;
 use per_user_db::settings::Settings;
 use per_user_db::telemetry::InvocationIds;
 use per_user_db::worker::{Invocation, TIMEOUT};
@@ -145,7 +146,8 @@ impl World {
         let settings = Settings::read(all.map(|(name, value)| (name.into(), value.into())));
         self.runtime.block_on(async {
             let worker = worker(settings.unwrap());
-            let payload = &fs::read_to_string(file(&format!("events/{event}"))).unwrap();
+            let event = fs::read_to_string(file(&format!("events/{event}"))).unwrap();
+            let payload = request::read(&event);
             let deadline = SystemTime::now() + TIMEOUT;
             let answer = worker
                 .invoke(Invocation { payload, deadline, ids: InvocationIds::default() })
