@@ -21,7 +21,7 @@ pub(crate) const PORT: u16 = 9100;
 /// Signs deliveries where no Hookdeck project is configured. It protects nothing.
 pub(crate) const SIGNING_SECRET: &str = "local-development-secret";
 
-/// The projects, in the order in which they are used. Only the simulation has more than one.
+/// The first projects, in the order in which they are used. Only the simulations have more than one.
 const PROJECTS: [&str; 3] = ["prj_00000000000000000000000dev", "prj_second", "prj_third"];
 
 /// Settings by the name of their variable.
@@ -96,12 +96,13 @@ impl Services {
         let mut settings = fixed_settings(self.api, address);
         if self.api == Api::Platform {
             let mut templates = Vec::new();
-            for (number, project) in PROJECTS.iter().enumerate().take(n_projects) {
+            let projects: Vec<_> = (0..n_projects).map(project_id).collect();
+            for (number, project) in projects.iter().enumerate() {
                 let project = if n_projects > 1 { format!("{project}/") } else { String::new() };
                 let template = |it| format!("{project}{it}={}", template_id(number, it));
                 templates.extend(self.regions.iter().map(template));
             }
-            settings.insert("XATA_PROJECT_ID", PROJECTS[..n_projects].join(","));
+            settings.insert("XATA_PROJECT_ID", projects.join(","));
             settings.insert("XATA_TEMPLATES", templates.join(","));
         }
         settings.extend(self.placement.clone());
@@ -140,11 +141,12 @@ fn platform(n_projects: usize, regions: &BTreeSet<Region>) -> platform::Platform
         }
     }
     let platform = platform::Platform::new(options);
-    for (number, project) in PROJECTS.iter().enumerate().take(n_projects) {
-        platform.insert_project(project, "per-user-db");
+    for number in 0..n_projects {
+        let project = project_id(number);
+        platform.insert_project(&project, "per-user-db");
         for region in regions {
             let id = template_id(number, region);
-            platform.insert_template(project, &id, region.as_str());
+            platform.insert_template(&project, &id, region.as_str());
         }
     }
     platform
@@ -156,7 +158,13 @@ fn lite(regions: &BTreeSet<Region>) -> lite::Lite {
     lite::Lite::new(lite::Options { regions, ..lite::Options::default() })
 }
 
+fn project_id(number: usize) -> String {
+    PROJECTS.get(number).map_or_else(|| format!("prj_{number}"), ToString::to_string)
+}
+
 /// A branch id, 26 characters that begin with a letter.
 fn template_id(project: usize, region: &Region) -> String {
-    format!("t{project}{:0>24.24}", region.as_str().replace('-', ""))
+    let project = if project < 10 { project.to_string() } else { format!("{project}p") };
+    let width = 25 - project.len();
+    format!("t{project}{:0>width$.width$}", region.as_str().replace('-', ""))
 }

@@ -40,6 +40,9 @@ pub struct Connection {
     pub delivery_timeout: Duration,
     /// How many deliveries may be open at a time; the others wait. Read when the engine is made.
     pub concurrency: Option<usize>,
+    /// The time between the starts of two deliveries, at least; the others wait. A rate of the destination is spread
+    /// evenly, and so is the project's throughput: the longer of the two. Not divided by the time scale.
+    pub spacing: Duration,
     /// Divides every delay and timeout: with 100, a schedule of 30 s runs in 0.3 s. Above 0.
     pub time_scale: f64,
     /// The wall clock that dates in `Retry-After` are compared with. Read when the engine is made.
@@ -63,6 +66,7 @@ impl Default for Connection {
             last_retry_header: LastRetryHeader::Empty,
             delivery_timeout: Duration::from_mins(1),
             concurrency: None,
+            spacing: Duration::ZERO,
             time_scale: 1.0,
             clock: Clock::start(),
         }

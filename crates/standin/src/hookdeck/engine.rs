@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, Request};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 use tower::ServiceExt;
 
 use super::connection::Connection;
@@ -207,6 +207,10 @@ impl Engine {
             Some(slots) => slots.acquire().await.ok(),
             None => None,
         };
+        let turn = self.state().take_turn();
+        if let Some(turn) = turn {
+            sleep_until(turn).await;
+        }
         let delivery = self.state().begin(index, trigger);
         let Delivery { request, number, limit, is_duplicated } = delivery;
         let started = self.0.clock.now();

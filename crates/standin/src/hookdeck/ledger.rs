@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::connection::{Connection, LastRetryHeader};
 use super::event::{Event, EventId, EventStatus, Trigger, stored_headers};
@@ -20,6 +21,8 @@ pub(super) struct State {
     pub(super) events: Vec<Record>,
     pub(super) is_paused: bool,
     pub(super) n_to_duplicate: u32,
+    /// Before it no delivery begins.
+    pub(super) next_start: Instant,
 }
 
 #[derive(Debug)]
@@ -46,7 +49,13 @@ pub(super) struct Delivery {
 
 impl State {
     pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, events: Vec::new(), is_paused: false, n_to_duplicate: 0 }
+        Self {
+            connection,
+            events: Vec::new(),
+            is_paused: false,
+            n_to_duplicate: 0,
+            next_start: Instant::now(),
+        }
     }
 
     pub(super) fn index(&self, id: &EventId) -> usize {
@@ -54,6 +63,14 @@ impl State {
             .iter()
             .position(|record| record.event.id == *id)
             .unwrap_or_else(|| panic!("there is no event {id}"))
+    }
+
+    /// When the next delivery begins, where they are spaced.
+    pub(super) fn take_turn(&mut self) -> Option<Instant> {
+        let spacing = self.connection.spacing;
+        let turn = self.next_start.max(Instant::now());
+        self.next_start = turn + spacing;
+        (!spacing.is_zero()).then_some(turn)
     }
 
     /// Counts the attempt and signs it: a secret that was changed meanwhile is used.

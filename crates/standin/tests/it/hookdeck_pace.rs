@@ -142,3 +142,20 @@ async fn a_destination_that_panics_is_a_broken_connection() {
     assert_eq!(event.status, EventStatus::Failed);
     assert!(matches!(event.attempts[0].error, Some(AttemptError::Connection(_))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn spaced_deliveries_begin_one_after_the_other_retries_included() {
+    // Four a minute, as Hookdeck spreads them.
+    let connection = Connection { spacing: 15 * SECOND, ..Connection::default() };
+    let engine = Engine::new(connection, scripted(&[(503, ""), (200, "")]).0);
+    for _ in 0..3 {
+        engine.ingest(HeaderMap::new(), Bytes::new());
+    }
+    engine.settle().await;
+    let starts = engine.events().into_iter().map(|event| {
+        let attempts = event.attempts.into_iter();
+        attempts.map(|attempt| attempt.started_after.as_secs()).collect::<Vec<_>>()
+    });
+    // The retry is due after 30 s, when the third event begins.
+    assert_eq!(starts.collect::<Vec<_>>(), [vec![0, 45], vec![15], vec![30]]);
+}
