@@ -7,6 +7,7 @@
 //! | `send` | `cargo dev send`: one event, signed and delivered as Hookdeck does |
 //! | `events` | `cargo dev events`: writes the files in `events/` |
 //! | `simulate` | `cargo dev simulate`: thousands of sign-ups, with faults drawn from a seed |
+//! | `scale` | `cargo dev scale`: sign-ups at a rate, against the limits of all services, and what they cost |
 //!
 //! `console` is the page that `cargo dev` serves.
 //! `services` makes the stand-ins of Xata and Clerk; `server` puts the function behind a Function
@@ -14,6 +15,7 @@
 
 mod console;
 mod events;
+mod scale;
 mod send;
 mod server;
 mod services;
@@ -49,6 +51,7 @@ enum Command {
     Send(send::Arguments),
     Events(events::Arguments),
     Simulate(simulate::Arguments),
+    Scale(scale::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Some(Command::Send(arguments)) => cli::block_on(send::run(arguments)),
         Some(Command::Events(arguments)) => events::run(&arguments),
         Some(Command::Simulate(arguments)) => simulate::run(&arguments),
+        Some(Command::Scale(arguments)) => scale::run(&arguments),
     };
     cli::exit("cargo dev", result)
 }

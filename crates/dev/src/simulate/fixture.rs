@@ -69,6 +69,9 @@ impl Fixture {
                     // The templates count, too, in the first hour.
                     it.quotas.branch_creations_per_hour =
                         scenario.hourly_quota.map(|quota| quota + n_templates);
+                    it.quotas.branches_per_project = scenario.room.map(|it| it.per_project);
+                    it.quotas.branches_per_organization =
+                        scenario.room.map(|it| it.per_organization);
                 });
                 platform.observe(Arc::new(record.clone()));
                 platform.clock()
@@ -78,11 +81,12 @@ impl Fixture {
                 lite.clock()
             }
         };
-        // At the limit of a development instance.
-        services.clerk.change(|it| *it = backend::Options { clock, ..Default::default() });
+        let most_requests = Some(scenario.clerk_requests);
+        let options = backend::Options { clock, most_requests, ..Default::default() };
+        services.clerk.change(|it| *it = options);
         let started_at = Instant::now();
         faults::inject(&services, &scenario, started_at, &record);
-        let client = client(&services, scenario.seed, &record);
+        let client = client(&services, &scenario, &record);
         Ok(Self { scenario, record, services, clock, started_at, client })
     }
 
@@ -175,15 +179,16 @@ impl Fixture {
     }
 }
 
-/// The function's client for Xata and Clerk. Each request takes some milliseconds, and names the
-/// delivery that sends it.
-fn client(services: &Services, seed: u64, record: &SharedRecord) -> HttpClient {
+/// The function's client for Xata and Clerk. Each request takes its time, and names the delivery that
+/// sends it.
+fn client(services: &Services, scenario: &Scenario, record: &SharedRecord) -> HttpClient {
     let service = standin::serve::client(services.router());
-    let rng = Arc::new(Mutex::new(Rng::with_seed(seed ^ 3)));
+    let rng = Arc::new(Mutex::new(Rng::with_seed(scenario.seed ^ 3)));
+    let latency_ms = scenario.request_latency_ms.clone();
     let record = record.clone();
     http_client::boxed(service_fn(move |mut request: reqwest::Request| {
         let (service, record) = (service.clone(), record.clone());
-        let latency_ms = rng.lock().unwrap_or_else(PoisonError::into_inner).u64(1..200);
+        let latency_ms = rng.lock().unwrap_or_else(PoisonError::into_inner).u64(latency_ms.clone());
         let delivery = DELIVERY.get();
         request.headers_mut().insert(HEADER, HeaderValue::from(delivery));
         let path = request.url().path();

@@ -3,6 +3,7 @@ mod faults;
 mod fixture;
 mod invariants;
 mod ledger;
+pub(crate) mod load;
 mod record;
 mod report;
 mod run;

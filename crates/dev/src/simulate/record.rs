@@ -193,7 +193,11 @@ impl Observer for SharedRecord {
         match (request.method(), &path[..]) {
             (&Method::GET, [.., project, "branches"]) => {
                 let n_observed = record.n_observed;
-                record.deliveries[delivery].looked_at.insert((*project).to_owned(), n_observed);
+                let delivery = &mut record.deliveries[delivery];
+                if delivery.event_type == EventType::Created {
+                    return; // of interest for deletions only, and there can be millions
+                }
+                delivery.looked_at.insert((*project).to_owned(), n_observed);
             }
             (&Method::POST, [.., project, "branches"]) => {
                 let branch: Value = serde_json::from_slice(response.body()).unwrap_or_default();

@@ -26,7 +26,7 @@ use crate::server;
 use crate::services::SIGNING_SECRET;
 
 /// The retries that `cargo ops setup hookdeck` asks for: exponential, over 2.8 days.
-const RETRY_COUNT: u32 = 13;
+pub(super) const RETRY_COUNT: u32 = 13;
 
 /// Longer than all retries of an event that is sent again.
 const RUN_TIMEOUT: Duration = Duration::from_hours(336);
@@ -35,8 +35,8 @@ const RUN_TIMEOUT: Duration = Duration::from_hours(336);
 const OPERATOR_RETRY_COUNT: u32 = 24;
 
 /// A run that is under way.
-struct Simulation {
-    fixture: Fixture,
+pub(super) struct Simulation {
+    pub(super) fixture: Fixture,
     /// None while the function is stopped; replaced when its process dies or its settings change.
     function: Mutex<Option<Arc<Process>>>,
 }
@@ -81,7 +81,7 @@ pub(crate) fn simulate(scenario: Scenario, with_trace: bool) -> anyhow::Result<S
 }
 
 impl Simulation {
-    fn new(scenario: Scenario) -> anyhow::Result<Self> {
+    pub(super) fn new(scenario: Scenario) -> anyhow::Result<Self> {
         let fixture = Fixture::new(scenario)?;
         let simulation = Self { fixture, function: Mutex::default() };
         simulation.start_function()?;
@@ -90,22 +90,27 @@ impl Simulation {
 
     /// Sends the events, and waits until Hookdeck has delivered everything.
     async fn run(&self, engine: &Engine) -> anyhow::Result<()> {
-        let users = self.fixture.scenario.users.iter().enumerate();
-        let mut steps: Vec<_> = users
-            .flat_map(|(user, it)| it.steps().map(move |(at, step)| (at, user, step)))
-            .collect();
-        steps.sort_by_key(|&(at, user, _)| (at, user));
         let users = async {
-            for (at, user, step) in steps {
-                sleep_until(self.fixture.started_at + at).await;
-                self.take(engine, user, step);
-            }
+            self.take_steps(engine).await;
             anyhow::Ok(())
         };
         tokio::try_join!(users, self.add_project(), self.rotate_key())?;
         engine.settle().await;
         self.retry_failed_events(engine).await;
         Ok(())
+    }
+
+    /// What the users do, each at its time.
+    pub(super) async fn take_steps(&self, engine: &Engine) {
+        let users = self.fixture.scenario.users.iter().enumerate();
+        let mut steps: Vec<_> = users
+            .flat_map(|(user, it)| it.steps().map(move |(at, step)| (at, user, step)))
+            .collect();
+        steps.sort_by_key(|&(at, user, _)| (at, user));
+        for (at, user, step) in steps {
+            sleep_until(self.fixture.started_at + at).await;
+            self.take(engine, user, step);
+        }
     }
 
     fn take(&self, engine: &Engine, index: usize, step: Step) {
@@ -195,7 +200,10 @@ impl Simulation {
     }
 
     /// A delivery, perhaps with a fault on its way.
-    async fn deliver(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, BoxError> {
+    pub(super) async fn deliver(
+        &self,
+        request: &Request<Bytes>,
+    ) -> Result<Response<Bytes>, BoxError> {
         let (fault, dies_after) = {
             let Record { rng, counts, .. } = &mut *self.fixture.record.lock();
             counts.deliveries += 1;

@@ -50,7 +50,14 @@ impl Plan {
     }
 }
 
-/// What one seed draws.
+/// How many databases Xata has room for, templates included.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) per_project: usize,
+    pub(crate) per_organization: usize,
+}
+
+/// What one seed draws, or a load brings.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
     pub(crate) seed: u64,
@@ -69,11 +76,17 @@ pub(crate) struct Scenario {
     pub(crate) duplicate: Duplicate,
     /// How many databases may be created in an hour.
     pub(crate) hourly_quota: Option<usize>,
+    /// How many databases a project and the organization may have.
+    pub(crate) room: Option<Room>,
+    /// How long a request to Xata or Clerk takes, in milliseconds.
+    pub(crate) request_latency_ms: Range<u64>,
     /// Whether Xata completes a change whose client hung up.
     pub(crate) ignores_hang_up: bool,
     pub(crate) xata_outage: Option<Range<Duration>>,
     /// Whether the function has a key of Clerk's.
     pub(crate) has_clerk_key: bool,
+    /// How many requests Clerk answers in ten seconds.
+    pub(crate) clerk_requests: u32,
     pub(crate) clerk_outage: Option<Range<Duration>>,
     /// While Clerk has another key than the settings.
     pub(crate) wrong_key: Option<Range<Duration>>,
@@ -122,9 +135,12 @@ impl Scenario {
             duplicate: *one_of(&mut rng, &duplicates),
             hourly_quota: (api == Api::Platform && rng.u8(..8) == 0)
                 .then(|| plan.users.div_ceil(3) as usize),
+            room: None,
+            request_latency_ms: 1..200,
             ignores_hang_up: rng.bool(),
             xata_outage: plan.outage_hours.map(hours).or(drawn_outage),
             has_clerk_key: false,
+            clerk_requests: 100, // a development instance
             clerk_outage: None,
             wrong_key: None,
             on_user_deleted: "retain",
