@@ -120,12 +120,12 @@ fn plan(arguments: &PlanArguments) -> anyhow::Result<ExitCode> {
         ("sign-ups a second", (|it| count(it.load.rate())) as fn(&Plan) -> String),
         ("sign-ups a second that get through", |it| count(it.capacity.min(it.load.rate()))),
         ("exceeded most", |it| it.breaks_first().map_or("nothing", |it| it.name).to_owned()),
-        ("waiting at the end", |it| count(it.waiting)),
-        ("all of them done after", |it| match (it.is_paced, it.has_room) {
-            (_, false) => "never: no room".to_owned(),
-            (true, true) => time(it.seconds),
-            (false, true) => format!("{}, or given up", time(it.seconds)),
-        }),
+        ("waiting after the last sign-up", |it| count(it.waiting)),
+        ("refused most, until retries run out", |it| it.refused_by.unwrap_or("nothing").to_owned()),
+        ("done by retries alone, of a spike", |it| count(it.by_retries)),
+        ("done if Hookdeck paces and Xata has room", |it| time(it.seconds)),
+        ("Xata: projects needed", |it| count(it.projects_needed)),
+        ("Xata: organizations needed", |it| count(it.organizations_needed)),
     ];
     for (name, cell) in last {
         table.add_row(row(name, String::new(), &cell));

@@ -1,8 +1,10 @@
 //! What a load needs of each service, and what happens where the service has less: arithmetic.
 
 use serde::Serialize;
+use standin::hookdeck::RetryRule;
 
 use super::limits::{Limits, Load, Period};
+use crate::simulate::RETRY_COUNT;
 
 /// Beyond this age of an event, the function asks Clerk for the user and looks into several projects.
 const FRESH_SECONDS: f64 = per_user_db::provision::MAX_FRESH_AGE.as_secs() as f64;
@@ -23,10 +25,15 @@ pub(crate) struct Plan {
     pub(crate) waiting: f64,
     /// From the first sign-up until none waits.
     pub(crate) seconds: f64,
-    /// No service refuses a delivery, so that none uses up a retry: Hookdeck's queue holds them all.
-    pub(crate) is_paced: bool,
-    /// The databases that fit beside the templates are enough.
-    pub(crate) has_room: bool,
+    /// The service that refuses most deliveries, each of which uses up a retry. None where Hookdeck's
+    /// queue holds the whole backlog.
+    pub(crate) refused_by: Option<&'static str>,
+    /// The sign-ups of a short spike that Hookdeck's retries alone get through Xata's hourly quota.
+    pub(crate) by_retries: f64,
+    /// The projects that suffice, by their size and their speed.
+    pub(crate) projects_needed: f64,
+    /// The organizations whose quotas suffice.
+    pub(crate) organizations_needed: f64,
 }
 
 /// One limit.
@@ -57,17 +64,26 @@ impl Plan {
             capacity = self::capacity(&stages);
         }
         let n = f64::from(load.sign_ups);
-        let of = |refuses| {
-            let stages = stages.iter().filter(|it| it.refuses == refuses);
-            stages.filter_map(|it| it.per_second).fold(f64::INFINITY, f64::min)
+        let slowest = |refuses: bool| {
+            let stages = stages.iter().filter(move |it| it.refuses == refuses);
+            let rates = stages.filter_map(|it| Some((it.per_second?, it.name)));
+            rates.min_by(|one, other| one.0.total_cmp(&other.0))
         };
+        let arriving = slowest(false).map_or(rate, |(per_second, _)| per_second.min(rate));
+        let room = f64::from(limits.branches_per_project) - TEMPLATES;
+        let hourly = f64::from(limits.creations_per_hour);
+        let creating = rate * limits.create_latency().as_secs_f64();
         Self {
             load,
             capacity,
             waiting: (n - capacity * f64::from(load.within_seconds)).max(0.0),
             seconds: n / capacity.min(rate),
-            is_paced: of(false).min(rate) <= of(true),
-            has_room: stages.iter().all(|it| it.per_second.is_some() || it.needs <= it.has),
+            refused_by: slowest(true).filter(|it| it.0 < arriving).map(|it| it.1),
+            by_retries: n.min(hours_with_an_attempt() * hourly),
+            projects_needed: creating.max(n / room).ceil(),
+            organizations_needed: (rate * HOUR / hourly)
+                .max(n / f64::from(limits.branches_per_organization))
+                .ceil(),
             stages,
         }
     }
@@ -83,6 +99,19 @@ impl Stage {
     pub(crate) fn ratio(&self) -> f64 {
         self.needs / self.has
     }
+}
+
+/// In how many hours, each of which has a quota of its own, an event is attempted that is always refused.
+fn hours_with_an_attempt() -> f64 {
+    let interval = RetryRule::default().interval.as_secs_f64();
+    let (mut at, mut hour_began, mut n_hours) = (0.0, 0.0, 1.0);
+    for n in 0..RETRY_COUNT {
+        at += interval * f64::from(1 << n);
+        if at >= hour_began + HOUR {
+            (hour_began, n_hours) = (at, n_hours + 1.0);
+        }
+    }
+    n_hours
 }
 
 /// What one delivery of a sign-up costs.
@@ -215,27 +244,25 @@ mod tests {
         assert_near(plan.capacity, 500.0 / 3600.0);
         assert_near(plan.waiting, 35_500.0);
         assert_near(plan.seconds, 72.0 * 3600.0);
-        assert!(!plan.is_paced && !plan.has_room);
+        assert_eq!(plan.refused_by, Some("Xata: creations an hour"));
+        // 0 s, 63.5 min, 2.1 h, 4.3 h, 8.5 h, 17 h, 34 h and 68 h after the sign-up.
+        assert_near(plan.by_retries, 8.0 * 500.0);
+        assert_near(plan.projects_needed, 37.0); // 36,000 / 997
+        assert_near(plan.organizations_needed, 72.0); // 36,000 / 500
     }
 
     #[test]
     fn a_delivery_rate_of_the_quota_paces_the_same_load() {
         let delivery = "500/hour".parse().expect("it is a rate");
-        let limits = Limits {
-            delivery,
-            branches_per_project: 40_000,
-            branches_per_organization: 40_000,
-            ..LIMITS
-        };
-        let plan = Plan::new(load(36_000, 3600), &limits);
-        assert!(plan.is_paced && plan.has_room);
+        let plan = Plan::new(load(36_000, 3600), &Limits { delivery, ..LIMITS });
+        assert_eq!(plan.refused_by, None);
         assert_near(plan.seconds, 72.0 * 3600.0);
     }
 
     #[test]
     fn what_no_limit_holds_up_is_done_with_the_last_sign_up() {
         let plan = Plan::new(load(60, 3600), &LIMITS);
-        assert!(plan.breaks_first().is_none() && plan.is_paced && plan.has_room);
+        assert!(plan.breaks_first().is_none() && plan.refused_by.is_none());
         assert_near(plan.seconds, 3600.0);
         assert!(plan.waiting.abs() < f64::EPSILON);
     }

@@ -20,6 +20,8 @@ use cli::output;
 use indicatif::ParallelProgressIterator;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
+pub(crate) use self::run::RETRY_COUNT;
+
 use self::counts::Counts;
 use self::ledger::Ledger;
 use self::report::{Failure, Report};

@@ -26,7 +26,7 @@ use crate::server;
 use crate::services::SIGNING_SECRET;
 
 /// The retries that `cargo ops setup hookdeck` asks for: exponential, over 2.8 days.
-pub(super) const RETRY_COUNT: u32 = 13;
+pub(crate) const RETRY_COUNT: u32 = 13;
 
 /// Longer than all retries of an event that is sent again.
 const RUN_TIMEOUT: Duration = Duration::from_hours(336);

@@ -5,8 +5,10 @@ use std::time::Duration;
 use standin::clerk::user_id_at;
 use standin::clock::START;
 
+use super::invariants;
 use super::run;
 use super::scenario::{Plan, Scenario};
+use crate::services::Api;
 
 const PLAN: Plan =
     Plan { users: 5, faults_per_cent: 10, concurrency: 2, one_process: false, outage_hours: None };
@@ -63,4 +65,26 @@ fn the_sign_up_undoes_a_deletion_that_does_not_wait() {
     for text in ["a database was created for a deleted user", "ends with [D"] {
         assert_has(&violations, text);
     }
+}
+
+#[test]
+fn the_end_of_a_load_notices_a_second_database() {
+    let scenario = Scenario { n_projects: 2, ..Scenario::draw(0, PLAN) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true);
+    runtime.build().expect("a runtime").block_on(async {
+        let simulation = run::Simulation::new(Scenario { api: Api::Platform, ..scenario });
+        let fixture = &simulation.expect("a world").fixture;
+        let user = &fixture.scenario.users[0];
+        let violations = || {
+            invariants::check_end_of_load(fixture);
+            std::mem::take(&mut fixture.record.lock().violations)
+        };
+        for (n_databases, project) in
+            ["prj_00000000000000000000000dev", "prj_second"].iter().enumerate()
+        {
+            assert_eq!(violations().len(), 0, "with {n_databases}");
+            fixture.services.xata.insert(project, user.region, [user.id.clone()]);
+        }
+        assert_has(&violations(), "has two databases");
+    });
 }

@@ -5,6 +5,7 @@ mod connect;
 mod console;
 mod dev;
 mod events;
+mod scale;
 mod send;
 mod simulate;
 mod standins;
