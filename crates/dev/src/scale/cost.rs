@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use cli::output;
@@ -19,6 +19,7 @@ use standin::function_url::{self, BodyEncoding};
 use standin::hookdeck::{Connection, Engine, from_fn};
 
 use crate::services::{Api, SIGNING_SECRET, Services};
+use crate::simulate;
 
 /// List prices in dollars, for us-east-1 where there is a region, read in September 2026 (docs/scale.md
 /// has the sources).
@@ -279,8 +280,10 @@ fn items(arguments: &Arguments, log_bytes: usize) -> Vec<Item> {
 
 /// The bytes of the two lines, the delivery's and that of its metrics, which a sign-up leaves.
 fn measured_log_bytes() -> anyhow::Result<usize> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let runtime = simulate::runtime()?;
+    let _entered = runtime.enter(); // the stand-ins' clocks begin with it
     let services = Services::new(Api::Platform, 1, std::collections::BTreeMap::new())?;
+    services.xata.set_create_latency(Duration::from_secs(1));
     let settings = cli::environment::settings(&services.settings("localhost", 1))?;
     let log = Log::default();
     let of_log = log.clone();

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tower::BoxError;
 
 use super::invariants;
-use super::run::{RETRY_COUNT, Simulation};
+use super::run::{RETRY_COUNT, Simulation, runtime};
 use super::scenario::{Room, Scenario};
 use super::users::User;
 use crate::scale::{Limits, Load};
@@ -68,9 +68,7 @@ pub(crate) struct LoadRun {
 
 /// Runs a load until Hookdeck has nothing left to deliver, or for 30 days.
 pub(crate) fn run(load: Load, limits: &Limits, bar: &ProgressBar) -> anyhow::Result<LoadRun> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let simulation = Arc::new(Simulation::new(scenario(load, limits))?);
         let state = Arc::new(State::new(limits, bar.clone()));
         let engine = engine(limits, &simulation, &state);

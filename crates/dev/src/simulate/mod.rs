@@ -20,7 +20,7 @@ use cli::output;
 use indicatif::ParallelProgressIterator;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-pub(crate) use self::run::RETRY_COUNT;
+pub(crate) use self::run::{RETRY_COUNT, runtime};
 
 use self::counts::Counts;
 use self::ledger::Ledger;

@@ -11,6 +11,7 @@ use per_user_db::provision::{MAX_FRESH_AGE, is_fresh};
 use per_user_db::worker::Worker;
 use standin::function_url;
 use standin::hookdeck::{Connection, Engine, Event, EventStatus, RetryRule, from_fn};
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower::BoxError;
@@ -57,9 +58,7 @@ pub(crate) struct SimulationRun {
 
 /// Runs a scenario to its end.
 pub(crate) fn simulate(scenario: Scenario, with_trace: bool) -> anyhow::Result<SimulationRun> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let simulation = Arc::new(Simulation::new(scenario)?);
         let of_destination = simulation.clone();
         let destination = from_fn(move |request| {
@@ -78,6 +77,11 @@ pub(crate) fn simulate(scenario: Scenario, with_trace: bool) -> anyhow::Result<S
         end.context("a delivery never ends")??;
         Ok(simulation.finish(&engine.events(), with_trace))
     })
+}
+
+/// A runtime whose clock jumps to the next timer.
+pub(crate) fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()
 }
 
 impl Simulation {

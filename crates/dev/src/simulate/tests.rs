@@ -70,8 +70,7 @@ fn the_sign_up_undoes_a_deletion_that_does_not_wait() {
 #[test]
 fn the_end_of_a_load_notices_a_second_database() {
     let scenario = Scenario { n_projects: 2, ..Scenario::draw(0, PLAN) };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true);
-    runtime.build().expect("a runtime").block_on(async {
+    run::runtime().expect("a runtime").block_on(async {
         let simulation = run::Simulation::new(Scenario { api: Api::Platform, ..scenario });
         let fixture = &simulation.expect("a world").fixture;
         let user = &fixture.scenario.users[0];

@@ -23,7 +23,6 @@ fn end(run: &Value, count: &str) -> u64 {
 fn assert_all_done(run: &Value) {
     let n = run["load"]["sign_ups"].as_u64().unwrap();
     assert_eq!((end(run, "acknowledged"), end(run, "given_up")), (n, 0), "{}", run["responses"]);
-    assert_eq!(run["responses"]["200 created"], n);
     assert_eq!(run["violations"], Value::Array(Vec::new()));
 }
 
@@ -36,7 +35,7 @@ fn an_hourly_quota_of_100_lets_300_sign_ups_through_in_three_hours() {
     let run = simulated("--sign-ups 300 --within 1m --creations-per-hour 100 --delivery 100/hour");
     assert_all_done(&run);
     let three_hours = 3 * 3600;
-    assert!((three_hours - 120..three_hours + 120).contains(&end(&run, "seconds")), "{run}");
+    assert!((three_hours - 120..three_hours + 120).contains(&end(&run, "seconds")));
     for sample in run["samples"].as_array().unwrap() {
         let full_hours = sample["seconds"].as_u64().unwrap() / 3600;
         assert!(sample["acknowledged"].as_u64().unwrap() <= (full_hours + 1) * 100, "{sample}");
@@ -49,20 +48,31 @@ fn without_pace_hookdeck_s_retries_carry_eight_hourly_quotas_of_a_spike_and_then
     assert_eq!((end(&run, "acknowledged"), end(&run, "given_up")), (32, 8));
     assert_eq!(run["plan"]["by_retries"], 32.0);
     assert_eq!(run["plan"]["refused_by"], "Xata: creations an hour");
-    // With pace, all of them have a database before the retries would have ended.
-    let run = simulated("--sign-ups 40 --within 10s --creations-per-hour 4 --delivery 4/hour");
+    // With pace, all of them have a database long before the retries would have ended.
+    let run = simulated("--sign-ups 40 --within 10s --creations-per-hour 4 --delivery 3/hour");
     assert_all_done(&run);
-    assert!(end(&run, "seconds") < 11 * 3600, "{run}");
+    assert!(end(&run, "seconds") < 14 * 3600);
 }
 
 #[test]
 fn clerk_s_limit_delays_acknowledgements_and_loses_nothing() {
-    let load = "--sign-ups 100 --within 5s --delivery 20/concurrent --projects 1";
+    let load = "--sign-ups 30 --within 1s --delivery 2/concurrent";
     let run = simulated(&format!("{load} {FREE} --clerk-requests 10"));
     assert_all_done(&run);
-    assert!(run["responses"]["503 unavailable clerk_unavailable"].as_u64() > Some(0), "{run}");
+    assert!(run["responses"]["503 unavailable clerk_unavailable"].as_u64() > Some(0));
     let unlimited = simulated(&format!("{load} {FREE}"));
-    assert!(end(&run, "seconds") > 5 * end(&unlimited, "seconds"), "{run}");
+    assert!(end(&run, "seconds") > 2 * end(&unlimited, "seconds"));
+}
+
+#[test]
+fn a_spike_beyond_clerk_s_limit_is_lost_without_pace_and_done_with_it() {
+    let load = format!("--sign-ups 100 --within 5s {FREE} --clerk-requests 10 --delivery");
+    let run = simulated(&format!("{load} 20/concurrent"));
+    assert!(end(&run, "given_up") > 50, "{}", run["responses"]);
+    assert_eq!(run["plan"]["refused_by"], "Clerk: requests in 10 s");
+    let run = simulated(&format!("{load} 30/minute"));
+    assert_all_done(&run);
+    assert!(run["plan"]["refused_by"].is_null());
 }
 
 #[test]
@@ -71,7 +81,7 @@ fn a_throttled_lambda_is_retried_by_hookdeck() {
     let run = simulated(&format!("{load} {FREE} --lambda-concurrency 2"));
     assert_all_done(&run);
     let throttled = end(&run, "throttled");
-    assert!(throttled > 0 && end(&run, "deliveries") >= 50 + throttled, "{run}");
+    assert!(throttled > 0 && end(&run, "deliveries") >= 50 + throttled);
 }
 
 #[test]
@@ -79,7 +89,7 @@ fn a_full_organization_serves_whom_it_has_room_for() {
     // Ten beside the three templates.
     let run = simulated("--sign-ups 12 --within 10s --branches-per-organization 13");
     assert_eq!((end(&run, "acknowledged"), end(&run, "given_up")), (10, 2));
-    assert!(run["responses"]["500 misconfigured standing_quota"].as_u64() > Some(0), "{run}");
+    assert!(run["responses"]["500 misconfigured standing_quota"].as_u64() > Some(0));
 }
 
 #[test]

@@ -95,6 +95,9 @@ pub(super) struct Branch {
     /// A root has 0.
     #[serde(skip)]
     pub(super) depth: usize,
+    /// [`Self::row`], once it was asked for.
+    #[serde(skip)]
+    pub(super) row: OnceLock<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -121,6 +124,11 @@ pub(super) struct Draft {
 }
 
 impl Branch {
+    /// The branch in a list. Long lists are read again and again, so it is written once.
+    pub(super) fn row(&self) -> &str {
+        self.row.get_or_init(|| serde_json::to_string(self).expect("a row has text keys only"))
+    }
+
     /// The password of its role, unlike that of any other branch.
     pub(super) fn password(&self) -> &str {
         self.password.get_or_init(|| {
@@ -246,6 +254,7 @@ impl Project {
         self.names.remove(&branch.name);
         change(&mut branch);
         branch.updated_at = now;
+        branch.row = OnceLock::new();
         let branch = Arc::new(branch);
         self.add(serial, Arc::clone(&branch));
         Ok(branch)

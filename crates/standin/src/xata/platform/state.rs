@@ -202,6 +202,7 @@ impl Organization {
             ready_at,
             credentials_at: ready_at,
             n_rotations: 0,
+            row: OnceLock::new(),
             password: OnceLock::new(),
             depth: parent.map_or(0, |parent| parent.depth + 1),
             parent: draft.parent,
