@@ -18,6 +18,7 @@ use standin::clock::START;
 use standin::function_url::{self, BodyEncoding};
 use standin::hookdeck::{Connection, Engine, from_fn};
 
+use super::count;
 use crate::services::{Api, SIGNING_SECRET, Services};
 use crate::simulate;
 
@@ -212,28 +213,29 @@ fn items(arguments: &Arguments, log_bytes: usize) -> Vec<Item> {
     vec![
         item(
             "Lambda: requests",
-            format!("{n:.0} × ${:.2} / 1,000,000", price::LAMBDA_REQUEST * MILLION),
+            format!("{} × ${:.2} / 1,000,000", count(n), price::LAMBDA_REQUEST * MILLION),
             n * price::LAMBDA_REQUEST,
         ),
         item(
             "Lambda: time",
             format!(
-                "{n:.0} × {:.0} ms × {memory} MB = {:.0} GB-s × ${}",
-                arguments.billed_ms(memory),
-                arguments.gb_seconds(memory),
+                "{} × {} ms × {memory} MB = {} GB-s × ${}",
+                count(n),
+                count(arguments.billed_ms(memory)),
+                count(arguments.gb_seconds(memory)),
                 price::LAMBDA_GB_SECOND
             ),
             arguments.gb_seconds(memory) * price::LAMBDA_GB_SECOND,
         ),
         item(
             "CloudWatch: log",
-            format!("{n:.0} × {log_bytes:.0} bytes × ${:.2} a GB", price::LOG_GB),
+            format!("{} × {} bytes × ${:.2} a GB", count(n), count(log_bytes), price::LOG_GB),
             n * log_bytes / GB * price::LOG_GB,
         ),
         item(
             "CloudWatch: metrics, alarms, dashboard",
             format!(
-                "{months} months × ({n_metrics} × ${:.2} + ${:.2} + ${:.2})",
+                "{months} × ({n_metrics} × ${:.2} + ${:.2} + ${:.2})",
                 price::METRIC_MONTH,
                 price::ALARMS_MONTH,
                 price::DASHBOARD_MONTH
@@ -243,36 +245,40 @@ fn items(arguments: &Arguments, log_bytes: usize) -> Vec<Item> {
         ),
         item(
             "X-Ray",
-            format!("{n:.0} × {TRACED} × ${:.2} / 1,000,000", price::TRACE * MILLION),
+            format!("{} × {TRACED} × ${:.2} / 1,000,000", count(n), price::TRACE * MILLION),
             n * TRACED * price::TRACE,
         ),
         item(
             "Secrets Manager",
             format!(
-                "{months} months × ${:.2} + {n_starts:.0} starts × ${:.2} / 10,000",
+                "{months} × ${:.2} + {} starts × ${:.2} / 10,000",
                 price::SECRET_MONTH,
+                count(n_starts),
                 price::SECRET_REQUEST * 1e4
             ),
             months * price::SECRET_MONTH + n_starts * price::SECRET_REQUEST,
         ),
         item(
             "Hookdeck: plan",
-            format!("{months} months × ${}", arguments.hookdeck_plan),
+            format!("{months} × ${}", arguments.hookdeck_plan),
             months * arguments.hookdeck_plan,
         ),
         Item {
             name: "Hookdeck: events",
-            formula: "1,000,000 × the price of an event; a retry is none".to_owned(),
+            formula: "1,000,000 × the price of an event".to_owned(),
             dollars: arguments.hookdeck_event_price,
         },
         item(
             "Xata: awake",
-            format!("1,000,000 × {awake} hours × ${} an hour", price::XATA_HOUR),
+            format!(
+                "1,000,000 × ({idle_minutes} / 60 + {awake_hours} × {months}) hours × ${}",
+                price::XATA_HOUR
+            ),
             MILLION * awake * price::XATA_HOUR,
         ),
         Item {
             name: "Xata: storage",
-            formula: format!("1,000,000 × GB × {months} months × ${:.2}", price::XATA_GB_MONTH),
+            formula: format!("1,000,000 × GB × {months} × ${:.2}", price::XATA_GB_MONTH),
             dollars: arguments.storage_gb.map(|gb| MILLION * gb * months * price::XATA_GB_MONTH),
         },
     ]

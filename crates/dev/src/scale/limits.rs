@@ -71,12 +71,12 @@ pub(crate) enum Period {
 }
 
 impl Load {
-    pub(crate) fn within(&self) -> Duration {
+    pub(crate) fn within(self) -> Duration {
         Duration::from_secs(self.within_seconds.into())
     }
 
     /// Sign-ups a second.
-    pub(crate) fn rate(&self) -> f64 {
+    pub(crate) fn rate(self) -> f64 {
         f64::from(self.sign_ups) / f64::from(self.within_seconds)
     }
 }

@@ -124,8 +124,9 @@ fn plan(arguments: &PlanArguments) -> anyhow::Result<ExitCode> {
         ("refused most, until retries run out", |it| it.refused_by.unwrap_or("nothing").to_owned()),
         ("done by retries alone, of a spike", |it| count(it.by_retries)),
         ("done if Hookdeck paces and Xata has room", |it| time(it.seconds)),
-        ("Xata: projects needed", |it| count(it.projects_needed)),
-        ("Xata: organizations needed", |it| count(it.organizations_needed)),
+        ("Xata: projects, so that none waits", |it| count(it.projects_needed)),
+        ("with so many, a late delivery takes", |it| time(it.late_delivery_seconds)),
+        ("Xata: organizations, so that none waits", |it| count(it.organizations_needed)),
     ];
     for (name, cell) in last {
         table.add_row(row(name, String::new(), &cell));

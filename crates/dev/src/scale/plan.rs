@@ -1,13 +1,11 @@
 //! What a load needs of each service, and what happens where the service has less: arithmetic.
 
+use per_user_db::provision::MAX_FRESH_AGE;
 use serde::Serialize;
 use standin::hookdeck::RetryRule;
 
 use super::limits::{Limits, Load, Period};
 use crate::simulate::RETRY_COUNT;
-
-/// Beyond this age of an event, the function asks Clerk for the user and looks into several projects.
-const FRESH_SECONDS: f64 = per_user_db::provision::MAX_FRESH_AGE.as_secs() as f64;
 
 /// The templates of a project: one in each region of the stand-in's settings.
 const TEMPLATES: f64 = 3.0;
@@ -32,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) by_retries: f64,
     /// The projects that suffice, by their size and their speed.
     pub(crate) projects_needed: f64,
+    /// How long a late delivery takes with so many projects, because it looks into each.
+    pub(crate) late_delivery_seconds: f64,
     /// The organizations whose quotas suffice.
     pub(crate) organizations_needed: f64,
 }
@@ -54,13 +54,15 @@ pub(crate) struct Stage {
 impl Plan {
     pub(crate) fn new(load: Load, limits: &Limits) -> Self {
         let rate = load.rate();
-        let fresh = Requests::of(limits, false);
+        let fresh = Requests::of(limits, limits.projects.into(), false);
         let mut stages = stages(load, limits, &fresh, &fresh);
         let mut capacity = capacity(&stages);
         // The last sign-up waits this long, if each delivery is a fresh one.
         let wait = f64::from(load.sign_ups) / capacity - f64::from(load.within_seconds);
-        if wait > FRESH_SECONDS {
-            stages = self::stages(load, limits, &fresh, &Requests::of(limits, true));
+        // Then most events are too old for that.
+        if wait > MAX_FRESH_AGE.as_secs_f64() {
+            let late = Requests::of(limits, limits.projects.into(), true);
+            stages = self::stages(load, limits, &fresh, &late);
             capacity = self::capacity(&stages);
         }
         let n = f64::from(load.sign_ups);
@@ -73,6 +75,7 @@ impl Plan {
         let room = f64::from(limits.branches_per_project) - TEMPLATES;
         let hourly = f64::from(limits.creations_per_hour);
         let creating = rate * limits.create_latency().as_secs_f64();
+        let projects_needed = creating.max(n / room).ceil();
         Self {
             load,
             capacity,
@@ -80,7 +83,8 @@ impl Plan {
             seconds: n / capacity.min(rate),
             refused_by: slowest(true).filter(|it| it.0 < arriving).map(|it| it.1),
             by_retries: n.min(hours_with_an_attempt() * hourly),
-            projects_needed: creating.max(n / room).ceil(),
+            projects_needed,
+            late_delivery_seconds: Requests::of(limits, projects_needed, true).seconds,
             organizations_needed: (rate * HOUR / hourly)
                 .max(n / f64::from(limits.branches_per_organization))
                 .ceil(),
@@ -124,8 +128,7 @@ struct Requests {
 impl Requests {
     /// A fresh delivery creates and writes the entry. A late one asks Clerk first, and looks into each
     /// of several projects.
-    fn of(limits: &Limits, is_late: bool) -> Self {
-        let projects = f64::from(limits.projects);
+    fn of(limits: &Limits, projects: f64, is_late: bool) -> Self {
         let look_ups = if is_late && projects > 1.0 { projects } else { 0.0 };
         let clerk = if is_late { 2.0 } else { 1.0 };
         let request = limits.request_latency().as_secs_f64();
@@ -248,6 +251,7 @@ mod tests {
         // 0 s, 63.5 min, 2.1 h, 4.3 h, 8.5 h, 17 h, 34 h and 68 h after the sign-up.
         assert_near(plan.by_retries, 8.0 * 500.0);
         assert_near(plan.projects_needed, 37.0); // 36,000 / 997
+        assert_near(plan.late_delivery_seconds, 5.0); // 1 + (2 + 37 + 1) × 0.1
         assert_near(plan.organizations_needed, 72.0); // 36,000 / 500
     }
 

@@ -5,15 +5,18 @@ use std::path::Path;
 use anyhow::Context;
 use plotters::prelude::*;
 
+use super::count;
 use crate::simulate::load::Sample;
 
 /// Readable on white, which the picture brings along, and apart for people who see few colours.
-const LINES: [(&str, RGBColor, fn(&Sample) -> u64); 4] = [
+const LINES: [Line; 4] = [
     ("signed up", RGBColor(140, 140, 140), |it| it.signed_up),
     ("waiting", RGBColor(213, 94, 0), Sample::waiting),
     ("done", RGBColor(0, 114, 178), |it| it.acknowledged),
     ("given up by Hookdeck", RGBColor(0, 0, 0), |it| it.given_up),
 ];
+
+type Line = (&'static str, RGBColor, fn(&Sample) -> u64);
 
 /// Draws the samples of a run. The file is the same bytes each time.
 pub(crate) fn draw(path: &Path, samples: &[Sample]) -> anyhow::Result<()> {
@@ -39,17 +42,19 @@ fn picture(svg: &mut String, samples: &[Sample]) -> Result<(), Box<dyn std::erro
         .margin(16)
         .x_label_area_size(44)
         .y_label_area_size(72)
-        .build_cartesian_2d(0.0..time(end), 0.0..highest as f64 * 1.05)?;
+        .build_cartesian_2d(0.0..time(end) * 1.02, 0.0..highest as f64 * 1.05)?;
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
         .x_desc(unit)
         .y_desc("sign-ups")
-        .y_label_formatter(&|count| indicatif::HumanCount(*count as u64).to_string())
+        .x_label_formatter(&ToString::to_string)
+        .y_label_formatter(&|number| count(*number))
         .label_style(("sans-serif", 14))
         .draw()?;
-    for (name, color, count) in LINES {
-        let points = samples.iter().map(|it| (time(it.seconds), count(it) as f64));
+    let drawn = LINES.iter().filter(|(.., of)| samples.iter().any(|it| of(it) > 0));
+    for &(name, color, of) in drawn {
+        let points = samples.iter().map(|it| (time(it.seconds), of(it) as f64));
         let style = color.stroke_width(2);
         chart
             .draw_series(LineSeries::new(points, style))?

@@ -170,7 +170,7 @@ async fn templates_leave_the_hour(simulation: &Simulation, limits: &Limits) {
         let quota = Some(limits.creations_per_hour as usize);
         platform.change(|it| it.quotas.branch_creations_per_hour = quota);
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// What the deliveries of a run share.
