@@ -215,7 +215,7 @@ impl Report<'_> {
         }
         if violations.is_empty() {
             output::line(format_args!(
-                "{} users have exactly one database, {} were given up by Hookdeck, {} wait. No user has two.",
+                "{} sign-ups are acknowledged, each with exactly one database; Hookdeck has given up {}, and {} wait. No user has two.",
                 number(end.acknowledged),
                 number(end.given_up),
                 number(end.waiting()),

@@ -52,7 +52,7 @@ impl Sample {
 }
 
 /// A run that is over.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct LoadRun {
     pub(crate) samples: Vec<Sample>,
     /// By status, outcome and reason.
@@ -72,15 +72,7 @@ pub(crate) fn run(load: Load, limits: &Limits, bar: &ProgressBar) -> anyhow::Res
         let simulation = Arc::new(Simulation::new(scenario(load, limits))?);
         let state = Arc::new(State::new(limits, bar.clone()));
         let engine = engine(limits, &simulation, &state);
-        let mut run = LoadRun {
-            samples: Vec::new(),
-            responses: BTreeMap::new(),
-            creates: 0,
-            look_ups: 0,
-            clerk_requests: 0,
-            waits: Vec::new(),
-            violations: Vec::new(),
-        };
+        let mut run = LoadRun::default();
         let all = async {
             simulation.take_steps(&engine).await;
             engine.settle().await;
@@ -113,7 +105,7 @@ fn scenario(load: Load, limits: &Limits) -> Scenario {
         api: Api::Platform,
         n_projects: limits.projects as usize,
         grows_after: None,
-        concurrency: 0, // the engine is made here
+        concurrency: 0, // of the engine, which is made here
         create_latency: limits.create_latency(),
         contention: Contention::Queue,
         duplicate: Duplicate::Conflict,
