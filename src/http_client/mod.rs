@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::{Client, Request, Response, redirect};
+use reqwest::{Client, Method, Request, Response, Version, redirect};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Service, ServiceExt, util::BoxCloneSyncService};
@@ -60,12 +60,17 @@ pub enum CallError {
 }
 
 /// The client for production: HTTP/1.1, connections kept alive, TLS by rustls with compiled-in roots.
+pub fn live() -> HttpClient {
+    live_with(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
+}
+
+/// The same with other roots, for a server whose certificate is made at run time.
 ///
 /// # Panics
 /// When reqwest links another version of rustls than this crate. A test builds the client.
-pub fn live() -> HttpClient {
+pub fn live_with(roots: RootCertStore) -> HttpClient {
     let client = Client::builder()
-        .tls_backend_preconfigured(tls())
+        .tls_backend_preconfigured(tls(roots))
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_LIMIT)
         // reqwest sends probes every 15 s by default, which count time in which Lambda freezes us.
@@ -82,14 +87,24 @@ pub fn live() -> HttpClient {
     boxed(client.build().expect("every option is a constant"))
 }
 
-/// Roots compiled in. reqwest's own ways read the system's certificates at each start.
-fn tls() -> ClientConfig {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+/// TLS with these roots. reqwest's own ways read the system's certificates at each start.
+fn tls(roots: RootCertStore) -> ClientConfig {
     ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("ring supports both versions of TLS")
         .with_root_certificates(roots)
         .with_no_client_auth()
+}
+
+/// Opens a connection that the next request to this address uses, and sends no request. Where none
+/// can be opened, the next request finds out why.
+pub async fn connect(client: HttpClient, url: String) {
+    let Ok(url) = url.parse() else { return };
+    let mut request = Request::new(Method::GET, url);
+    // reqwest opens a connection only for a request. Once connected, it refuses this one, because the
+    // connection speaks HTTP/1.1, and keeps the connection.
+    *request.version_mut() = Version::HTTP_2;
+    let _refused = client.oneshot(request).await;
 }
 
 /// Makes a client of a service.
@@ -178,7 +193,6 @@ pub async fn next_chunk(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use reqwest::Method;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 

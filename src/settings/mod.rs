@@ -26,7 +26,7 @@ use environment::Environment;
 
 pub use self::environment::base_url;
 pub use self::secrets::{credentials, secrets};
-pub use self::xata::Xata;
+pub use self::xata::{Xata, xata_url};
 
 /// The environment variables of now: the process's, or a test's.
 pub type Variables = Arc<dyn Fn() -> Vec<(OsString, OsString)> + Send + Sync>;

@@ -1,9 +1,10 @@
 //! The settings of Xata's two APIs.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 
-use super::SettingsError;
 use super::environment::{Environment, parse};
+use super::{SAM_LOCAL, SettingsError};
 use crate::Clock;
 use crate::http_client::HttpClient;
 use crate::region::{PlacementPolicy, Region};
@@ -27,6 +28,20 @@ impl Xata {
             Self::Lite(settings) => Databases::Lite(lite::Lite::new(settings, client, clock)),
         }
     }
+}
+
+/// The address of Xata, which no secret is needed for.
+///
+/// # Errors
+/// When it is none.
+pub fn xata_url(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<String, SettingsError> {
+    url(&Environment::collect(variables, &["XATA_API_URL", SAM_LOCAL])?)
+}
+
+fn url(env: &Environment) -> Result<String, SettingsError> {
+    env.url("XATA_API_URL", platform::DEFAULT_URL)
 }
 
 /// The two names of the workspace. A workspace selects Xata Lite.
@@ -92,7 +107,7 @@ pub(super) fn platform(
     let organization = parse(name, organization)?;
     let projects = projects(env)?;
     let settings = platform::Settings {
-        url: env.url("XATA_API_URL", platform::DEFAULT_URL)?,
+        url: url(env)?,
         key,
         organization,
         source: source(env, &projects, policy)?,

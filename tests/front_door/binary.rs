@@ -5,11 +5,15 @@ use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
+use axum::{Json, Router};
 use per_user_db::worker::TIMEOUT;
-use serde_json::Value;
+use serde_json::{Value, json};
 use standin::runtime_api::RuntimeApi;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
-use crate::test_app::{SECRET, delivery, payload, user_created, without_header};
+use crate::test_app::{MINUTE, SECRET, delivery, payload, user_created, without_header};
 
 fn command(variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_per-user-db"));
@@ -146,4 +150,55 @@ async fn a_payload_that_lambda_http_cannot_adapt_is_answered_401_and_logs_no_pan
         assert!(!stdout.contains(text), "{stdout}");
     }
     assert_eq!(stderr, "");
+}
+
+/// The real program with a secret that is sent only once there is a connection to Xata, and that
+/// connection.
+async fn start_with_secret(api: &RuntimeApi, scheme: &str) -> (Process, TcpListener, TcpStream) {
+    let listeners = (TcpListener::bind("127.0.0.1:0"), TcpListener::bind("127.0.0.1:0"));
+    let (manager, xata) = (listeners.0.await.unwrap(), listeners.1.await.unwrap());
+    let url = |scheme, of: &TcpListener| format!("{scheme}://{}", of.local_addr().unwrap());
+    let variables = [
+        ("SECRETS_ID", "per-user-db"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIAFAKE"),
+        ("AWS_SECRET_ACCESS_KEY", "fake"),
+        ("AWS_ENDPOINT_URL", &url("http", &manager)),
+        ("XATA_API_URL", &url(scheme, &xata)),
+    ];
+    let process = Process::start(api, &[&variables, &SETTINGS[2..]].concat());
+    let accepted = timeout(MINUTE, xata.accept()).await.expect("a connection before the secret");
+    let (to_xata, _) = accepted.unwrap();
+    let members = json!({ "HOOKDECK_WEBHOOK_SECRET": SECRET, "XATA_API_KEY": "xau_fake" });
+    let secret = Json(json!({ "SecretString": members.to_string() }));
+    let router = Router::new().fallback(async || secret);
+    tokio::spawn(standin::serve::serve(manager, router));
+    (process, xata, to_xata)
+}
+
+#[tokio::test]
+async fn the_first_request_to_xata_uses_the_connection_that_was_opened_beside_the_secret() {
+    let api = RuntimeApi::start().unwrap();
+    let (_process, _xata, mut to_xata) = start_with_secret(&api, "http").await;
+    let _unanswered = api.invoke(payload(&delivery(user_created(1))).into(), deadline());
+    let mut request = [0; 1024];
+    let n = timeout(MINUTE, to_xata.read(&mut request)).await.expect("a request").unwrap();
+    let request = String::from_utf8_lossy(&request[..n]);
+    assert!(
+        request.starts_with("POST /organizations/org123/projects/prj_a/branches "),
+        "{request}"
+    );
+    assert!(request.contains("Bearer xau_fake\r\n"), "{request}");
+}
+
+#[tokio::test]
+async fn no_delivery_waits_for_the_connection_that_is_opened_beside_the_secret() {
+    let api = RuntimeApi::start().unwrap();
+    let (_process, _xata, mut to_xata) = start_with_secret(&api, "https").await;
+    let invoked = api.invoke(payload(&delivery("{}")).into(), deadline()).await;
+    let response: Value = serde_json::from_slice(&invoked.result.unwrap()).unwrap();
+    assert_eq!(response["statusCode"], 400);
+    // The handshake, which has no answer, is still under way.
+    let _hello = to_xata.read(&mut [0; 4096]).await.unwrap();
+    assert!(to_xata.try_read(&mut [0]).is_err(), "the program still waits");
 }
