@@ -8,11 +8,13 @@
 //! | `events` | `cargo dev events`: writes the files in `events/` |
 //! | `simulate` | `cargo dev simulate`: thousands of sign-ups, with faults drawn from a seed |
 //! | `scale` | `cargo dev scale`: sign-ups at a rate, against the limits of all services, and what they cost |
+//! | `bench` | `cargo dev bench`: what the function costs, beside an empty one |
 //!
 //! `console` is the page that `cargo dev` serves.
 //! `services` makes the stand-ins of Xata and Clerk; `server` puts the function behind a Function
 //! URL.
 
+mod bench;
 mod console;
 mod events;
 mod scale;
@@ -52,6 +54,7 @@ enum Command {
     Events(events::Arguments),
     Simulate(simulate::Arguments),
     Scale(scale::Arguments),
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Some(Command::Events(arguments)) => events::run(&arguments),
         Some(Command::Simulate(arguments)) => simulate::run(&arguments),
         Some(Command::Scale(arguments)) => scale::run(&arguments),
+        Some(Command::Bench(arguments)) => cli::block_on(bench::run(arguments)),
     };
     cli::exit("cargo dev", result)
 }

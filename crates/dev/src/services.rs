@@ -22,7 +22,8 @@ pub(crate) const PORT: u16 = 9100;
 pub(crate) const SIGNING_SECRET: &str = "local-development-secret";
 
 /// The first projects, in the order in which they are used. Only the simulations have more than one.
-const PROJECTS: [&str; 3] = ["prj_00000000000000000000000dev", "prj_second", "prj_third"];
+pub(crate) const PROJECTS: [&str; 3] =
+    ["prj_00000000000000000000000dev", "prj_second", "prj_third"];
 
 /// Settings by the name of their variable.
 pub(crate) type Variables = BTreeMap<&'static str, String>;

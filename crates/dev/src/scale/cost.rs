@@ -10,6 +10,7 @@ use anyhow::Context;
 use cli::output;
 use http::HeaderMap;
 use per_user_db::handler::Handler;
+use per_user_db::request;
 use per_user_db::telemetry::{self, InvocationIds, METRICS, Metrics};
 use per_user_db::worker::{Invocation, TIMEOUT, Worker};
 use serde::Serialize;
@@ -307,10 +308,11 @@ fn measured_log_bytes() -> anyhow::Result<usize> {
     let sign_up = SignUp::new(&user_id_at(0, START.as_secs()));
     let body = sign_up.user_created().into();
     services.clerk.insert(sign_up);
-    let destination = from_fn(move |request| {
+    let destination = from_fn(move |delivery| {
         let (worker, n_created) = (worker.clone(), of_destination.clone());
         Box::pin(async move {
-            let payload = &function_url::event(&request, BodyEncoding::Text).to_string();
+            let event = function_url::event(&delivery, BodyEncoding::Text).to_string();
+            let payload = request::read(&event);
             // As long as Lambda's and X-Ray's.
             let ids = InvocationIds {
                 request_id: Some("8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned()),

@@ -106,6 +106,7 @@ fn scenario(load: Load, limits: &Limits) -> Scenario {
         n_projects: limits.projects as usize,
         grows_after: None,
         concurrency: 0, // of the engine, which is made here
+        one_process: false,
         create_latency: limits.create_latency(),
         contention: Contention::Queue,
         duplicate: Duplicate::Conflict,
