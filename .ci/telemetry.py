@@ -33,7 +33,7 @@ metrics = dict(re.findall(r'\("(\w+)", "(\w+)"\)', table))
 (event,) = re.findall(r"log_at!\(\n(.*?)\n        \);", code, re.S)
 # tracing-subscriber adds three fields of its own.
 fields = {"timestamp", "level", "message", *re.findall(r"^            (\w+)(?: =|,$)", event, re.M)}
-dimensions = {tuple(re.findall(r'"(\w+)"', text)) for text in re.findall(r'"Dimensions": \[\[(.*?)\]\]', code)}
+dimensions = {tuple(re.findall(r'"(\w+)"', text)) for text in re.findall(r"dimensions: \[&\[(.*?)\]\]", code)}
 assert len(metrics) >= 10 and len(fields) >= 20 and dimensions == {("function",), ("function", "outcome")}, \
     f"{source} cannot be read: {metrics} {fields} {dimensions}"
 

@@ -235,25 +235,41 @@ impl Process {
 
     /// The nanoseconds that the process has run.
     pub(super) fn cpu_ns(&self) -> anyhow::Result<u64> {
-        let file = format!("/proc/{}/schedstat", self.child.id());
-        let text = std::fs::read_to_string(&file);
-        let text = text.with_context(|| format!("{file} cannot be read; this needs Linux"))?;
+        let text = self.read("schedstat")?;
         Ok(text.split(' ').next().unwrap_or_default().parse()?)
     }
 
-    /// Makes `VmHWM` the memory of now.
-    pub(super) fn forget_peak(&self) -> anyhow::Result<()> {
-        let file = format!("/proc/{}/clear_refs", self.child.id());
-        std::fs::write(&file, "5").with_context(|| format!("{file} cannot be written"))
+    /// The page faults that needed no disk.
+    pub(super) fn page_faults(&self) -> anyhow::Result<u64> {
+        let text = self.read("stat")?;
+        // The name in parentheses may hold blanks; the faults are the eighth field after it.
+        let fields = text.rsplit_once(')').map(|(_, fields)| fields.split_whitespace());
+        let faults = fields.and_then(|mut fields| fields.nth(7));
+        Ok(faults.context("the kernel tells no page faults")?.parse()?)
     }
 
     /// A value of the process's status in kB: `VmRSS` is its memory, `VmHWM` the most that it had.
     pub(super) fn memory_kb(&self, name: &str) -> anyhow::Result<u64> {
-        let file = format!("/proc/{}/status", self.child.id());
-        let text = std::fs::read_to_string(&file);
-        let text = text.with_context(|| format!("{file} cannot be read; this needs Linux"))?;
+        let text = self.read("status")?;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         let number = line.and_then(|line| line.trim().strip_suffix("kB"));
-        Ok(number.with_context(|| format!("{file} has no {name}"))?.trim().parse()?)
+        Ok(number.with_context(|| format!("the kernel tells no {name}"))?.trim().parse()?)
+    }
+
+    /// Makes `VmHWM` the memory of now.
+    pub(super) fn forget_peak(&self) -> anyhow::Result<()> {
+        let file = self.file("clear_refs");
+        std::fs::write(&file, "5").with_context(|| format!("cannot write {}", file.display()))
+    }
+
+    fn read(&self, name: &str) -> anyhow::Result<String> {
+        let file = self.file(name);
+        let text = std::fs::read_to_string(&file);
+        text.with_context(|| format!("cannot read {}; this needs Linux", file.display()))
+    }
+
+    /// What the kernel tells of the process.
+    fn file(&self, name: &str) -> PathBuf {
+        format!("/proc/{}/{name}", self.child.id()).into()
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct Starts {
     pub(super) first_answer: Vec<f64>,
     /// Until the first response, to a sign-up.
     pub(super) created: Vec<f64>,
+    /// Page faults until the first request for an invocation.
+    page_faults: u64,
 }
 
 /// Warm calls of a kind.
@@ -126,6 +128,12 @@ impl Bench {
             bar.inc(1);
         }
         bar.finish_and_clear();
+        for (is_hello, starts) in [(true, &mut starts.hello), (false, &mut starts.function)] {
+            let process = if is_hello { self.hello()? } else { self.function()? };
+            process.api.first_next().await;
+            starts.page_faults = process.page_faults()?;
+            process.end().await?;
+        }
         Ok(starts)
     }
 
@@ -225,6 +233,8 @@ impl Times {
             ("exec to the first answer, ignored".to_owned(), "µs", start(|it| &it.first_answer)),
             ("exec to the first answer, created".to_owned(), "µs", start(|it| &it.created)),
         ];
+        let page_faults = self.starts.map(|it| it.page_faults as f64);
+        rows.push(("page faults until the first /next".to_owned(), "", page_faults));
         for warm in &self.warm {
             for per_cent in [50, 99] {
                 let values = warm.call_us.map(|it| percentile(it, per_cent));
