@@ -18,7 +18,7 @@ try:
     text = pathlib.Path(BINARY).read_text(encoding="utf-8")
 finally:
     # cargo-cyclonedx writes a file beside each manifest of the workspace.
-    for path in [*HERE.glob("*.cdx.json"), *HERE.glob("crates/*/*.cdx.json")]:
+    for path in [*HERE.glob("*.cdx.json"), *HERE.glob("*/*/*.cdx.json")]:
         path.unlink()
 # The path of the build is private, and would make two builds differ.
 text = text.replace(f"path+file://{HERE}#", "")
