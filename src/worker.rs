@@ -153,7 +153,7 @@ pub struct SecretRefresher {
     source: SecretsManager,
     variables: Variables,
     client: HttpClient,
-    /// Locked while they are read, so that nobody reads them at the same time.
+    /// Locked while they are read, so that two deliveries do not read them at once.
     last: tokio::sync::Mutex<LastReading>,
 }
 

@@ -24,8 +24,8 @@ use http::Uri;
 /// Measure the function beside an empty one: start, warm calls, processor time, memory
 ///
 /// Both programs are built by `cargo lambda`, as they are released, and started behind Lambda's Runtime
-/// API on a loopback port. Runs alternate between the two. Times depend on the machine and on what else runs there, so
-/// the ratio counts.
+/// API on a loopback port. Runs alternate between the two. Times depend on the machine and on what else
+/// runs there, so the ratio counts.
 ///
 /// Example: cargo dev bench --plots docs/performance
 #[derive(clap::Args)]

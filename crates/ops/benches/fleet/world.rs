@@ -240,7 +240,7 @@ impl World {
     }
 }
 
-/// A program that runs. Nobody waits for it after a panic.
+/// A program that runs. After a panic it is not waited for.
 pub(crate) struct Program {
     pub(crate) child: Child,
     since: Instant,
