@@ -34,7 +34,7 @@ const KINDS: [(&str, Kind); 4] = [
 /// instructions, which Lambda's processors have, so a signature counts for more than it takes there.
 ///
 /// It ends with 1 where a count of instructions is more than 5 % above the committed one, in
-/// benches/instructions.json, which is for x86_64. `cargo bench --bench counts` is the same command.
+/// benches/instructions.json, which is for `x86_64`. `cargo bench --bench counts` is the same command.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Write the counts of instructions to the file of committed ones
