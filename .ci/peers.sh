@@ -9,7 +9,7 @@ trap clean_up EXIT
 # The clients look at the hostnames of branches, which are the service's only without a server.
 unset STANDIN_POSTGRES
 
-cargo build --quiet --profile test --package dev --package ops --bins
+cargo build --quiet --workspace --bins
 timeout 600 npm ci --prefix .ci/clients --silent
 
 # check NAME SCRIPT [ARGUMENT...]: runs a script of .ci/clients in the background, with the settings in NAME.env.

@@ -39,7 +39,7 @@ const SMALL: [Budget; 4] = [
     Budget { removals: 1, quotas: 1, additions: 1, ..EMPTY },
 ];
 
-/// The further budgets of `MODEL=large`.
+/// The budgets of `MODEL=large`, which contain those of `cargo test`.
 const LARGE: [Budget; 4] = [
     Budget { faults: 3, ..EMPTY },
     Budget { faults: 2, removals: 1, additions: 1, ..EMPTY },
@@ -91,16 +91,13 @@ where
     assert_eq!(violated, [invariant]);
 }
 
-fn budgets<B: Clone>(small: &[B], large: &[B]) -> Vec<B> {
-    match std::env::var("MODEL").as_deref() {
-        Ok("large") => [small, large].concat(),
-        _ => small.to_vec(),
-    }
+fn budgets<'a, B>(small: &'a [B], large: &'a [B]) -> &'a [B] {
+    if std::env::var("MODEL").is_ok_and(|value| value == "large") { large } else { small }
 }
 
 #[test]
 fn every_user_gets_one_database_on_the_platform() {
-    for budget in budgets(&SMALL, &LARGE) {
+    for &budget in budgets(&SMALL, &LARGE) {
         assert_holds("platform", budget, CreationModel::new(budget));
     }
 }
@@ -109,11 +106,11 @@ fn every_user_gets_one_database_on_the_platform() {
 fn with_a_clerk_key_every_acknowledged_user_has_an_entry() {
     let small = [&SMALL[..], &[Budget { faults: 3, ..EMPTY }]].concat();
     let large = [&LARGE[..], &[Budget { faults: 4, removals: 1, ..EMPTY }]].concat();
-    for budget in budgets(&small, &large) {
+    for &budget in budgets(&small, &large) {
         let model = CreationModel::of_one_user_with_clerk(budget);
         assert_holds("one user with a Clerk key", budget, model);
     }
-    for budget in budgets(&[], &[Budget { faults: 1, ..EMPTY }]) {
+    for &budget in budgets(&[], &[Budget { faults: 1, ..EMPTY }]) {
         let model = CreationModel { has_clerk: true, ..CreationModel::new(budget) };
         assert_holds("two users with a Clerk key", budget, model);
     }
@@ -135,7 +132,7 @@ fn every_user_gets_one_database_on_xata_lite() {
         refused(ErrorKind::Locked),
         refused(ErrorKind::RequestRejected),
     ];
-    for budget in budgets(&SMALL, &LARGE).into_iter().filter(|budget| budget.additions == 0) {
+    for &budget in budgets(&SMALL, &LARGE).iter().filter(|budget| budget.additions == 0) {
         let model = CreationModel { duplicates: duplicates.clone(), ..CreationModel::new(budget) };
         assert_holds("Lite", budget, model);
     }
@@ -197,12 +194,10 @@ fn deletion_violates(invariant: &'static str, rules: DeletionRules, budget: dele
 #[test]
 fn an_existing_user_has_one_database_and_a_deleted_user_has_none() {
     let budget = |faults, forgeries| deletion::Budget { faults, forgeries };
-    let removals = budgets(
-        &[(Removal::Delete, 2), (Removal::Park, 1)],
-        &[(Removal::Delete, 1), (Removal::Park, 2)],
-    );
-    for budget in budgets(&[budget(2, 0), budget(1, 1)], &[budget(3, 0), budget(2, 1)]) {
-        for (removal, n_projects) in removals.iter().copied() {
+    let small = [(Removal::Delete, 2), (Removal::Park, 1)];
+    let large = [&small[..], &[(Removal::Delete, 1), (Removal::Park, 2)]].concat();
+    for &budget in budgets(&[budget(2, 0), budget(1, 1)], &[budget(3, 0), budget(2, 1)]) {
+        for &(removal, n_projects) in budgets(&small, &large) {
             let name = format!("deletion, {removal:?}, n_projects: {n_projects}");
             let model = DeletionModel { removal, n_projects, ..DeletionModel::new(budget) };
             assert_holds(&name, budget, model);
