@@ -238,14 +238,15 @@ impl Metrics {
         duration: Duration,
         now: SystemTime,
     ) {
-        let values = values(record, response, duration);
-        let given = || METRICS.iter().zip(&values).filter(|(_, value)| value.is_some());
-        let metrics = given().map(|(&(name, unit), _)| Metric { name, unit }).collect();
+        let given = METRICS.into_iter().zip(values(record, response, duration));
+        let given =
+            given.filter_map(|((name, unit), value)| Some((Metric { name, unit }, (name, value?))));
+        let (metrics, values) = given.unzip();
         let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let line = Line {
             function: &self.function,
             outcome: response.into(),
-            values: given().map(|((name, _), value)| (*name, value.as_ref())).collect(),
+            values,
             metadata: Metadata {
                 timestamp: milliseconds(since_epoch),
                 cloud_watch_metrics: [
@@ -308,7 +309,7 @@ struct Line<'a> {
     function: &'a str,
     outcome: &'a str,
     #[serde(flatten)]
-    values: BTreeMap<&'a str, Option<&'a MetricValue>>,
+    values: BTreeMap<&'a str, MetricValue>,
     #[serde(rename = "_aws")]
     metadata: Metadata,
 }

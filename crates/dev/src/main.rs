@@ -10,13 +10,14 @@
 //! | `scale` | `cargo dev scale`: sign-ups at a rate, against the limits of all services, and what they cost |
 //! | `bench` | `cargo dev bench`: what the function costs, beside an empty one |
 //!
-//! `console` is the page that `cargo dev` serves.
+//! `console` is the page that `cargo dev` serves; `plot` draws the charts of `bench` and `scale`.
 //! `services` makes the stand-ins of Xata and Clerk; `server` puts the function behind a Function
 //! URL.
 
 mod bench;
 mod console;
 mod events;
+mod plot;
 mod scale;
 mod send;
 mod server;

@@ -13,7 +13,7 @@ mod against;
 mod counts;
 mod growth;
 mod lab;
-mod plot;
+mod plots;
 mod times;
 
 use std::path::PathBuf;

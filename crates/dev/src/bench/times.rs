@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Arguments;
 use super::lab::{Kind, Lab, Process, Programs, payload};
-use super::plot;
+use super::plots;
 use crate::services::{Api, Variables};
 
 /// How far away Xata is, in milliseconds.
@@ -31,9 +31,9 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let report = Times { starts, warm, memory, size };
     if let Some(directory) = &arguments.plots {
         std::fs::create_dir_all(directory)?;
-        plot::starts(&directory.join("start.svg"), &report.starts)?;
-        plot::warm(&directory.join("warm.svg"), &report.warm)?;
-        plot::memory(&directory.join("memory.svg"), &report.memory)?;
+        plots::starts(&directory.join("start.svg"), &report.starts)?;
+        plots::warm(&directory.join("warm.svg"), &report.warm)?;
+        plots::memory(&directory.join("memory.svg"), &report.memory)?;
     }
     output::report(&report, arguments.json)
 }

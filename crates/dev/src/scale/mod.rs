@@ -1,9 +1,9 @@
 //! `cargo dev scale`: a load against the limits of the services.
 
+mod backlog;
 mod cost;
 mod limits;
 mod plan;
-mod plot;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -158,7 +158,7 @@ fn simulate(arguments: &SimulateArguments) -> anyhow::Result<ExitCode> {
     let run = load::run(*load, limits, &bar)?;
     bar.finish_and_clear();
     if let Some(path) = &arguments.plot {
-        plot::draw(path, &run.samples)?;
+        backlog::draw(path, &run.samples)?;
     }
     let waited = |index: usize| run.waits.get(index).map_or(0, Duration::as_secs);
     let n_done = run.waits.len();
