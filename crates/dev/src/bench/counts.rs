@@ -197,7 +197,7 @@ impl Counter<'_> {
         for _ in 0..n {
             process.invoke(payload(&self.lab.delivery(kind)?), status).await?;
         }
-        process.api.first_next().await;
+        process.first_next().await?;
         let summary = process.end().await?;
         let numbers = self.tool.parse(&summary);
         let Some(numbers) = numbers.filter(|it| !it.is_empty()) else {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail, ensure};
 use axum::body::Body;
@@ -193,6 +193,7 @@ impl Process {
         program: &Path,
         settings: &Variables,
     ) -> anyhow::Result<Self> {
+        ensure!(program.is_file(), "there is no program {}", program.display());
         let api = RuntimeApi::start()?;
         let words: Vec<&OsStr> =
             counter.iter().map(OsStr::new).chain([program.as_os_str()]).collect();
@@ -207,6 +208,12 @@ impl Process {
             .spawn()
             .with_context(|| format!("cannot run {}", words[0].display()))?;
         Ok(Self { api, child })
+    }
+
+    /// When the process first asked for an invocation, which is when its start was over.
+    pub(super) async fn first_next(&self) -> anyhow::Result<Instant> {
+        let first_next = tokio::time::timeout(Duration::from_mins(1), self.api.first_next()).await;
+        first_next.context("the process asks for no invocation within a minute")
     }
 
     /// Hands an invocation to the process, and checks the status of its response.

@@ -110,7 +110,7 @@ impl Bench {
         let exec = Instant::now();
         let process = if is_hello { self.hello()? } else { self.function()? };
         let answered_at = process.invoke(payload, 200).await?.answered_at;
-        let next_at = process.api.first_next().await;
+        let next_at = process.first_next().await?;
         process.end().await?;
         Ok([next_at, answered_at].map(|it| microseconds(it - exec)))
     }
@@ -130,7 +130,7 @@ impl Bench {
         bar.finish_and_clear();
         for (is_hello, starts) in [(true, &mut starts.hello), (false, &mut starts.function)] {
             let process = if is_hello { self.hello()? } else { self.function()? };
-            process.api.first_next().await;
+            process.first_next().await?;
             starts.page_faults = process.page_faults()?;
             process.end().await?;
         }

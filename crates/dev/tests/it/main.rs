@@ -1,6 +1,7 @@
 //! `cargo dev`, run as a process.
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
+mod bench;
 mod connect;
 mod console;
 mod dev;
