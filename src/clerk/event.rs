@@ -4,6 +4,7 @@
 //! and a handled one a well-formed `data.id`. A member of another JSON type than documented counts as
 //! absent, and the depth of an unknown member does not matter.
 
+use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
@@ -105,7 +106,17 @@ impl Instances {
 }
 
 /// The members of a JSON object, each parsed when it is read.
-struct Object<'a>(BTreeMap<String, &'a RawValue>);
+struct Object<'a>(BTreeMap<Name<'a>, &'a RawValue>);
+
+/// The name of a member, copied only where it is written with escapes.
+#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Borrow<str> for Name<'_> {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 impl<'a> Object<'a> {
     fn read(text: &'a str) -> Option<Self> {
