@@ -22,8 +22,8 @@ pub(super) fn starts(file: &Path, starts: &Pair<Starts>) -> anyhow::Result<()> {
 /// The warm calls, from the shortest to the longest.
 pub(super) fn warm(file: &Path, warm: &[Warm]) -> anyhow::Result<()> {
     let at_once = warm.iter().filter(|it| percentile(&it.call_us.function, 50) < 10_000.0);
-    let lines = at_once.zip([1, 3]).flat_map(|(warm, width)| {
-        let (kind, calls) = (warm.name(), &warm.call_us);
+    let lines = at_once.enumerate().flat_map(|(index, warm)| {
+        let (kind, calls, width) = (warm.name(), &warm.call_us, if index == 0 { 1 } else { 3 });
         [("hello", GREY, &calls.hello), ("per-user-db", BLUE, &calls.function)].map(
             |(name, color, calls)| Line {
                 name: format!("{name}, {kind}"),
