@@ -14,6 +14,7 @@ use standin::hookdeck::{AttemptError, Event, EventId, EventStatus};
 use tokio::sync::watch;
 
 use super::counts::{Counts, Next, Stored, Tally};
+use super::databases::{Database, Listed};
 use super::history::History;
 use super::places;
 use super::trace::Call;
@@ -111,30 +112,6 @@ struct Entry {
     /// How many ended attempts of the engine have been seen.
     n_ended: usize,
     is_changed: bool,
-}
-
-/// A database as the stand-in has it.
-#[derive(Clone, PartialEq)]
-pub(super) struct Listed {
-    pub(super) user: String,
-    pub(super) id: String,
-    pub(super) project: String,
-    pub(super) region: String,
-    pub(super) state: &'static str,
-    /// As the entry at Clerk has it; none on Xata Lite.
-    pub(super) entry_id: Option<String>,
-}
-
-/// A database as the page shows it.
-#[derive(Clone, PartialEq, Serialize)]
-struct Database {
-    user: String,
-    id: String,
-    project: String,
-    region: String,
-    state: &'static str,
-    entry: &'static str,
-    connect: Option<String>,
 }
 
 /// A user at Clerk, as far as the page knows.
@@ -599,15 +576,8 @@ impl State {
                 continue;
             }
             let entry = (reading.entry)(&listed.user);
-            let database = Database {
-                user: listed.user.clone(),
-                id: listed.id.clone(),
-                project: listed.project.clone(),
-                region: listed.region.clone(),
-                state: listed.state,
-                entry: compare(listed, entry.as_ref()),
-                connect: (reading.connect)(&listed.id),
-            };
+            let connect = (reading.connect)(&listed.id);
+            let database = Database::new(listed, entry.as_ref(), connect);
             if shown != Some(&database) {
                 self.history.push("database", &database);
                 self.databases.insert(listed.id.clone(), database);
@@ -639,18 +609,6 @@ impl State {
         };
         self.publish_counts();
     }
-}
-
-/// Whether the entry at Clerk names this database.
-fn compare(database: &Listed, entry: Option<&Value>) -> &'static str {
-    if database.state == "parked" {
-        return "none";
-    }
-    let Some(entry) = entry.filter(|it| it.is_object()) else { return "missing" };
-    let agrees = entry["name"] == database.user.as_str()
-        && entry["region"] == database.region.as_str()
-        && entry["id"].as_str() == database.entry_id.as_deref();
-    if agrees { "agrees" } else { "differs" }
 }
 
 /// The server's clock.

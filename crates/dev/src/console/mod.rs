@@ -7,7 +7,9 @@
 //! | `delivery` | the way of a delivery from the engine to the function: copies, order, signature |
 //! | `switches` | the faults that a switch of the page turns on |
 //! | `trace` | the upstream calls and the log line of each delivery |
+//! | `clock` | the clock of the function and of Clerk, which can run fast |
 //! | `journal` | the rows, the databases and the counts |
+//! | `databases` | the databases, as the stand-in has them and as the page shows them |
 //! | `counts` | the numbers of the page |
 //! | `history` | the last messages of the stream, and a client's way through them |
 //! | `places` | where sign-ups come from, and where the regions are |
@@ -18,8 +20,10 @@
 
 mod api;
 mod assets;
+mod clock;
 mod copies;
 mod counts;
+mod databases;
 mod delivery;
 mod function;
 mod history;

@@ -11,7 +11,6 @@ use cli::environment;
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use per_user_db::handler::Handler;
 use per_user_db::hookdeck::DEFAULT_HEADER_PREFIX;
-use per_user_db::provision::parse_parked_name;
 use per_user_db::region::Region;
 use per_user_db::settings::Settings;
 use per_user_db::telemetry::LogWriter;
@@ -25,10 +24,12 @@ use standin::xata::Xata;
 use tokio::runtime::Handle;
 
 use super::api::Refusal;
+use super::clock::ScaledClock;
 use super::copies::{self, Form};
+use super::databases::databases;
 use super::delivery::{Carrier, FORGED, WRONG_SECRET};
 use super::function::Function;
-use super::journal::{Journal, Listed, Reading, since_epoch_ms};
+use super::journal::{Journal, Reading, since_epoch_ms};
 use super::mask::Masks;
 use super::places::{self, PLACES};
 use super::switches::{self, Switch};
@@ -112,38 +113,6 @@ pub(super) struct SignUp {
     name: Option<String>,
     region: Option<String>,
     by: Option<Origin>,
-}
-
-/// The time of day as Clerk and the function have it beside stand-ins. It passes as much faster as
-/// Hookdeck's delays are shorter: ten minutes in which a deletion waits are half a minute.
-struct ScaledClock(Mutex<Moment>);
-
-#[derive(Clone, Copy)]
-struct Moment {
-    showed: SystemTime,
-    at: Instant,
-    scale: f64,
-}
-
-impl Moment {
-    fn now(&self) -> SystemTime {
-        self.showed + self.at.elapsed().mul_f64(self.scale)
-    }
-}
-
-impl ScaledClock {
-    fn new(scale: f64) -> Self {
-        Self(Mutex::new(Moment { showed: SystemTime::now(), at: Instant::now(), scale }))
-    }
-
-    fn now(&self) -> SystemTime {
-        lock(&self.0).now()
-    }
-
-    fn set_scale(&self, scale: f64) {
-        let mut moment = lock(&self.0);
-        *moment = Moment { showed: moment.now(), at: Instant::now(), scale };
-    }
 }
 
 impl World {
@@ -543,46 +512,6 @@ fn start_function(
     let scaled: Clock = Arc::new(move || clock.now());
     // The deadline of a delivery is one of the real clock.
     Ok(Worker::new(Handler::new(settings, client, scaled), real, None))
-}
-
-/// The databases of users, in order of creation.
-fn databases(xata: &Xata) -> Vec<Listed> {
-    match xata {
-        Xata::Platform(platform) => {
-            let databases = platform.databases().into_iter().filter(|it| it.parent.is_some());
-            let listed = databases.map(|it| {
-                let parked = parse_parked_name(&it.name).map(|(user, _)| user.as_str().to_owned());
-                let state = match (&parked, it.ready, it.hibernated) {
-                    (Some(_), ..) => "parked",
-                    (_, false, _) => "creating",
-                    (_, _, true) => "asleep",
-                    _ => "ready",
-                };
-                Listed {
-                    user: parked.unwrap_or(it.name),
-                    id: it.id.clone(),
-                    project: it.project,
-                    region: it.region,
-                    state,
-                    entry_id: Some(it.id),
-                }
-            });
-            listed.collect()
-        }
-        Xata::Lite(lite) => {
-            let mut databases = lite.databases();
-            databases.sort_by_key(|it| it.created_at);
-            let listed = databases.into_iter().map(|it| Listed {
-                user: it.name.clone(),
-                id: it.name,
-                project: standin::xata::lite::Options::default().workspace,
-                region: it.region,
-                state: "ready",
-                entry_id: None,
-            });
-            listed.collect()
-        }
-    }
 }
 
 fn unknown_event() -> Refusal {
