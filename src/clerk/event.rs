@@ -2,17 +2,17 @@
 //!
 //! The reader is tolerant, because events grow. An event of another type needs a string `type` only,
 //! and a handled one a well-formed `data.id`. A member of another JSON type than documented counts as
-//! absent, and the depth of an unknown member does not matter.
+//! absent, and the depth of an unknown member does not matter. Of two members of one name the last
+//! counts, as in JavaScript.
 
-use std::borrow::{Borrow, Cow};
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, Value};
 use strum::{IntoStaticStr, VariantNames};
 
 use super::UserId;
+use super::object::Object;
 use crate::region::{Hints, Preferences};
 
 /// Users of Clerk's sample events ("Send Example"). Their events are signed and look real.
@@ -105,39 +105,62 @@ impl Instances {
     }
 }
 
-/// The members of a JSON object, each parsed when it is read.
-struct Object<'a>(BTreeMap<Name<'a>, &'a RawValue>);
-
-/// The name of a member, copied only where it is written with escapes.
-#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl Borrow<str> for Name<'_> {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
+/// The members of an event that are read. The JSON of a value is parsed when its type matters.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Envelope<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    timestamp: Option<&'a RawValue>,
+    #[serde(borrow)]
+    instance_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    data: Object<User<'a>>,
+    #[serde(borrow)]
+    event_attributes: Object<EventAttributes<'a>>,
 }
 
-impl<'a> Object<'a> {
-    fn read(text: &'a str) -> Option<Self> {
-        serde_json::from_str(text).ok().map(Self)
-    }
+/// A user, in an event and in a response of Clerk's API.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct User<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    private_metadata: Object<Metadata<'a>>,
+    #[serde(borrow)]
+    public_metadata: Object<Metadata<'a>>,
+    #[serde(borrow)]
+    unsafe_metadata: Object<Metadata<'a>>,
+}
 
-    /// The value of a member, where it exists and has this type.
-    fn get<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
-        serde_json::from_str(self.0.get(name)?.get()).ok()
-    }
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Metadata<'a> {
+    #[serde(borrow)]
+    db_region: Option<&'a RawValue>,
+}
 
-    fn object(&self, name: &str) -> Option<Self> {
-        Self::read(self.0.get(name)?.get())
-    }
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct EventAttributes<'a> {
+    #[serde(borrow)]
+    http_request: Object<HttpRequest<'a>>,
+}
 
-    /// The `db_region` of this kind of metadata; a value of another JSON type as its JSON text.
-    fn preference(&self, metadata: &str) -> Option<String> {
-        let metadata = self.object(metadata)?;
-        let raw = metadata.0.get("db_region")?.get();
-        metadata.get("db_region").or_else(|| (raw != "null").then(|| raw.to_owned()))
-    }
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct HttpRequest<'a> {
+    #[serde(borrow)]
+    client_ip: Option<&'a RawValue>,
+    #[serde(borrow)]
+    user_agent: Option<&'a RawValue>,
+}
+
+/// A value, where it has this type.
+fn value<'a, T: Deserialize<'a>>(json: Option<&'a RawValue>) -> Option<T> {
+    serde_json::from_str(json?.get()).ok()
 }
 
 impl Event {
@@ -147,16 +170,20 @@ impl Event {
     /// When these bytes can never be handled.
     pub fn read(body: &[u8], instances: &Instances) -> Result<Self, InvalidReason> {
         let text = std::str::from_utf8(body).map_err(|_| InvalidReason::InvalidJson)?;
-        let envelope = Object::read(text).ok_or_else(|| {
-            let is_json = serde_json::from_str::<&RawValue>(text).is_ok();
-            if is_json { InvalidReason::InvalidPayload } else { InvalidReason::InvalidJson }
-        })?;
-        let kind: String = envelope.get("type").ok_or(InvalidReason::InvalidPayload)?;
-        let occurred_at = envelope.get("timestamp").map(time_of);
-        let instance: Option<String> = envelope.get("instance_id");
+        let without_repetition;
+        let envelope: Object<Envelope<'_>> = if let Ok(envelope) = serde_json::from_str(text) {
+            envelope
+        } else {
+            without_repetition = last_of_each_name(text)?;
+            serde_json::from_str(&without_repetition).map_err(|_| InvalidReason::InvalidPayload)?
+        };
+        let envelope = envelope.0.ok_or(InvalidReason::InvalidPayload)?;
+        let kind: String = value(envelope.kind).ok_or(InvalidReason::InvalidPayload)?;
+        let occurred_at = value(envelope.timestamp).map(time_of);
+        let instance: Option<String> = value(envelope.instance_id);
         let intent = match kind.as_str() {
             "user.created" | "user.deleted" => {
-                user_intent(&kind, &envelope, instance.as_deref(), instances)?
+                user_intent(&kind, envelope, instance.as_deref(), instances)?
             }
             _ => Intent::Ignore(IgnoreReason::UnhandledType),
         };
@@ -167,31 +194,44 @@ impl Event {
 impl Preferences {
     /// Reads those of a user, as Clerk's API describes one.
     pub fn of_user(json: &str) -> Self {
-        Object::read(json).as_ref().map(Self::from).unwrap_or_default()
+        let user: Object<User<'_>> = serde_json::from_str(json).unwrap_or_default();
+        user.0.as_ref().map(Self::from).unwrap_or_default()
     }
 }
 
-impl From<&Object<'_>> for Preferences {
-    fn from(user: &Object<'_>) -> Self {
+impl From<&User<'_>> for Preferences {
+    fn from(user: &User<'_>) -> Self {
+        // A value of another JSON type as its JSON text.
+        let db_region = |metadata: &Object<Metadata<'_>>| {
+            let json = metadata.0.as_ref()?.db_region;
+            value(json).or_else(|| Some(json?.get().to_owned()))
+        };
         Self {
-            private_metadata: user.preference("private_metadata"),
-            public_metadata: user.preference("public_metadata"),
-            unsafe_metadata: user.preference("unsafe_metadata"),
+            private_metadata: db_region(&user.private_metadata),
+            public_metadata: db_region(&user.public_metadata),
+            unsafe_metadata: db_region(&user.unsafe_metadata),
         }
     }
+}
+
+/// The same JSON with the last of the members of each name. serde refuses to read a name twice.
+fn last_of_each_name(text: &str) -> Result<String, InvalidReason> {
+    serde_json::from_str(text).map(|tree: Value| tree.to_string()).map_err(|_| {
+        let is_json = serde_json::from_str::<&RawValue>(text).is_ok();
+        if is_json { InvalidReason::InvalidPayload } else { InvalidReason::InvalidJson }
+    })
 }
 
 /// The intent of an event of a user.
 fn user_intent(
     kind: &str,
-    envelope: &Object<'_>,
+    envelope: Envelope<'_>,
     instance: Option<&str>,
     instances: &Instances,
 ) -> Result<Intent, InvalidReason> {
-    let user = envelope.object("data").ok_or(InvalidReason::InvalidPayload)?;
-    let raw_id = user.0.get("id").map(|raw| raw.get()).filter(|raw| *raw != "null");
-    let raw_id = raw_id.ok_or(InvalidReason::MissingUserId)?;
-    let id: String = serde_json::from_str(raw_id).map_err(|_| InvalidReason::InvalidPayload)?;
+    let user = envelope.data.0.ok_or(InvalidReason::InvalidPayload)?;
+    let id = user.id.ok_or(InvalidReason::MissingUserId)?;
+    let id: String = value(Some(id)).ok_or(InvalidReason::InvalidPayload)?;
     let user_id = UserId::try_from(id.as_str()).map_err(|_| InvalidReason::InvalidUserId)?;
     let is_sample_user = SAMPLE_USERS.contains(&user_id.as_str());
     if instance.map_or(is_sample_user, |id| SAMPLE_INSTANCES.contains(&id)) {
@@ -206,13 +246,14 @@ fn user_intent(
     if kind == "user.deleted" {
         return Ok(Intent::Remove(user_id));
     }
-    let request = envelope.object("event_attributes").and_then(|it| it.object("http_request"));
+    let attributes = envelope.event_attributes.0.unwrap_or_default();
+    let request = attributes.http_request.0.unwrap_or_default();
     Ok(Intent::Provision(SignUp {
         user_id,
         hints: Hints {
             preferences: Preferences::from(&user),
-            client_ip: request.as_ref().and_then(|request| request.get("client_ip")),
-            user_agent: request.as_ref().and_then(|request| request.get("user_agent")),
+            client_ip: value(request.client_ip),
+            user_agent: value(request.user_agent),
         },
     }))
 }
@@ -260,7 +301,8 @@ mod tests {
     fn ignored_members_can_have_any_depth() {
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         let body = format!(
-            r#"{{"type":"user.created","x":{deep},"data":{{"id":"user_abcdefghij","y":{deep}}}}}"#
+            r#"{{"type":"user.created","x":{deep},"event_attributes":{deep},
+            "data":{{"id":"user_abcdefghij","y":{deep}}}}}"#
         );
         assert_eq!(sign_up(&body).user_id.as_str(), "user_abcdefghij");
     }
@@ -285,6 +327,13 @@ mod tests {
         );
         let body = r#"{"type":"user.created","data":["user_abcdefghij"]}"#;
         assert_eq!(event(body), Err(InvalidReason::InvalidPayload));
+    }
+
+    #[test]
+    fn the_last_of_two_members_of_one_name_counts() {
+        let body = r#"{"type":"x","type":"user.created","data":{"id":7},
+            "data":{"id":"user_aaaaaaaaaa","id":"user_bbbbbbbbbb","x":1,"x":2}}"#;
+        assert_eq!(sign_up(body).user_id.as_str(), "user_bbbbbbbbbb");
     }
 
     #[test]

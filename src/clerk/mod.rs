@@ -2,6 +2,7 @@
 
 pub mod backend;
 mod event;
+mod object;
 pub mod svix;
 mod user_id;
 

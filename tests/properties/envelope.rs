@@ -58,14 +58,22 @@ fn compare(event: &Result<Event, InvalidReason>, text: &str, tree: &Value, insta
     // A preference that is no string keeps its spelling, which is the same in the tree's own text.
     assert_eq!(Event::read(tree.to_string().as_bytes(), instances), expected);
 
-    // An unknown member can have any depth and size.
+    // An unknown member can have any depth and size, unless the event has to be read by way of a tree.
     if let Some((before, after)) = text.split_once('{')
         && tree.as_object().is_some_and(|members| !members.is_empty())
+        && !repeats_a_name(text, tree)
     {
         let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
         let odd = format!(r#"{before}{{"no member":[{deep},1e999,"\ud800"],{after}"#);
         assert_eq!(&Event::read(odd.as_bytes(), instances), event);
     }
+}
+
+/// Whether an object has two members of one name. The tree has the last one only, and so fewer colons.
+fn repeats_a_name(text: &str, tree: &Value) -> bool {
+    let colons =
+        |json: &str| json.replace(r"\u003a", ":").replace(r"\u003A", ":").matches(':').count();
+    colons(&tree.to_string()) < colons(text)
 }
 
 fn without_preferences(event: &Result<Event, InvalidReason>) -> String {
