@@ -9,8 +9,9 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::HeaderMap;
-use http::header::USER_AGENT;
+use http::header::{AsHeaderName, USER_AGENT};
 use lambda_http::Request;
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_http::request::LambdaRequest;
 use serde::{Deserialize, Deserializer};
 
@@ -37,7 +38,10 @@ impl<'de> Deserialize<'de> for Payload {
     /// Reads the payload while Lambda's runtime does, so that it is scanned and copied once less.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         IS_READING.set(true);
-        let read = || LambdaRequest::deserialize(deserializer).map(Request::from);
+        let read = || {
+            let event = ApiGatewayV2httpRequest::deserialize(deserializer)?;
+            Ok::<_, D::Error>(Request::from(LambdaRequest::ApiGatewayV2(event)))
+        };
         let request = catch_unwind(AssertUnwindSafe(read));
         IS_READING.set(false);
         Ok(Self(request.ok().and_then(Result::ok)))
@@ -59,7 +63,7 @@ pub fn is_reading() -> bool {
 }
 
 /// The text of a header. An empty value counts as absent, because proxies may send either.
-pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub fn header(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok().filter(|value| !value.is_empty())
 }
 

@@ -136,12 +136,18 @@ async fn a_payload_that_lambda_http_cannot_adapt_is_answered_401_and_logs_no_pan
     let api = RuntimeApi::start().unwrap();
     let variables = [&SETTINGS[..], &[("LOG_LEVEL", "trace")]].concat();
     let mut process = Process::start(&api, &variables);
-    for host in ["a b", "[", "pl4nted:99999"] {
+    let with_host = |host: &str| {
         let mut event: Value = serde_json::from_str(&payload(&delivery(user_created(1)))).unwrap();
         event["headers"]["host"] = host.into();
-        let response = api.invoke(event.to_string().into(), deadline()).await.result.unwrap();
+        event.to_string()
+    };
+    let hosts = ["a b", "[", "pl4nted:99999"].map(with_host);
+    // Of these, a part is left unread.
+    let others = ["null", "[1,2]", r#"{"rawPath":7,"x":"pl4nted"}"#, "pl4nted"].map(str::to_owned);
+    for event in [&hosts[..], &others].concat() {
+        let response = api.invoke(event.clone().into(), deadline()).await.result.unwrap();
         let response: Value = serde_json::from_slice(&response).unwrap();
-        assert_eq!(response["statusCode"], 401, "{host}: {response}");
+        assert_eq!(response["statusCode"], 401, "{event}: {response}");
     }
     process.kill();
     let (_, stdout, stderr) = process.output();
