@@ -7,11 +7,12 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
+use http::header::{HeaderName, InvalidHeaderName};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use strum::{EnumString, IntoStaticStr};
 
-use crate::request;
+use crate::request::header;
 
 /// The beginning of the headers' names, unless the Hookdeck project has another one.
 pub const DEFAULT_HEADER_PREFIX: &str = "x-hookdeck";
@@ -20,8 +21,39 @@ pub const DEFAULT_HEADER_PREFIX: &str = "x-hookdeck";
 #[derive(Debug)]
 pub struct Verifier {
     secrets: Vec<SecretString>,
-    header_prefix: String,
+    names: HeaderNames,
     require_source_verified: bool,
+}
+
+/// The names of Hookdeck's headers in one project.
+#[derive(Debug)]
+pub struct HeaderNames {
+    signature: HeaderName,
+    second_signature: HeaderName,
+    verified: HeaderName,
+    event_id: HeaderName,
+    attempt_count: HeaderName,
+    attempt_trigger: HeaderName,
+    will_retry_after: HeaderName,
+}
+
+impl HeaderNames {
+    /// The names that begin with the project's prefix.
+    ///
+    /// # Errors
+    /// When the prefix cannot begin a header's name.
+    pub fn new(prefix: &str) -> Result<Self, InvalidHeaderName> {
+        let name = |suffix| HeaderName::try_from(format!("{prefix}-{suffix}"));
+        Ok(Self {
+            signature: name("signature")?,
+            second_signature: name("signature-2")?,
+            verified: name("verified")?,
+            event_id: name("eventid")?,
+            attempt_count: name("attempt-count")?,
+            attempt_trigger: name("attempt-trigger")?,
+            will_retry_after: name("will-retry-after")?,
+        })
+    }
 }
 
 /// Why a delivery is refused, for the log only.
@@ -47,14 +79,13 @@ impl Verifier {
     /// When there is no secret, or an empty one: anyone can sign with an empty key.
     pub fn new(
         secrets: Vec<SecretString>,
-        header_prefix: &str,
+        names: HeaderNames,
         require_source_verified: bool,
     ) -> Result<Self, EmptySecret> {
         if secrets.is_empty() || secrets.iter().any(|secret| secret.expose_secret().is_empty()) {
             return Err(EmptySecret);
         }
-        let header_prefix = header_prefix.to_ascii_lowercase();
-        Ok(Self { secrets, header_prefix, require_source_verified })
+        Ok(Self { secrets, names, require_source_verified })
     }
 
     /// Checks the signature of the bytes of the body.
@@ -63,8 +94,8 @@ impl Verifier {
     /// Why the delivery is refused.
     pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), SignatureError> {
         // While the project's secret is rotated, the second is made with the previous secret.
-        let first = self.header(headers, "signature").ok_or(SignatureError::NoSignature)?;
-        let second = self.header(headers, "signature-2");
+        let first = header(headers, &self.names.signature).ok_or(SignatureError::NoSignature)?;
+        let second = header(headers, &self.names.second_signature);
         let given: Vec<_> =
             [Some(first), second].into_iter().flatten().filter_map(decode).collect();
         let matches = |secret: &SecretString| {
@@ -75,28 +106,22 @@ impl Verifier {
         if !self.secrets.iter().any(matches) {
             return Err(SignatureError::WrongSignature);
         }
-        if self.require_source_verified && self.header(headers, "verified") != Some("true") {
+        if self.require_source_verified && header(headers, &self.names.verified) != Some("true") {
             return Err(SignatureError::SourceNotVerified);
         }
         Ok(())
     }
 
-    fn header<'a>(&self, headers: &'a HeaderMap, suffix: &str) -> Option<&'a str> {
-        request::header(headers, &format!("{}-{suffix}", self.header_prefix))
-    }
-
     /// Reads the headers that describe a delivery.
     pub fn delivery(&self, headers: &HeaderMap) -> Delivery {
+        let HeaderNames { event_id, attempt_count, attempt_trigger, will_retry_after, .. } =
+            &self.names;
         Delivery {
-            event_id: self.header(headers, "eventid").and_then(event_id),
-            attempt: self
-                .header(headers, "attempt-count")
-                .and_then(|it| it.parse().ok())
-                .unwrap_or(1),
-            trigger: self
-                .header(headers, "attempt-trigger")
+            event_id: header(headers, event_id).and_then(loggable),
+            attempt: header(headers, attempt_count).and_then(|it| it.parse().ok()).unwrap_or(1),
+            trigger: header(headers, attempt_trigger)
                 .map(|it| it.parse().unwrap_or(Trigger::Unknown)),
-            is_last: self.header(headers, "will-retry-after").is_none_or(str::is_empty),
+            is_last: header(headers, will_retry_after).is_none(),
         }
     }
 }
@@ -165,7 +190,7 @@ impl Delivery {
 }
 
 /// An id that is safe to log.
-fn event_id(text: &str) -> Option<String> {
+fn loggable(text: &str) -> Option<String> {
     let is_safe =
         text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     is_safe.then(|| text.to_owned())
@@ -178,7 +203,8 @@ mod tests {
 
     fn verifier(secrets: &[&str], prefix: &str) -> Verifier {
         let secrets = secrets.iter().map(|&secret| secret.into()).collect();
-        Verifier::new(secrets, prefix, false).expect("usable secrets")
+        let names = HeaderNames::new(prefix).expect("a prefix");
+        Verifier::new(secrets, names, false).expect("usable secrets")
     }
 
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
@@ -246,9 +272,9 @@ mod tests {
 
     #[test]
     fn an_event_id_with_characters_unsafe_in_a_log_is_dropped() {
-        assert!(event_id("evt_EKbUbpGzNMIdfqnXzA").is_some());
+        assert!(loggable("evt_EKbUbpGzNMIdfqnXzA").is_some());
         for hostile in ["evt_\n{}", "evt \"x\"", &"e".repeat(65)] {
-            assert_eq!(event_id(hostile), None);
+            assert_eq!(loggable(hostile), None);
         }
     }
 }

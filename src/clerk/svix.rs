@@ -110,7 +110,7 @@ fn mac(key: &SecretSlice<u8>, id: &str, seconds: i64, body: &[u8]) -> Hmac<Sha25
 
 /// The value of a header under the first prefix that has it. A blank value counts as absent.
 fn header<'a>(headers: &'a HeaderMap, suffix: &str) -> Result<&'a str, SignatureError> {
-    let value = |prefix| request::header(headers, &format!("{prefix}-{suffix}"));
+    let value = |prefix| request::header(headers, format!("{prefix}-{suffix}"));
     let mut values = HEADER_PREFIXES.into_iter().filter_map(value);
     values.find(|value| !value.trim().is_empty()).ok_or(SignatureError::MissingHeader)
 }

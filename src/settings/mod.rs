@@ -19,7 +19,7 @@ use strum::{EnumString, VariantNames};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::clerk::{Instances, backend, svix};
-use crate::hookdeck::{self, Verifier};
+use crate::hookdeck::{self, HeaderNames, Verifier};
 use crate::region::PlacementPolicy;
 use crate::xata::Projects;
 use environment::Environment;
@@ -259,12 +259,13 @@ fn verifier(env: &Environment) -> Result<Verifier, SettingsError> {
     }
     let prefix_name = "HOOKDECK_HEADER_PREFIX";
     let prefix = env.optional(prefix_name).unwrap_or(hookdeck::DEFAULT_HEADER_PREFIX);
-    if !prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-        return Err(SettingsError::new(prefix_name, "must be letters, digits and hyphens"));
-    }
+    let is_prefix = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let names = HeaderNames::new(prefix).ok().filter(|_| is_prefix);
+    let names = names
+        .ok_or_else(|| SettingsError::new(prefix_name, "must be letters, digits and hyphens"))?;
     let require_source_verified = env.choice::<Flag>("REQUIRE_SOURCE_VERIFIED")? == Flag::True;
     let secrets = secrets.into_iter().map(SecretString::from).collect();
-    Verifier::new(secrets, prefix, require_source_verified)
+    Verifier::new(secrets, names, require_source_verified)
         .map_err(|_| SettingsError::new(name, "is empty"))
 }
 

@@ -1,7 +1,7 @@
 //! Hookdeck's signature against the vectors of `tests/vectors/hookdeck-signature.json`.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use per_user_db::hookdeck::{DEFAULT_HEADER_PREFIX, Verifier};
+use per_user_db::hookdeck::{DEFAULT_HEADER_PREFIX, HeaderNames, Verifier};
 use serde_json::Value;
 
 use crate::test_app::header_map;
@@ -18,7 +18,8 @@ fn every_signature_vector_has_the_result_of_hookdeck_s_sdk() {
         let secret = vec![vector["secret"].as_str().unwrap().into()];
         let require_source_verified = vector["check_source_verification"].as_bool().unwrap();
         // Without a verifier, which an empty secret does not make, no delivery is accepted.
-        let verified = Verifier::new(secret, DEFAULT_HEADER_PREFIX, require_source_verified)
+        let names = HeaderNames::new(DEFAULT_HEADER_PREFIX).unwrap();
+        let verified = Verifier::new(secret, names, require_source_verified)
             .is_ok_and(|verifier| verifier.verify(&headers, &body).is_ok());
         assert_eq!(verified, vector["expected"].as_bool().unwrap(), "{}", vector["name"]);
     }

@@ -1,7 +1,7 @@
 //! A delivery is accepted exactly when a configured secret signed its bytes.
 
 use base64::{Engine, engine::general_purpose};
-use per_user_db::hookdeck::{DEFAULT_HEADER_PREFIX, SignatureError, Verifier};
+use per_user_db::hookdeck::{DEFAULT_HEADER_PREFIX, HeaderNames, SignatureError, Verifier};
 use standin::hookdeck::signature;
 
 use crate::input::{sendable, texts, with_trailing_bits};
@@ -30,7 +30,8 @@ pub(crate) fn check(data: &[u8]) {
 
     let is_usable = !secrets.is_empty() && secrets.iter().all(|secret| !secret.is_empty());
     let secret_strings = secrets.iter().map(|secret| secret.as_str().into()).collect();
-    let verifier = Verifier::new(secret_strings, &prefix, require_source_verified);
+    let Ok(names) = HeaderNames::new(&prefix) else { return };
+    let verifier = Verifier::new(secret_strings, names, require_source_verified);
     assert_eq!(verifier.is_ok(), is_usable, "a verifier needs a key");
     let Ok(verifier) = verifier else { return };
 
