@@ -95,7 +95,7 @@ struct Identified {
 impl BackendClient {
     /// A client with these settings.
     pub fn new(settings: &Settings, client: HttpClient, clock: Clock) -> Self {
-        let api = JsonApi::new(settings.url.clone(), &settings.key, client, clock);
+        let api = JsonApi::new(&settings.url, &settings.key, client, clock);
         Self { api: api.with_header(VERSION.0, VERSION.1), instance: OnceLock::new() }
     }
 

@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
+use url::Url;
 
 use super::{CallError, HttpClient};
 use crate::Clock;
@@ -22,7 +23,7 @@ const RESPONSE_LIMIT_BYTES: usize = 64 * 1024;
 pub struct JsonApi {
     client: HttpClient,
     clock: Clock,
-    url: String,
+    url: Url,
     headers: HeaderMap,
 }
 
@@ -41,8 +42,8 @@ impl JsonApi {
     /// The API at `url`, without a slash at its end.
     ///
     /// # Panics
-    /// When the key is no header value; [`settings`](crate::settings) refuses such a key.
-    pub fn new(url: String, key: &SecretString, client: HttpClient, clock: Clock) -> Self {
+    /// When that is no URL, or the key no header value; [`settings`](crate::settings) refuses both.
+    pub fn new(url: &str, key: &SecretString, client: HttpClient, clock: Clock) -> Self {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", key.expose_secret()))
             .expect("settings take only keys of visible ASCII");
         authorization.set_sensitive(true);
@@ -51,6 +52,7 @@ impl JsonApi {
             (ACCEPT, HeaderValue::from_static("application/json")),
             (USER_AGENT, HeaderValue::from_static(super::USER_AGENT)),
         ];
+        let url = Url::parse(&format!("{url}/")).expect("settings take only URLs");
         Self { client, clock, url, headers: headers.into_iter().collect() }
     }
 
@@ -61,7 +63,8 @@ impl JsonApi {
         self
     }
 
-    /// Sends a request and reads the head of the response. The path holds only path-safe ids.
+    /// Sends a request and reads the head of the response. The path is below the API's URL, and holds
+    /// only path-safe ids.
     ///
     /// # Panics
     /// When the path is no part of a URL.
@@ -72,14 +75,15 @@ impl JsonApi {
         body: Option<&Value>,
         deadline: Instant,
     ) -> Result<Response, CallError> {
-        let url = format!("{}{path}", self.url).parse();
-        let url = url.expect("the URL was parsed at start, and the ids in the path are path-safe");
+        let url = self.url.join(path.trim_start_matches('/'));
+        let url = url.expect("the ids in the path are path-safe");
         let mut request = Request::new(method, url);
-        request.headers_mut().extend(self.headers.clone());
+        *request.headers_mut() = self.headers.clone();
         if let Some(body) = body {
             let json = HeaderValue::from_static("application/json");
             request.headers_mut().insert(CONTENT_TYPE, json);
-            *request.body_mut() = Some(body.to_string().into());
+            let body = serde_json::to_vec(body).expect("every value is JSON");
+            *request.body_mut() = Some(body.into());
         }
         super::send(&self.client, request, deadline).await
     }

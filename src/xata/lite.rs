@@ -53,7 +53,7 @@ struct ExistingDatabase {
 impl Lite {
     /// A client with these settings.
     pub fn new(settings: &Settings, client: HttpClient, clock: Clock) -> Self {
-        let api = JsonApi::new(settings.url.clone(), &settings.key, client, clock);
+        let api = JsonApi::new(&settings.url, &settings.key, client, clock);
         Self { api, workspace: settings.workspace.clone() }
     }
 

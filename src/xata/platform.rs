@@ -67,7 +67,7 @@ pub struct Platform {
 impl Platform {
     /// A client with these settings.
     pub fn new(settings: &Settings, client: HttpClient, clock: Clock) -> Self {
-        let api = JsonApi::new(settings.url.clone(), &settings.key, client, clock);
+        let api = JsonApi::new(&settings.url, &settings.key, client, clock);
         Self { api, settings: settings.clone() }
     }
 

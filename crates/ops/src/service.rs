@@ -160,7 +160,7 @@ impl Service {
     /// The service at this URL, called with this key.
     pub(crate) fn new(info: ServiceInfo, url: String, key: &SecretString) -> Self {
         let http_client = http_client::live();
-        let api = JsonApi::new(url.clone(), key, http_client.clone(), clock());
+        let api = JsonApi::new(&url, key, http_client.clone(), clock());
         Self { api, http_client, url, info }
     }
 
