@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "URL")]
     against: Option<Uri>,
     /// How often each program is started
-    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     starts: u32,
     /// How many warm calls of each kind are timed
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]

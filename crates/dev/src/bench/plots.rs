@@ -52,10 +52,10 @@ pub(super) fn memory(file: &Path, memory: &Memory) -> anyhow::Result<()> {
     plot::draw(file, ["sign-ups handled by one process", "resident memory, MB"], UpperLeft, &lines)
 }
 
-/// At each per cent, the value that so many of the values do not exceed. The slowest hundredth would press
+/// At each per cent, the value that so many of the values do not exceed. The slowest twentieth would press
 /// the others together.
 fn sorted(microseconds: &[f64]) -> Vec<(f64, f64)> {
     let point =
         |per_cent: u8| (percentile(microseconds, per_cent.into()) / 1000.0, per_cent.into());
-    (0..=99).map(point).collect()
+    (0..=95).map(point).collect()
 }
