@@ -65,47 +65,53 @@ const GB: f64 = 1_073_741_824.0;
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Deliveries for each sign-up: more than one where some are refused, or come twice
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = amount)]
     deliveries: f64,
     /// The function's memory in MB, as the parameter `MemorySize` of the stack
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(128..=10_240))]
     memory: u32,
     /// The processor time of a delivery in milliseconds; docs/scale.md says where the default comes from
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 2.0, value_parser = amount)]
     cpu_ms: f64,
     /// How long a delivery waits for Xata and Clerk, in milliseconds
-    #[arg(long, default_value_t = 1200.0)]
+    #[arg(long, default_value_t = 1200.0, value_parser = amount)]
     wait_ms: f64,
     /// The percentage of deliveries that start a process
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = amount)]
     starts: f64,
     /// The processor time of a start in milliseconds
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 10.0, value_parser = amount)]
     start_cpu_ms: f64,
     /// What Lambda itself logs for each delivery, in bytes
-    #[arg(long, default_value_t = 700.0)]
+    #[arg(long, default_value_t = 700.0, value_parser = amount)]
     platform_log_bytes: f64,
     /// For how many months the stack is there while the million signs up
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = amount)]
     months: f64,
     /// `XATA_SCALE_TO_ZERO_MINUTES`: a new database is awake so long before it sleeps
-    #[arg(long, default_value_t = 30.0)]
+    #[arg(long, default_value_t = 30.0, value_parser = amount)]
     idle_minutes: f64,
     /// The hours that each database is awake later, in a month
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_parser = amount)]
     awake_hours: f64,
     /// The storage of a database in GB that is not its template's. Unknown without it
-    #[arg(long)]
+    #[arg(long, value_parser = amount)]
     storage_gb: Option<f64>,
     /// Hookdeck's price of a million events in dollars, by its price list. Unknown without it
-    #[arg(long)]
+    #[arg(long, value_parser = amount)]
     hookdeck_event_price: Option<f64>,
     /// Hookdeck's plan with its throughput, in dollars a month
-    #[arg(long, default_value_t = 39.0)]
+    #[arg(long, default_value_t = 39.0, value_parser = amount)]
     hookdeck_plan: f64,
     /// Print one JSON document instead of the tables
     #[arg(long)]
     json: bool,
+}
+
+/// A number from 0 to a thousand million: neither nonsense nor so much that a sum is infinite.
+fn amount(text: &str) -> Result<f64, &'static str> {
+    let amount = text.parse().ok().filter(|amount| (0.0..=1e9).contains(amount));
+    amount.ok_or("not a number from 0 to 1,000,000,000")
 }
 
 #[derive(Serialize)]

@@ -158,3 +158,13 @@ fn the_cost_of_a_million_sign_ups_is_the_sum_of_what_is_known() {
     let (code, table, _) = run(&mut dev(&["scale", "cost"]));
     assert!(code == 0 && table.contains("see the price list"), "{table}");
 }
+
+#[test]
+fn an_amount_that_is_no_number_or_below_0_is_refused() {
+    for amount in ["nan", "inf", "-1", "1e400", "many", ""] {
+        let option = format!("--cpu-ms={amount}");
+        let (code, table, errors) = run(&mut dev(&["scale", "cost", &option]));
+        assert_eq!((code, table.as_str()), (2, ""), "{amount}");
+        assert!(errors.contains("--cpu-ms") && errors.contains("0 to 1,000,000,000"), "{errors}");
+    }
+}
