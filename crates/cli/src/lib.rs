@@ -4,10 +4,12 @@
 //! | --- | --- |
 //! | [`output`] | JSON, tables, progress and exit codes |
 //! | [`environment`] | the settings in the environment and in `.env` |
+//! | [`delivery_policy`] | how fast Hookdeck delivers |
 //! | [`delivery`] | an event, signed and sent as Hookdeck does |
 //! | [`runs`] | where a command that takes long leaves what it has done |
 
 pub mod delivery;
+pub mod delivery_policy;
 pub mod environment;
 pub mod output;
 pub mod runs;

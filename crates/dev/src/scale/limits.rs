@@ -1,8 +1,8 @@
 //! A load, and the limits of the services that it passes.
 
-use std::str::FromStr;
 use std::time::Duration;
 
+use cli::delivery_policy::DeliveryPolicy;
 use serde::Serialize;
 
 /// Sign-ups, spread evenly over a time.
@@ -25,8 +25,8 @@ pub(crate) struct Limits {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) throughput: u32,
     /// Hookdeck: the destination's limit, with a period of second, minute, hour or concurrent
-    #[arg(long, value_name = "RATE/PERIOD", default_value = "2/concurrent")]
-    pub(crate) delivery: Delivery,
+    #[arg(long, value_name = "RATE/PERIOD", default_value_t = DeliveryPolicy::DEFAULT)]
+    pub(crate) delivery: DeliveryPolicy,
     /// Lambda: the invocations that may be under way; beyond them it answers 429
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) lambda_concurrency: u32,
@@ -51,23 +51,6 @@ pub(crate) struct Limits {
     /// The milliseconds that each request to Xata or Clerk takes
     #[arg(long, default_value_t = 100)]
     pub(crate) request_latency_ms: u64,
-}
-
-/// The delivery policy of Hookdeck's destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Delivery {
-    pub(crate) rate: u32,
-    pub(crate) period: Period,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::Display, strum::EnumString)]
-#[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
-pub(crate) enum Period {
-    Second,
-    Minute,
-    Hour,
-    Concurrent,
 }
 
 impl Load {
@@ -97,57 +80,9 @@ impl Limits {
     }
 }
 
-impl Delivery {
-    /// How many deliveries may be open.
-    pub(crate) fn concurrency(self) -> Option<usize> {
-        (self.period == Period::Concurrent).then_some(self.rate as usize)
-    }
-
-    /// Hookdeck spreads the deliveries of a period evenly.
-    pub(crate) fn spacing(self) -> Option<Duration> {
-        let seconds = match self.period {
-            Period::Second => 1,
-            Period::Minute => 60,
-            Period::Hour => 3600,
-            Period::Concurrent => return None,
-        };
-        Some(Duration::from_secs(seconds) / self.rate)
-    }
-}
-
-impl FromStr for Delivery {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parsed = text.split_once('/').and_then(|(rate, period)| {
-            let rate = rate.parse().ok().filter(|rate| *rate > 0)?;
-            Some(Self { rate, period: period.parse().ok()? })
-        });
-        parsed.ok_or_else(|| "must be like 2/concurrent, 5/second, 100/minute or 500/hour".into())
-    }
-}
-
 /// A time of at least a second.
 fn seconds(text: &str) -> Result<u32, String> {
     let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     let seconds = u32::try_from(time.as_secs()).ok().filter(|seconds| *seconds > 0);
     seconds.ok_or_else(|| "must be between a second and a hundred years".into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_delivery_policy_is_a_rate_and_a_period() {
-        let parsed = |text: &str| text.parse::<Delivery>();
-        let hourly = parsed("500/hour").expect("it is one");
-        assert_eq!(hourly.spacing(), Some(Duration::from_millis(7_200)));
-        assert_eq!(hourly.concurrency(), None);
-        let concurrent = parsed("2/concurrent").expect("it is one");
-        assert_eq!((concurrent.spacing(), concurrent.concurrency()), (None, Some(2)));
-        for text in ["", "2", "0/hour", "2/day", "-1/second", "1.5/minute"] {
-            assert!(parsed(text).is_err(), "{text:?}");
-        }
-    }
 }

@@ -1,10 +1,11 @@
 //! What a load needs of each service, and what happens where the service has less: arithmetic.
 
+use cli::delivery_policy::Period;
 use per_user_db::provision::MAX_FRESH_AGE;
 use serde::Serialize;
 use standin::hookdeck::RetryRule;
 
-use super::limits::{Limits, Load, Period};
+use super::limits::{Limits, Load};
 use crate::simulate::RETRY_COUNT;
 
 /// The templates of a project: one in each region of the stand-in's settings.
@@ -172,7 +173,7 @@ fn stages(load: Load, limits: &Limits, fresh: &Requests, actual: &Requests) -> V
     let n = number(load.sign_ups);
     vec![
         stage("Hookdeck: events a second", false, rate, throughput, throughput),
-        stage(limits.delivery.period.limit(), false, needs, has, per_second),
+        stage(limit(limits.delivery.period), false, needs, has, per_second),
         stage("Lambda: concurrent", true, rate * fresh.seconds, lambda, lambda / actual.seconds),
         stage(
             "Clerk: requests in 10 s",
@@ -192,14 +193,13 @@ fn capacity(stages: &[Stage]) -> f64 {
     stages.iter().filter_map(|it| it.per_second).fold(f64::INFINITY, f64::min)
 }
 
-impl Period {
-    fn limit(self) -> &'static str {
-        match self {
-            Self::Second => "Hookdeck: deliveries a second",
-            Self::Minute => "Hookdeck: deliveries a minute",
-            Self::Hour => "Hookdeck: deliveries an hour",
-            Self::Concurrent => "Hookdeck: open deliveries",
-        }
+/// The row of a limit of deliveries.
+fn limit(period: Period) -> &'static str {
+    match period {
+        Period::Second => "Hookdeck: deliveries a second",
+        Period::Minute => "Hookdeck: deliveries a minute",
+        Period::Hour => "Hookdeck: deliveries an hour",
+        Period::Concurrent => "Hookdeck: open deliveries",
     }
 }
 
@@ -209,7 +209,7 @@ mod tests {
 
     const LIMITS: Limits = Limits {
         throughput: 5,
-        delivery: super::super::limits::Delivery { rate: 2, period: Period::Concurrent },
+        delivery: cli::delivery_policy::DeliveryPolicy::DEFAULT,
         lambda_concurrency: 1000,
         clerk_requests: 1000,
         creations_per_hour: 500,

@@ -1,11 +1,18 @@
 //! Hookdeck: its API accepts the key, and the connection is as `ops setup hookdeck` creates it.
 
+use cli::delivery_policy::DeliveryPolicy;
+
 use super::checks::Checks;
 use super::settings::Variables;
 use crate::service::Service;
-use crate::setup::hookdeck::{Drift, check_key, drift, function_url};
+use crate::setup::hookdeck::{Drift, check_key, delivery_flag, drift, function_url};
 
-pub(super) async fn check(variables: &Variables, url: Option<&str>, checks: &mut Checks) {
+pub(super) async fn check(
+    variables: &Variables,
+    url: Option<&str>,
+    delivery: DeliveryPolicy,
+    checks: &mut Checks,
+) {
     checks.begin("asking Hookdeck");
     let check = "Hookdeck key";
     let service = match Service::hookdeck(variables.all()) {
@@ -25,8 +32,9 @@ pub(super) async fn check(variables: &Variables, url: Option<&str>, checks: &mut
         Some(Err(_)) => return checks.leave_out("Hookdeck's connection: it cannot reach --url"),
         None => return checks.leave_out("Hookdeck's connection: --url is not given"),
     };
-    let (check, mend) = ("Hookdeck connection", format!("cargo ops setup hookdeck --url {url}"));
-    match drift(service, &url).await {
+    let check = "Hookdeck connection";
+    let mend = format!("cargo ops setup hookdeck --url {url}{}", delivery_flag(delivery));
+    match drift(service, &url, delivery).await {
         Ok(Drift::InSync) => checks.ok(check, "in sync with the settings"),
         Ok(Drift::Absent) => {
             let what = "there is none from clerk to per-user-db";

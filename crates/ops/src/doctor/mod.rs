@@ -11,6 +11,7 @@ mod xata;
 
 use std::process::ExitCode;
 
+use cli::delivery_policy::DeliveryPolicy;
 use cli::output;
 use per_user_db::handler::PATHS;
 use per_user_db::settings::{Settings, Xata, base_url};
@@ -37,6 +38,9 @@ pub(crate) struct Arguments {
     /// The function's URL: the output `FunctionUrl` of the stack
     #[arg(long, value_parser = url)]
     url: Option<String>,
+    /// The pace of deliveries that Hookdeck is to have, as for `ops setup hookdeck`
+    #[arg(long, value_name = "RATE/PERIOD", default_value_t = DeliveryPolicy::DEFAULT)]
+    delivery: DeliveryPolicy,
     /// Print one JSON document instead of the table
     #[arg(long)]
     json: bool,
@@ -78,7 +82,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     } else {
         checks.leave_out("Xata and Clerk: correct the settings first");
     }
-    hookdeck::check(&variables, url, &mut checks).await;
+    hookdeck::check(&variables, url, arguments.delivery, &mut checks).await;
     match url {
         Some(url) => function::check(url, &variables, instance.as_deref(), &mut checks).await,
         None => checks.leave_out("the function: --url is not given"),

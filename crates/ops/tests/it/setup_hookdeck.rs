@@ -204,6 +204,31 @@ fn run_again_it_asks_for_nothing() {
 }
 
 #[test]
+fn deliveries_have_the_pace_that_is_given_and_two_at_a_time_without_one() {
+    let world = World::start();
+    world.second(&["--delivery", "499/hour"]);
+    let policy = || world.connection()["destination"]["config"]["delivery_policy"].clone();
+    assert_eq!(policy(), json!({ "rate": 499, "period": "hour" }));
+    let again = world.second(&["--delivery", "499/hour", "--json"]).json();
+    assert_eq!(again["outcome"], "unchanged");
+    let next = again["next"].to_string();
+    assert!(next.contains(&format!("cargo ops doctor --url {URL} --delivery 499/hour")), "{next}");
+    let document = world.second(&["--json"]).json();
+    assert_eq!(whats(&document), ["destination per-user-db: deliveries"]);
+    let difference = &document["differences"][0];
+    assert_eq!(
+        (&difference["now"], &difference["becomes"]),
+        (&json!("499 an hour"), &json!("2 at a time"))
+    );
+    assert_eq!(policy(), json!({ "rate": 2, "period": "concurrent" }));
+    for flags in [&["--url", URL, "--delivery", "0/hour"][..], &["--cli", "--delivery", "9/second"]]
+    {
+        let outcome = world.run_with(flags, &[]);
+        assert!(outcome.code == 2 && outcome.error.contains("--delivery"), "{}", outcome.error);
+    }
+}
+
+#[test]
 fn a_new_secret_replaces_the_old_one() {
     let world = World::start();
     world.second(&[]);

@@ -1,5 +1,6 @@
 //! The desired state, and the one request that asks for it.
 
+use cli::delivery_policy::DeliveryPolicy;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
@@ -7,8 +8,6 @@ use super::actual::{Actual, Model};
 use super::client::Client;
 use crate::service::ApiError;
 
-/// How many deliveries Hookdeck keeps open at a time; docs/reliability.md gives the reason.
-const CONCURRENCY: u32 = 2;
 /// The function may take 55 s. 60 s is Hookdeck's default.
 const MIN_TIMEOUT_SECONDS: u64 = 60;
 
@@ -24,8 +23,8 @@ pub(super) struct Desired {
 
 /// Where deliveries go.
 pub(super) enum Target {
-    /// The function, at this URL.
-    Http(String),
+    /// The function, at this URL, with so many deliveries.
+    Http(String, DeliveryPolicy),
     /// The machine that runs `hookdeck listen`, at this path.
     Cli(String),
 }
@@ -33,7 +32,7 @@ pub(super) enum Target {
 impl Target {
     pub(super) fn kind(&self) -> &'static str {
         match self {
-            Self::Http(_) => "HTTP",
+            Self::Http(..) => "HTTP",
             Self::Cli(_) => "CLI",
         }
     }
@@ -41,7 +40,7 @@ impl Target {
     /// The member of the destination's config that says where, and its value.
     pub(super) fn place(&self) -> (&'static str, &str) {
         match self {
-            Self::Http(url) => ("url", url),
+            Self::Http(url, _) => ("url", url),
             Self::Cli(path) => ("path", path),
         }
     }
@@ -56,11 +55,6 @@ pub(super) fn rules() -> [Value; 2] {
         json!({ "type": "filter", "body": { "type": { "$in": ["user.created", "user.deleted"] } } }),
         json!({ "type": "retry", "strategy": "exponential", "interval": 30_000, "count": 13 }),
     ]
-}
-
-/// `delivery_policy`, which only an HTTP destination has.
-pub(super) fn delivery_policy() -> Value {
-    json!({ "rate": CONCURRENCY, "period": "concurrent" })
 }
 
 /// Whether a timeout of the destination is long enough for the function.
@@ -149,8 +143,9 @@ impl Desired {
             "auth_type": "HOOKDECK_SIGNATURE",
             "auth": {},
         });
-        if let Target::Http(_) = self.target {
-            config["delivery_policy"] = delivery_policy();
+        // Only an HTTP destination has one.
+        if let Target::Http(_, policy) = self.target {
+            config["delivery_policy"] = json!(policy);
         }
         if let Some(actual) = actual {
             if !actual.config("delivery_policy")["groups"].is_null() {
@@ -193,7 +188,7 @@ mod tests {
         let (_, rest) = docs.split_once("```hcl").expect("a block");
         let (hcl, _) = rest.split_once("```").expect("its end");
         let hcl: String = hcl.split_whitespace().collect();
-        let target = Target::Http("var.function_url".to_owned());
+        let target = Target::Http("var.function_url".to_owned(), DeliveryPolicy::DEFAULT);
         let desired =
             Desired { source: "clerk".into(), name: "per-user-db".into(), target, secret: None };
         let destination = desired.destination(None);

@@ -1,7 +1,7 @@
 //! The differences between the actual and the desired state, and why each matters.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::Url;
 
 use super::actual::{Actual, Model, Secret};
@@ -75,7 +75,9 @@ impl Diff {
         let (place, target) = desired.target.place();
         let Some(actual) = actual else {
             let becomes = match &desired.target {
-                Target::Http(url) => format!("{url}, signed, two at a time"),
+                Target::Http(url, policy) => {
+                    format!("{url}, signed, {}", policy_shown(&json!(policy)))
+                }
                 Target::Cli(path) => format!("{path} of this machine, signed"),
             };
             return self.add(what, "–", becomes, "where deliveries go");
@@ -97,10 +99,12 @@ impl Diff {
             self.add(of("authentication"), now, "Hookdeck signature", why);
         }
         let policy = actual.config("delivery_policy");
-        let has_policy = matches!(desired.target, Target::Http(_));
-        if has_policy && !same_members(policy, &desired::delivery_policy()) {
-            let now = policy_shown(policy);
-            self.add(of("deliveries"), now, "2 at a time", "Xata refuses concurrent creates");
+        if let Target::Http(_, desired) = desired.target
+            && !same_members(policy, &json!(desired))
+        {
+            let becomes = policy_shown(&json!(desired));
+            let why = "Xata refuses creates at the same time; --delivery sets another pace";
+            self.add(of("deliveries"), policy_shown(policy), becomes, why);
         }
         let method = actual.config("http_method");
         if !method.is_null() && method != "POST" {
@@ -172,7 +176,8 @@ fn policy_shown(policy: &Value) -> String {
     match (policy["rate"].as_u64(), policy["period"].as_str()) {
         _ if !policy["groups"].is_null() => "in groups".to_owned(),
         (Some(rate), Some("concurrent")) => format!("{rate} at a time"),
-        (Some(rate), Some(period @ ("second" | "minute" | "hour"))) => format!("{rate} a {period}"),
+        (Some(rate), Some(period @ ("second" | "minute"))) => format!("{rate} a {period}"),
+        (Some(rate), Some("hour")) => format!("{rate} an hour"),
         _ => "unlimited".to_owned(),
     }
 }

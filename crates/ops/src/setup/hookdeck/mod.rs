@@ -22,6 +22,7 @@ mod settings;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use cli::delivery_policy::DeliveryPolicy;
 use cli::{environment, output};
 use serde::de::IgnoredAny;
 
@@ -33,7 +34,7 @@ use self::settings::{NAME, SOURCE, Settings};
 use crate::service::{ApiError, Service};
 
 pub(crate) use self::report::Report;
-pub(crate) use self::settings::{Arguments, function_url, signing_secret};
+pub(crate) use self::settings::{Arguments, delivery_flag, function_url, signing_secret};
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let as_json = arguments.json;
@@ -73,12 +74,16 @@ pub(crate) enum Drift {
 }
 
 /// Compares the connection to the function at this URL, or to its other path.
-pub(crate) async fn drift(service: Service, url: &str) -> Result<Drift, ApiError> {
+pub(crate) async fn drift(
+    service: Service,
+    url: &str,
+    delivery: DeliveryPolicy,
+) -> Result<Drift, ApiError> {
     let client = Client(service);
     let desired = |url| Desired {
         source: SOURCE.to_owned(),
         name: NAME.to_owned(),
-        target: Target::Http(url),
+        target: Target::Http(url, delivery),
         secret: None,
     };
     let either = [desired(url.to_owned()), desired(format!("{url}webhooks/clerk"))];

@@ -4,7 +4,8 @@ use cli::output::{self, Status};
 use serde::Serialize;
 
 use super::actual::{Actual, Secret};
-use super::desired::Desired;
+use super::delivery_flag;
+use super::desired::{Desired, Target};
 use super::diff::{Diff, Difference};
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
@@ -38,6 +39,8 @@ pub(crate) struct Report {
     name: String,
     destination_type: &'static str,
     destination: String,
+    #[serde(skip)]
+    delivery_flag: String,
     pub(super) dry_run: bool,
     secret_given: bool,
     /// None until it was read.
@@ -58,6 +61,10 @@ impl Report {
             name: desired.name.clone(),
             destination_type: desired.target.kind(),
             destination: desired.target.place().1.to_owned(),
+            delivery_flag: match desired.target {
+                Target::Http(_, policy) => delivery_flag(policy),
+                Target::Cli(_) => String::new(),
+            },
             dry_run,
             secret_given: desired.secret.is_some(),
             secret: None,
@@ -133,7 +140,8 @@ impl Report {
                 self.source
             ));
         } else if has_secret {
-            next.push(format!("Check everything: cargo ops doctor --url {}", self.destination));
+            let (url, flag) = (&self.destination, &self.delivery_flag);
+            next.push(format!("Check everything: cargo ops doctor --url {url}{flag}"));
         }
         next
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{anyhow, bail};
+use cli::delivery_policy::DeliveryPolicy;
 use cli::environment;
 use per_user_db::clerk::svix;
 use per_user_db::handler::PATHS;
@@ -38,6 +39,10 @@ pub(crate) struct Arguments {
     /// Forward to this machine instead, to this path, by `hookdeck listen`
     #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "/webhooks/clerk", value_parser = path)]
     cli: Option<String>,
+    /// How fast Hookdeck delivers, with a period of second, minute, hour or concurrent: a number of open
+    /// deliveries, or a pace for a launch (docs/scale.md)
+    #[arg(long, value_name = "RATE/PERIOD", default_value_t = DeliveryPolicy::DEFAULT, conflicts_with = "cli")]
+    delivery: DeliveryPolicy,
     /// The source's name
     #[arg(long, default_value = SOURCE, value_parser = name)]
     source: String,
@@ -58,12 +63,18 @@ impl Arguments {
         Self {
             url: Some(url.to_owned()),
             cli: None,
+            delivery: DeliveryPolicy::DEFAULT,
             source: SOURCE.to_owned(),
             name: None,
             dry_run,
             json: false,
         }
     }
+}
+
+/// The flag for another pace than the default one, after a blank, for a command that is shown.
+pub(crate) fn delivery_flag(policy: DeliveryPolicy) -> String {
+    if policy == DeliveryPolicy::DEFAULT { String::new() } else { format!(" --delivery {policy}") }
 }
 
 /// The hosts of Hookdeck's API and of its sources, of today and of earlier days.
@@ -90,7 +101,7 @@ impl Settings {
         let mut notes = Vec::new();
         let secret = signing_secret(variables, &mut notes)?;
         let (target, default_name) = match (arguments.url, arguments.cli) {
-            (Some(url), _) => (Target::Http(url), NAME),
+            (Some(url), _) => (Target::Http(url, arguments.delivery), NAME),
             (None, path) => (Target::Cli(path.unwrap_or_default()), LOCAL_NAME),
         };
         let name = arguments.name.unwrap_or_else(|| default_name.to_owned());

@@ -18,9 +18,13 @@ impl World {
 
     /// Runs it with Hookdeck's key.
     fn run_with_hookdeck(&self) -> Outcome {
+        self.run_with_delivery(&[])
+    }
+
+    fn run_with_delivery(&self, flags: &[&str]) -> Outcome {
         let hookdeck = self.hookdeck();
         let changes = [0, 1].map(|index| (hookdeck[index].0, hookdeck[index].1.as_str()));
-        self.run_with(&["--url", URL], &changes)
+        self.run_with(&[&["--url", URL], flags].concat(), &changes)
     }
 
     fn set_up(&self, flags: &[&str]) {
@@ -75,6 +79,18 @@ fn a_connection_that_drifted_is_broken_and_setup_is_what_to_do() {
         "{:?}",
         outcome.problems
     );
+}
+
+#[test]
+fn a_pace_of_deliveries_is_in_sync_where_it_is_given() {
+    let world = World::start();
+    world.set_up(&["--url", URL, "--delivery", "499/hour"]);
+    let outcome = world.run_with_delivery(&["--delivery", "499/hour"]);
+    assert_eq!(outcome.says("Hookdeck connection"), "in sync with the settings");
+    let outcome = world.run_with_delivery(&["--delivery", "500/hour"]);
+    assert_eq!(outcome.says("Hookdeck connection"), "destination per-user-db: deliveries");
+    let mend = format!("cargo ops setup hookdeck --url {URL} --delivery 500/hour");
+    assert!(outcome.problems.iter().any(|it| it.ends_with(&mend)), "{:?}", outcome.problems);
 }
 
 #[test]
