@@ -33,6 +33,7 @@ pub const CONTINENTS: [(&str, &str); 7] = [
 
 /// The continent of a country.
 pub fn continent_of(country: &str) -> Option<&'static str> {
+    // Blanks stand between the codes, so two letters in a row are one code.
     let is_code = country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase());
     let on = |countries: &str| is_code && countries.contains(country);
     CONTINENTS.iter().find(|(_, countries)| on(countries)).map(|&(continent, _)| continent)
