@@ -35,7 +35,8 @@ pub fn is_doctor(headers: &HeaderMap) -> bool {
 pub struct Payload(pub Option<Request>);
 
 impl<'de> Deserialize<'de> for Payload {
-    /// Reads the payload while Lambda's runtime does, so that it is scanned and copied once less.
+    /// Reads the payload while Lambda's runtime does, and as the one kind of event that it can be, so that
+    /// it is scanned once and not copied. After an error a part is left unread, which the runtime accepts.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         IS_READING.set(true);
         let read = || {
