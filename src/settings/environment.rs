@@ -209,5 +209,7 @@ fn parse_base_url(text: &str, local_host: Option<&str>) -> Option<String> {
         && url.password().is_none()
         && url.query().is_none()
         && url.fragment().is_none();
-    (is_private && is_base).then(|| url.as_str().trim_end_matches('/').to_owned())
+    // The client sends it as a URI, whose host has fewer characters.
+    let is_uri = url.as_str().parse::<http::Uri>().is_ok();
+    (is_private && is_base && is_uri).then(|| url.as_str().trim_end_matches('/').to_owned())
 }

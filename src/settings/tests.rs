@@ -234,6 +234,7 @@ fn a_url_is_https_or_http_of_a_loopback_address() {
         "https://x:99999",
         "https://x:port",
         "https://user:pass/word@example.com",
+        "https://x{y}",
         "http://[::1].example.com",
     ] {
         assert!(error(&[("XATA_API_URL", url)]).starts_with("XATA_API_URL must be"), "{url}");
