@@ -11,8 +11,9 @@ use per_user_db::xata::{ProjectId, platform::Source};
 #[cfg(test)]
 use proptest::prelude::Strategy;
 
-/// The known variables that [`VARIABLES`] does not list: those of `cargo ops`.
-const OPS_VARIABLES: &str = "HOOKDECK_API_KEY|HOOKDECK_API_URL";
+/// The known variables that [`VARIABLES`] does not list: those of `cargo ops`, Lambda and SAM.
+const OTHER_VARIABLES: &str =
+    "HOOKDECK_API_KEY|HOOKDECK_API_URL|AWS_LAMBDA_LOG_LEVEL|AWS_SAM_LOCAL";
 
 /// Part of the secrets, which must not be shown. The input has the byte 1 instead, so that the text
 /// occurs only in secrets.
@@ -59,7 +60,7 @@ fn read(
         }
         Err(error) => {
             let line = error.to_string();
-            let mut known = VARIABLES.into_iter().chain(OPS_VARIABLES.split('|'));
+            let mut known = VARIABLES.into_iter().chain(OTHER_VARIABLES.split('|'));
             assert!(known.any(|name| name == error.variable), "{line}");
             assert!(line.starts_with(&format!("{} ", error.variable)), "{line}");
             assert!(!line.contains(PLANTED) && !line.contains(char::is_control), "{line}");
@@ -104,7 +105,8 @@ fn check_url(url: &str) {
     let port = port.map(|port| format!(":{}", port.as_str())).unwrap_or_default();
     let rest = format!("{host}{port}{}", uri.path().trim_end_matches('/'));
     assert_eq!(url.split_once("://").expect("a scheme").1, rest);
-    let is_loopback = host == "localhost"
+    // In a container of SAM, the machine has the second name.
+    let is_loopback = ["localhost", "host.docker.internal"].contains(&host)
         || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|it| it.is_loopback());
     assert!(uri.scheme_str() == Some("https") || is_loopback, "{url}");
 }
@@ -123,7 +125,7 @@ fn settings_of_any_content_are_valid_or_refused() {
     let urls =
         format!(r"https?://({hosts})(|:80|\.example\.com|:99999)(|/base/|/\?\x01|/\x23\x01)");
     let change = format!(
-        r"\x00({names}|{OPS_VARIABLES}|XATA_[A-Z]{{0,4}}|\PC{{0,8}})=({values})|\x00(XATA|CLERK)_API_URL={urls}"
+        r"\x00({names}|{OTHER_VARIABLES}|XATA_[A-Z]{{0,4}}|\PC{{0,8}})=({values})|\x00(XATA|CLERK)_API_URL={urls}"
     );
     let changes = proptest::string::bytes_regex(&format!("({change}){{0,5}}"));
     let environments = changes.expect("an expression").prop_map(|it| [valid, &it[..]].concat());
