@@ -1,7 +1,7 @@
 //! Settings of any content are valid or refused in one line, and no secret is shown.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStringExt;
 
@@ -27,8 +27,13 @@ pub(crate) fn check(data: &[u8]) {
         return;
     }
     let variables: BTreeMap<_, _> = data.split(|&byte| byte == 0).filter_map(variable).collect();
+    // In a container of SAM, the developer's machine has a second name.
+    let sam_local = variables.get(OsStr::new("AWS_SAM_LOCAL")).and_then(|it| it.to_str());
+    let is_sam_local = sam_local.is_some_and(|it| it.trim() == "true");
+    let read = |variables: Vec<_>| read(variables, is_sam_local);
+    let variables: Vec<_> = variables.into_iter().collect();
     let (once, twice) = (read(variables.clone()), read(variables.clone()));
-    let reversed = read(variables.into_iter().rev());
+    let reversed = read(variables.into_iter().rev().collect());
     assert_eq!(once.as_ref().ok(), reversed.as_ref().ok(), "the order has no effect");
     assert_eq!(once, twice);
 }
@@ -47,12 +52,10 @@ fn variable(entry: &[u8]) -> Option<(OsString, OsString)> {
 }
 
 /// Reads and checks the settings, and returns their debug output.
-fn read(
-    variables: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<String, SettingsError> {
+fn read(variables: Vec<(OsString, OsString)>, is_sam_local: bool) -> Result<String, SettingsError> {
     match Settings::read(variables) {
         Ok(settings) => {
-            check_valid(&settings);
+            check_valid(&settings, is_sam_local);
             let shown = format!("{settings:?}");
             // Only secrets must not be shown.
             assert!(!shown.replace(PLANTED_IN_THE_OPEN, "").contains(PLANTED), "{shown}");
@@ -70,7 +73,7 @@ fn read(
 }
 
 /// Checks that accepted settings are consistent.
-fn check_valid(settings: &Settings) {
+fn check_valid(settings: &Settings, is_sam_local: bool) {
     assert!(settings.warnings.iter().all(|warning| !warning.contains(PLANTED)));
     let policy = &settings.policy;
     let placed = policy.by_country.values().chain(policy.by_continent.values());
@@ -78,15 +81,15 @@ fn check_valid(settings: &Settings) {
     let projects: Vec<_> = settings.projects.iter().collect();
     assert!(!projects.is_empty());
     if let CountryLookup::IpApi(ip_api) = &policy.lookup {
-        check_url(&ip_api.url);
+        check_url(&ip_api.url, is_sam_local);
     }
     if let Some(clerk) = &settings.clerk {
-        check_url(&clerk.url);
+        check_url(&clerk.url, is_sam_local);
     }
     match &settings.xata {
-        Xata::Lite(lite) => check_url(&lite.url),
+        Xata::Lite(lite) => check_url(&lite.url, is_sam_local),
         Xata::Platform(platform) => {
-            check_url(&platform.url);
+            check_url(&platform.url, is_sam_local);
             let Source::Templates(templates) = &platform.source else { return };
             let covered = policy.allowed.iter().all(|region| {
                 let has = |&id: &&ProjectId| templates.contains_key(&(id.clone(), region.clone()));
@@ -99,14 +102,14 @@ fn check_valid(settings: &Settings) {
 
 /// Checks that a URL has a scheme, a host, a port and a path only, and that requests with secrets are
 /// encrypted or stay on this machine.
-fn check_url(url: &str) {
+fn check_url(url: &str, is_sam_local: bool) {
     let uri: http::Uri = url.parse().expect("a URL");
     let (host, port) = (uri.host().expect("a host"), uri.port());
     let port = port.map(|port| format!(":{}", port.as_str())).unwrap_or_default();
     let rest = format!("{host}{port}{}", uri.path().trim_end_matches('/'));
     assert_eq!(url.split_once("://").expect("a scheme").1, rest);
-    // In a container of SAM, the machine has the second name.
-    let is_loopback = ["localhost", "host.docker.internal"].contains(&host)
+    let is_loopback = host == "localhost"
+        || (is_sam_local && host == "host.docker.internal")
         || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|it| it.is_loopback());
     assert!(uri.scheme_str() == Some("https") || is_loopback, "{url}");
 }
