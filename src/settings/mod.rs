@@ -259,10 +259,11 @@ fn verifier(env: &Environment) -> Result<Verifier, SettingsError> {
     }
     let prefix_name = "HOOKDECK_HEADER_PREFIX";
     let prefix = env.optional(prefix_name).unwrap_or(hookdeck::DEFAULT_HEADER_PREFIX);
-    let is_prefix = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let names = HeaderNames::new(prefix).ok().filter(|_| is_prefix);
-    let names = names
-        .ok_or_else(|| SettingsError::new(prefix_name, "must be letters, digits and hyphens"))?;
+    let problem = || SettingsError::new(prefix_name, "must be letters, digits and hyphens");
+    if !prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        return Err(problem());
+    }
+    let names = HeaderNames::new(prefix).map_err(|_| problem())?;
     let require_source_verified = env.choice::<Flag>("REQUIRE_SOURCE_VERIFIED")? == Flag::True;
     let secrets = secrets.into_iter().map(SecretString::from).collect();
     Verifier::new(secrets, names, require_source_verified)

@@ -98,13 +98,12 @@ impl Diff {
             let now = if auth.is_null() { "–" } else { "another" };
             self.add(of("authentication"), now, "Hookdeck signature", why);
         }
-        let policy = actual.config("delivery_policy");
-        if let Target::Http(_, desired) = desired.target
-            && !same_members(policy, &json!(desired))
-        {
-            let becomes = policy_shown(&json!(desired));
-            let why = "Xata refuses creates at the same time; --delivery sets another pace";
-            self.add(of("deliveries"), policy_shown(policy), becomes, why);
+        if let Target::Http(_, policy) = desired.target {
+            let (now, wanted) = (actual.config("delivery_policy"), json!(policy));
+            if !same_members(now, &wanted) {
+                let why = "Xata refuses creates at the same time; --delivery sets another pace";
+                self.add(of("deliveries"), policy_shown(now), policy_shown(&wanted), why);
+            }
         }
         let method = actual.config("http_method");
         if !method.is_null() && method != "POST" {
